@@ -1,0 +1,83 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Every warning is an error, everywhere.
+let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+
+/// Each plugin exports the same entry symbol; a test bundle holds them all, and calls none through it.
+let manyEntryPoints: [LinkerSetting] = [.unsafeFlags(["-Xlinker", "--allow-multiple-definition"])]
+
+func plugin(
+  _ name: String, dependencies: [Target.Dependency] = [], path: String
+) -> Target {
+  .target(
+    name: name, dependencies: ["PluginAPI"] + dependencies, path: path, swiftSettings: strict)
+}
+
+func tests(_ name: String, of dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+  .testTarget(
+    name: name, dependencies: dependencies, resources: resources, swiftSettings: strict,
+    linkerSettings: manyEntryPoints)
+}
+
+let plugins = ["AuthPlugin", "RateLimitPlugin", "CORSPlugin", "DomainRoutes", "FaultPlugin", "PlainCPlugin"]
+
+let package = Package(
+  name: "bulkhead",
+  products: [.executable(name: "bulkhead", targets: ["bulkhead"])]
+    + plugins.map { .library(name: $0, type: .dynamic, targets: [$0]) }
+    + [.library(name: "PluginAPI", targets: ["PluginAPI"])],
+  targets: [
+    // The boundary: what host and plugins share.
+    .target(name: "PluginABI"),
+    .target(name: "PluginAPI", dependencies: ["PluginABI"], swiftSettings: strict),
+
+    // Pure modules, without I/O.
+    .target(name: "HTTPCodec", swiftSettings: strict),
+    .target(name: "CORSPolicy", swiftSettings: strict),
+
+    // The host.
+    .target(name: "LinuxShims"),
+    .executableTarget(
+      name: "bulkhead", dependencies: ["PluginABI", "HTTPCodec", "CORSPolicy", "LinuxShims"],
+      path: "Sources/Host", swiftSettings: strict),
+
+    // The shipped plugins, and what they share.
+    .systemLibrary(
+      name: "CCrypto", path: "Plugins/Support/CCrypto", pkgConfig: "libcrypto",
+      providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(
+      name: "CSQLite", path: "Plugins/Support/CSQLite", pkgConfig: "sqlite3",
+      providers: [.apt(["libsqlite3-dev"])]),
+    .target(
+      name: "SQLite", dependencies: ["CSQLite"], path: "Plugins/Support/SQLite",
+      swiftSettings: strict),
+    .target(
+      name: "JSONBodies", dependencies: ["PluginAPI"], path: "Plugins/Support/JSONBodies",
+      swiftSettings: strict),
+    plugin("CORSPlugin", dependencies: ["CORSPolicy"], path: "Plugins/CORSPlugin"),
+    plugin("RateLimitPlugin", path: "Plugins/RateLimitPlugin"),
+    plugin(
+      "AuthPlugin", dependencies: ["SQLite", "JSONBodies", "CCrypto"], path: "Plugins/AuthPlugin"),
+    plugin("DomainRoutes", dependencies: ["SQLite", "JSONBodies"], path: "Plugins/DomainRoutes"),
+
+    // What the tests break on purpose.
+    plugin("FaultPlugin", path: "Tests/Fixtures/FaultPlugin"),
+    .target(name: "PlainCPlugin", dependencies: ["PluginABI"], path: "Tests/Fixtures/PlainCPlugin"),
+
+    // Tests. `SystemTests` drive the release binary; the others test values in-process.
+    .target(name: "PluginTesting", swiftSettings: strict),
+    .executableTarget(
+      name: "codec-fuzz", dependencies: ["HTTPCodec"], path: "Tests/CodecFuzz", swiftSettings: strict),
+    tests("HTTPCodecTests", of: ["HTTPCodec"]),
+    tests("CORSPolicyTests", of: ["CORSPolicy"]),
+    tests("PluginAPITests", of: ["PluginAPI"]),
+    tests("HostTests", of: ["bulkhead"]),
+    tests("CORSPluginTests", of: ["CORSPlugin", "PluginTesting"]),
+    tests("RateLimitPluginTests", of: ["RateLimitPlugin", "PluginTesting"]),
+    tests("AuthPluginTests", of: ["AuthPlugin", "PluginTesting"]),
+    tests("DomainRoutesTests", of: ["DomainRoutes", "PluginTesting"]),
+    tests("SystemTests", of: ["PluginTesting"]),
+  ],
+  swiftLanguageModes: [.v6]
+)
