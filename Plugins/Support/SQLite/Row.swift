@@ -1,0 +1,81 @@
+import CSQLite
+
+/// One row of a result, copied out of SQLite: it outlives the statement and the connection.
+public struct Row: Sendable {
+  let columns: Columns
+  let values: [SQLiteValue]
+
+  /// How many columns the row has.
+  public var count: Int { values.count }
+
+  /// The value of the column at `index`, from 0. An index out of range is a programming error, as in an array.
+  public subscript(index: Int) -> SQLiteValue { values[index] }
+
+  /// The value of the first column of this name, or nil if the result has no such column.
+  public subscript(name: String) -> SQLiteValue? { columns.index(of: name).map { values[$0] } }
+
+  /// The integer in the named column.
+  /// - Throws: `SQLiteError` (`SQLITE_MISMATCH`) if there is no such column, or it holds something else.
+  public func integer(_ name: String) throws(SQLiteError) -> Int64 {
+    try value(name, as: "an integer", \.integerValue)
+  }
+  /// The number in the named column, of an integer or a real. Throws as `integer(_:)`.
+  public func real(_ name: String) throws(SQLiteError) -> Double {
+    try value(name, as: "a real", \.realValue)
+  }
+  /// The text in the named column. Throws as `integer(_:)`.
+  public func text(_ name: String) throws(SQLiteError) -> String {
+    try value(name, as: "text", \.textValue)
+  }
+  /// The bytes in the named column. Throws as `integer(_:)`.
+  public func blob(_ name: String) throws(SQLiteError) -> [UInt8] {
+    try value(name, as: "a blob", \.blobValue)
+  }
+  /// An integer used as a flag: false if 0. Throws as `integer(_:)`.
+  public func flag(_ name: String) throws(SQLiteError) -> Bool { try integer(name) != 0 }
+
+  /// As `integer(_:)`, but nil for null.
+  public func optionalInteger(_ name: String) throws(SQLiteError) -> Int64? {
+    try column(name).isNull ? nil : integer(name)
+  }
+  /// As `real(_:)`, but nil for null.
+  public func optionalReal(_ name: String) throws(SQLiteError) -> Double? {
+    try column(name).isNull ? nil : real(name)
+  }
+  /// As `text(_:)`, but nil for null.
+  public func optionalText(_ name: String) throws(SQLiteError) -> String? {
+    try column(name).isNull ? nil : text(name)
+  }
+  /// As `blob(_:)`, but nil for null.
+  public func optionalBlob(_ name: String) throws(SQLiteError) -> [UInt8]? {
+    try column(name).isNull ? nil : blob(name)
+  }
+
+  private func column(_ name: String) throws(SQLiteError) -> SQLiteValue {
+    guard let value = self[name] else {
+      throw SQLiteError(extendedCode: SQLITE_MISMATCH, message: "the result has no column \(name)")
+    }
+    return value
+  }
+
+  private func value<T>(
+    _ name: String, as wanted: String, _ accessor: (SQLiteValue) -> T?
+  ) throws(SQLiteError) -> T {
+    let value = try column(name)
+    guard let result = accessor(value) else {
+      throw SQLiteError(
+        extendedCode: SQLITE_MISMATCH, message: "column \(name) holds \(value.storageClass), not \(wanted)")
+    }
+    return result
+  }
+}
+
+/// The names of a result's columns, shared by its rows.
+final class Columns: Sendable {
+  let names: [String]
+
+  init(_ names: [String]) { self.names = names }
+
+  // Results have few columns: a scan beats hashing.
+  func index(of name: String) -> Int? { names.firstIndex(of: name) }
+}

@@ -1,0 +1,55 @@
+/// One value of SQLite's five storage classes.
+///
+/// Literals read as SQL would: `run("…", [1, "text", nil])`.
+public enum SQLiteValue: Sendable, Equatable {
+  case null
+  case integer(Int64)
+  case real(Double)
+  case text(String)
+  case blob([UInt8])
+
+  /// Text, or null.
+  public init(_ text: String?) { self = text.map(SQLiteValue.text) ?? .null }
+  /// An integer, or null.
+  public init(_ integer: Int64?) { self = integer.map(SQLiteValue.integer) ?? .null }
+  /// An integer.
+  public init(_ integer: Int) { self = .integer(Int64(integer)) }
+  /// 1 or 0, as SQLite has no booleans.
+  public init(_ flag: Bool) { self = .integer(flag ? 1 : 0) }
+
+  /// The integer; nil for any other class. No conversion is made.
+  public var integerValue: Int64? { if case .integer(let value) = self { value } else { nil } }
+  /// The number of an integer or a real; nil for any other class.
+  public var realValue: Double? {
+    switch self {
+    case .real(let value): value
+    case .integer(let value): Double(value)
+    default: nil
+    }
+  }
+  /// The text; nil for any other class.
+  public var textValue: String? { if case .text(let value) = self { value } else { nil } }
+  /// The bytes of a blob; nil for any other class.
+  public var blobValue: [UInt8]? { if case .blob(let value) = self { value } else { nil } }
+  /// True for null.
+  public var isNull: Bool { self == .null }
+
+  var storageClass: String {
+    switch self {
+    case .null: "null"
+    case .integer: "an integer"
+    case .real: "a real"
+    case .text: "text"
+    case .blob: "a blob"
+    }
+  }
+}
+
+extension SQLiteValue: ExpressibleByNilLiteral, ExpressibleByIntegerLiteral, ExpressibleByStringLiteral,
+  ExpressibleByFloatLiteral
+{
+  public init(nilLiteral: ()) { self = .null }
+  public init(integerLiteral value: Int64) { self = .integer(value) }
+  public init(stringLiteral value: String) { self = .text(value) }
+  public init(floatLiteral value: Double) { self = .real(value) }
+}
