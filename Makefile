@@ -1,0 +1,39 @@
+# One line each: what a target does stands in scripts/.
+CONFIG ?= plugins.conf
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+.PHONY: run build test bench lint format fuzz deps install clean help
+
+run: build ## build in release, and serve plugins.conf on 127.0.0.1:8080
+	.build/release/bulkhead run --config $(CONFIG)
+
+build: ## the host and every plugin, in release
+	scripts/deps build && swift build -c release
+
+test: ## every test, against the release build
+	scripts/test
+
+bench: ## CPU time per request beside nginx, in one run
+	scripts/bench
+
+lint: ## format and house rules
+	scripts/lint
+
+format: ## put every Swift file in the house's format
+	swift format format --in-place --recursive Package.swift Sources Plugins Tests Benchmarks
+
+fuzz: ## ten million hostile inputs through the codec
+	scripts/fuzz 10000000
+
+deps: ## install the system packages that building and testing need, if missing
+	scripts/deps build test
+
+install: build ## binary, plugins and Swift's own libraries under PREFIX
+	scripts/install "$(DESTDIR)" "$(PREFIX)"
+
+clean: ## remove what building made
+	swift package clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
