@@ -66,12 +66,12 @@ let package = Package(
     .target(name: "PlainCPlugin", dependencies: ["PluginABI"], path: "Tests/Fixtures/PlainCPlugin"),
 
     // Tests. `SystemTests` drive the release binary; the others test values in-process.
-    .target(name: "PluginTesting", swiftSettings: strict),
+    .target(name: "PluginTesting", dependencies: ["PluginAPI", "PluginABI"], swiftSettings: strict),
     .executableTarget(
       name: "codec-fuzz", dependencies: ["HTTPCodec"], path: "Tests/CodecFuzz", swiftSettings: strict),
     tests("HTTPCodecTests", of: ["HTTPCodec"]),
     tests("CORSPolicyTests", of: ["CORSPolicy"]),
-    tests("PluginAPITests", of: ["PluginAPI"]),
+    tests("PluginAPITests", of: ["PluginAPI", "PluginABI", "PluginTesting"]),
     tests("HostTests", of: ["bulkhead"]),
     tests("CORSPluginTests", of: ["CORSPlugin", "PluginTesting"]),
     tests("RateLimitPluginTests", of: ["RateLimitPlugin", "PluginTesting"]),

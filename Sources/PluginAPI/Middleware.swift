@@ -31,6 +31,10 @@ public protocol Middleware: Plugin {
   /// Whether this plugin replaces the host's CORS policy: then it sees preflights too, and calls
   /// ``ResponseEditor/decideCORS()`` on each response that it has decided. `false`, unless stated.
   static var decidesCORS: Bool { get }
+
+  /// Whether this plugin sets the identity: then a protected route answers 503 while it is out, and not 401. `false`,
+  /// unless stated.
+  static var authenticates: Bool { get }
 }
 
 extension Middleware {
@@ -38,4 +42,5 @@ extension Middleware {
   public func response(_ request: borrowing Request) throws {}
   public static var phases: Phases { [.request] }
   public static var decidesCORS: Bool { false }
+  public static var authenticates: Bool { false }
 }

@@ -43,6 +43,7 @@ extension Middleware {
     if phases.contains(.request) { capabilities |= UInt32(BH_HANDLES_REQUEST) }
     if phases.contains(.response) { capabilities |= UInt32(BH_HANDLES_RESPONSE) }
     if decidesCORS { capabilities |= UInt32(BH_DECIDES_CORS) }
+    if authenticates { capabilities |= UInt32(BH_AUTHENTICATES) }
     return capabilities
   }
 }
