@@ -4,11 +4,17 @@ import CORSPolicy
 ///
 /// Settings of plugins are still text here; they are checked against the plugin's schema once its library is loaded.
 struct Configuration: Sendable {
+  /// Of the file, as it was named.
+  var path = ""
   var host = HostConfiguration()
   /// The built-in policy of `[cors]`; nil if the file has no such section: then no origin is allowed.
   var cors: CORSPolicy?
+  /// The text behind `cors`, for diagnostics.
+  var corsSettings: CORSConfiguration?
   /// In the order of the file, which is the order of the pipeline.
   var plugins: [PluginConfiguration] = []
+  /// What the environment asks for; not in the file.
+  var bypass = Bypass.off
 }
 
 /// The `[host]` section.
@@ -72,6 +78,8 @@ struct PluginConfiguration: Sendable {
   /// Begins with '/', without a trailing one; empty if the plugin has none.
   var mount = ""
   var appliesTo = Scope.routes
+  /// The section has `applies-to`, `paths` or `except`: it is about middleware.
+  var declaresScope = false
   /// Normalised patterns, by segment; empty for every path.
   var paths: [PathPattern] = []
   var except: [PathPattern] = []

@@ -1,0 +1,185 @@
+import Glibc
+
+/// Reads `plugins.conf`.
+///
+/// Sections `[host]` and `[cors]`, each at most once and each optional, and one `[plugin NAME]` for each plugin, in
+/// the order of the pipeline. Grammar: `ConfigurationText` and `ValueScanner`; substitution: `Substitution`; keys:
+/// `HostSection`, `CORSSection`, `PluginSection`. Relative paths start at the directory of the file.
+enum ConfigurationFile {
+  /// What the shared tables of plugin states have room for.
+  static let maximumPlugins = 64
+
+  /// Reads a file, and every error in it.
+  ///
+  /// - Parameters:
+  ///   - path: of the file; errors name it as given here, and the paths in the result are absolute.
+  ///   - environment: for substitution, `PORT` and the bypass switches.
+  ///   - listenOverride: from `--listen`: replaces all of `listen`, and `PORT`; a relative path in it starts at the
+  ///     working directory.
+  static func load(
+    path: String, environment: [String: String], listenOverride: String? = nil
+  ) -> Result<Configuration, ConfigurationErrors> {
+    let working = workingDirectory()
+    let bytes: [UInt8]
+    do throws(FileContents.Failure) {
+      bytes = try FileContents.read(path, limit: ConfigurationText.maximumFile)
+    } catch {
+      return .failure(ConfigurationErrors([ConfigurationError(path: path, message: "\(error)")]))
+    }
+    let absolute = FilePaths(directory: working).resolve(path)
+    return parse(
+      bytes: bytes, path: path, directory: FilePaths(ofFile: absolute).directory, environment: environment,
+      listen: listenOverride.map { Override(text: $0, paths: FilePaths(directory: working)) })
+  }
+
+  /// The same from text; nothing is read but what `${file:…}` names. Relative paths start at the directory of `path`.
+  static func parse(
+    text: String, path: String, environment: [String: String] = [:]
+  ) -> Result<Configuration, ConfigurationErrors> {
+    parse(bytes: Array(text.utf8), path: path, environment: environment)
+  }
+
+  static func parse(
+    bytes: [UInt8], path: String, environment: [String: String] = [:]
+  ) -> Result<Configuration, ConfigurationErrors> {
+    parse(
+      bytes: bytes, path: path, directory: FilePaths(ofFile: path).directory, environment: environment,
+      listen: nil)
+  }
+
+  private struct Override {
+    var text: String
+    var paths: FilePaths
+  }
+
+  private static func parse(
+    bytes: [UInt8], path: String, directory: String, environment: [String: String], listen: Override?
+  ) -> Result<Configuration, ConfigurationErrors> {
+    let text = ConfigurationText(
+      reading: bytes, path: path, substitution: Substitution(environment: environment, directory: directory))
+    var builder = ConfigurationBuilder(path: path, paths: FilePaths(directory: directory))
+    builder.errors = text.errors
+    builder.read(text.sections)
+    builder.applyEnvironment(environment, listens: listen == nil)
+    if let listen { builder.override(listen: listen.text, paths: listen.paths) }
+    return builder.errors.isEmpty
+      ? .success(builder.configuration) : .failure(ConfigurationErrors(builder.errors))
+  }
+
+  private static func workingDirectory() -> String {
+    guard let buffer = getcwd(nil, 0) else { return "" }
+    defer { free(buffer) }
+    return String(cString: buffer)
+  }
+}
+
+/// Puts sections together, and sees what they cannot: which of them are missing, double, or unknown.
+private struct ConfigurationBuilder {
+  let path: String
+  let paths: FilePaths
+  var configuration: Configuration
+  var errors: [ConfigurationError] = []
+
+  init(path: String, paths: FilePaths) {
+    self.path = path
+    self.paths = paths
+    configuration = Configuration(path: path)
+  }
+
+  mutating func read(_ sections: [ConfigurationText.Section]) {
+    // Where bare library names are looked up must be known before the first plugin, wherever [host] stands.
+    for section in sections where section.kind == "host" { readHost(section) }
+    if !seen.contains(where: { $0.title == "[host]" }) {
+      configuration.host.pluginPath = paths.resolve(configuration.host.pluginPath)
+      configuration.host.stateDirectory = paths.resolve(configuration.host.stateDirectory)
+    }
+    if configuration.host.listen.isEmpty { configuration.host.listen = [HostSection.defaultListen] }
+    for section in sections where section.kind != "host" {
+      switch section.kind {
+      case "cors": readCORS(section)
+      case "plugin": readPlugin(section)
+      default:
+        complain(
+          "unknown section \(section.title.quotedForMessage)"
+            + NearestName.hint(for: section.kind, among: ["host", "cors", "plugin"]), section.line)
+      }
+    }
+    if configuration.plugins.count > ConfigurationFile.maximumPlugins {
+      complain("more than \(ConfigurationFile.maximumPlugins) plugins", configuration.plugins.last?.line)
+    }
+  }
+
+  private var seen: [(title: String, line: Int)] = []
+
+  /// False, with a complaint, if a section of that title was there already.
+  private mutating func isFirst(_ section: ConfigurationText.Section) -> Bool {
+    if let first = seen.first(where: { $0.title == section.title }) {
+      complain("\(section.title) stands twice; the first is on line \(first.line)", section.line)
+      return false
+    }
+    seen.append((section.title, section.line))
+    return true
+  }
+
+  private mutating func checkHasNoName(_ section: ConfigurationText.Section) {
+    guard !section.name.isEmpty else { return }
+    complain("\(section.title) takes no name; write [\(section.kind)]", section.line)
+  }
+
+  private mutating func readHost(_ section: ConfigurationText.Section) {
+    checkHasNoName(section)
+    var reader = SectionReader(section, path: path, keys: HostSection.keys)
+    let host = HostSection.read(&reader, paths: paths)
+    errors += reader.errors
+    if isFirst(section) { configuration.host = host }
+  }
+
+  private mutating func readCORS(_ section: ConfigurationText.Section) {
+    checkHasNoName(section)
+    var reader = SectionReader(section, path: path, keys: CORSSection.keys)
+    let (settings, policy) = CORSSection.read(&reader)
+    errors += reader.errors
+    if isFirst(section) {
+      configuration.corsSettings = settings
+      configuration.cors = policy
+    }
+  }
+
+  private mutating func readPlugin(_ section: ConfigurationText.Section) {
+    var reader = SectionReader(section, path: path, keys: PluginSection.keys)
+    let plugin = PluginSection.read(&reader, pluginPath: configuration.host.pluginPath, paths: paths)
+    errors += reader.errors
+    if section.name.isEmpty || isFirst(section) { configuration.plugins.append(plugin) }
+  }
+
+  mutating func applyEnvironment(_ environment: [String: String], listens: Bool) {
+    switch Bypass.requested(by: environment) {
+    case .success(let bypass): configuration.bypass = bypass
+    case .failure(let found): errors += found.errors
+    }
+    guard listens, let text = environment["PORT"], !text.isEmpty else { return }
+    do throws(InvalidValue) {
+      let port = try ListenAddress.port(text)
+      var listen: [ListenAddress] = []
+      for address in configuration.host.listen.map({ $0.withPort(port) })
+      where address.isAnyPort || !listen.contains(address) {
+        listen.append(address)
+      }
+      configuration.host.listen = listen
+    } catch {
+      errors.append(ConfigurationError(path: "environment", message: "PORT \(error.problem)"))
+    }
+  }
+
+  mutating func override(listen text: String, paths: FilePaths) {
+    do throws(InvalidValue) {
+      configuration.host.listen = [try ListenAddress.parse(text, paths: paths)]
+    } catch {
+      errors.append(ConfigurationError(path: "--listen", message: error.problem))
+    }
+  }
+
+  private mutating func complain(_ message: String, _ line: Int?) {
+    errors.append(ConfigurationError(path: path, line: line, message: message))
+  }
+}
