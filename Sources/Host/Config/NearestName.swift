@@ -1,7 +1,8 @@
 /// Finds what somebody who mistyped a name most likely meant.
 enum NearestName {
   /// The name nearest to `text`, if one is near enough to be a slip of the fingers: at most a third of its letters,
-  /// and at least one, differ. Case, and '_' for '-', do not count. Of equally near names the first.
+  /// and at least one, differ; or else the only name that begins with it. Case, and '_' for '-', do not count. Of
+  /// equally near names the first.
   static func of(_ text: String, among names: [String]) -> String? {
     let written = folded(text)
     var nearest: (name: String, distance: Int)?
@@ -12,7 +13,9 @@ enum NearestName {
       guard distance <= limit, distance < candidate.count else { continue }
       if nearest.map({ distance < $0.distance }) ?? true { nearest = (name, distance) }
     }
-    return nearest?.name
+    if let nearest { return nearest.name }
+    let longer = written.count < 3 ? [] : names.filter { folded($0).starts(with: written) }
+    return longer.count == 1 ? longer[0] : nil
   }
 
   /// "; did you mean 'applies-to'?", or nothing.

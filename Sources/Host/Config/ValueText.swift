@@ -56,7 +56,7 @@ enum ValueText {
     let unit = String(text.utf8.dropFirst(digits.count)) ?? ""
     if unit.isEmpty, text == "0" { return 0 }
     guard !digits.isEmpty, let scale = durationUnits.first(where: { $0.name == unit })?.nanoseconds else {
-      let complaint = unit.isEmpty ? "which has no unit" : "which is no duration"
+      let complaint = unit.isEmpty && !digits.isEmpty ? "which has no unit" : "which is no duration"
       throw InvalidValue("is \(text.quotedForMessage), \(complaint): write 250ms, 5s, 2m, 1h or 7d")
     }
     guard let count = Int64(String(digits) ?? ""), count <= .max / scale else {
