@@ -39,6 +39,13 @@ public struct Answer: Sendable {
   }
 }
 
+extension Answer: CustomStringConvertible {
+  public var description: String {
+    let head = headers.map { "\n\($0.name): \($0.value)" }.joined()
+    return "\(status)\(head)\n\n\(text.prefix(2000))"
+  }
+}
+
 /// A plugin that did not start, with the host's reasons for it.
 public enum StartFailure: Error, Equatable, CustomStringConvertible {
   case abiMismatch(String)
@@ -60,6 +67,11 @@ public struct PluginFault: Error, Equatable, CustomStringConvertible {
 
   public let phase: Phase
   public let message: String
+
+  public init(phase: Phase, message: String) {
+    self.phase = phase
+    self.message = message
+  }
 
   public var description: String { "fault in the \(phase.rawValue) phase: \(message)" }
 }

@@ -48,14 +48,25 @@ public struct LogLine: Sendable, Equatable {
   public let message: String
   /// `nil` outside of requests.
   public let requestID: String?
+
+  public init(level: LogLevel, message: String, requestID: String? = nil) {
+    self.level = level
+    self.message = message
+    self.requestID = requestID
+  }
 }
 
 /// What a metric has come to.
 public struct MetricValue: Sendable, Equatable {
   /// Of a counter or gauge its value, of a histogram the sum in seconds.
-  public var value: Double = 0
+  public var value: Double
   /// How often it was changed.
-  public var count: Int = 0
+  public var count: Int
+
+  public init(value: Double = 0, count: Int = 0) {
+    self.value = value
+    self.count = count
+  }
 }
 
 /// What `bh_metric *` points at.

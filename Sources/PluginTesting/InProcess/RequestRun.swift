@@ -129,8 +129,8 @@ struct StartedPlugin {
     case .wrongMethod(let allowed):
       return sent.method == "OPTIONS" ? .options(allowed) : .wrongMethod(allowed)
     case .none:
-      let isBelowMount = context.has(BH_ROUTES) && (sent.path + "/").hasPrefix(context.mount + "/")
-      guard !isBelowMount else { return .none }
+      let hasRoutes = context.state.withLock { !$0.routes.routes.isEmpty }
+      guard !hasRoutes || !(sent.path + "/").hasPrefix(context.mount + "/") else { return .none }
       guard sent.method != "OPTIONS" else { return .options(["GET", "HEAD", "POST", "OPTIONS"]) }
       switch sent.downstreamAccess {
       case .public: return .downstream(bh_access(BH_ACCESS_PUBLIC), role: "")
