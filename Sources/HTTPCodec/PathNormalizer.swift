@@ -22,6 +22,9 @@ public enum PathNormalizer {
       // At the start of a segment: `offset` is just past a slash.
       let start = offset
       offset = Octets.skip(.plainPath, base, offset, count)
+      while offset < count, isNormalEscape(base, offset, count) {
+        offset = Octets.skip(.plainPath, base, offset &+ 3, count)
+      }
       if offset > start, base.load(fromByteOffset: start, as: UInt8.self) == dot,
         offset &- start == 1
           || (offset &- start == 2 && base.load(fromByteOffset: start &+ 1, as: UInt8.self) == dot)
@@ -32,6 +35,23 @@ public enum PathNormalizer {
       guard base.load(fromByteOffset: offset, as: UInt8.self) == slash, offset > start else { return false }
       offset &+= 1
     }
+  }
+
+  /// Whether there is an escape at `offset` that `normalize` would leave as it is.
+  @inline(__always)
+  private static func isNormalEscape(_ base: UnsafeRawPointer, _ offset: Int, _ end: Int) -> Bool {
+    guard base.load(fromByteOffset: offset, as: UInt8.self) == UInt8(ascii: "%"), offset &+ 2 < end,
+      let high = hexadecimal(base, offset &+ 1), let low = hexadecimal(base, offset &+ 2),
+      base.load(fromByteOffset: offset &+ 1, as: UInt8.self) < UInt8(ascii: "a"),
+      base.load(fromByteOffset: offset &+ 2, as: UInt8.self) < UInt8(ascii: "a")
+    else { return false }
+    let octet = UInt8(truncatingIfNeeded: high &<< 4 | low)
+    return !isForbidden(octet) && !Octets.isIn(.unreserved, octet)
+  }
+
+  /// Whether an octet must not be escaped in a path.
+  private static func isForbidden(_ octet: UInt8) -> Bool {
+    octet == 0 || octet == slash || octet == UInt8(ascii: "\\")
   }
 
   /// Writes the normal form of a path.
@@ -122,12 +142,11 @@ public enum PathNormalizer {
   private static func appendEscape(
     _ octet: UInt8, _ output: UnsafeMutableRawBufferPointer, _ written: inout Int
   ) throws(RequestError) {
-    switch octet {
-    case 0, slash, UInt8(ascii: "\\"): throw .forbiddenEscape
-    case _ where Octets.isIn(.unreserved, octet):
+    guard !isForbidden(octet) else { throw .forbiddenEscape }
+    if Octets.isIn(.unreserved, octet) {
       output[written] = octet
       written &+= 1
-    default:
+    } else {
       output[written] = UInt8(ascii: "%")
       output[written &+ 1] = upperHexadecimal(octet &>> 4)
       output[written &+ 2] = upperHexadecimal(octet & 0xF)
