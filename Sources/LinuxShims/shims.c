@@ -1,0 +1,50 @@
+#define _GNU_SOURCE
+#include "LinuxShims.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+int shim_accept(int listener, struct sockaddr *address, socklen_t *length) {
+  return accept4(listener, address, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+int shim_memfd(const char *name) { return memfd_create(name, MFD_CLOEXEC); }
+
+int shim_pipe(int descriptors[2]) { return pipe2(descriptors, O_CLOEXEC); }
+
+const char *shim_image_of(const void *address) {
+  Dl_info found;
+  return dladdr(address, &found) != 0 ? found.dli_fname : 0;
+}
+
+void *shim_dlopen(const char *path) { return dlopen(path, RTLD_NOW | RTLD_LOCAL); }
+
+int shim_close_from(int first) { return close_range((unsigned)first, ~0U, 0); }
+
+void shim_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+
+int shim_exited(int status) { return WIFEXITED(status); }
+int shim_exit_code(int status) { return WEXITSTATUS(status); }
+int shim_term_signal(int status) { return WIFSIGNALED(status) ? WTERMSIG(status) : 0; }
+
+#ifndef BULKHEAD_COMMIT
+#define BULKHEAD_COMMIT "unknown"
+#endif
+
+const char *shim_commit(void) { return BULKHEAD_COMMIT; }
+
+int shim_lock(int descriptor) { return flock(descriptor, LOCK_EX | LOCK_NB); }
+
+int shim_block_signals(const int *signals, int count) {
+  sigset_t set;
+  sigemptyset(&set);
+  for (int index = 0; index < count; index++) sigaddset(&set, signals[index]);
+  if (pthread_sigmask(SIG_BLOCK, &set, 0) != 0) return -1;
+  return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}

@@ -1,5 +1,5 @@
 /* Holds the ABI to what version 1.0 promised on 64-bit Linux: a change that moves a field does not compile. */
-#include "PluginABI.h"
+#include "bulkhead/bulkhead.h"
 
 _Static_assert(sizeof(void *) == 8, "64-bit only");
 _Static_assert(sizeof(bh_bytes) == 16 && sizeof(bh_field) == 32, "frozen structs");

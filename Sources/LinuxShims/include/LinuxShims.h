@@ -1,0 +1,50 @@
+/* What `import Glibc` does not reach: thin C, without logic. */
+#ifndef LINUX_SHIMS_H
+#define LINUX_SHIMS_H
+
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+/* accept4(2), non-blocking and close-on-exec. */
+int shim_accept(int listener, struct sockaddr *address, socklen_t *length);
+
+/* memfd_create(2), close-on-exec. */
+int shim_memfd(const char *name);
+
+/* pipe2(2), close-on-exec. */
+int shim_pipe(int descriptors[2]);
+
+/* The image that `address` lies in, for attributing a program counter: dladdr(3). Null if none. */
+const char *shim_image_of(const void *address);
+
+/* dlerror(3) and dlopen(3) with RTLD_NOW | RTLD_LOCAL. */
+void *shim_dlopen(const char *path);
+
+/* The last exec'ed program's path is /proc/self/exe; this closes every descriptor from `first` on. */
+int shim_close_from(int first);
+
+/* A pthread's name as shown by ps -L, at most 15 bytes. */
+void shim_name_thread(const char *name);
+
+/* wait status */
+int shim_exited(int status);
+int shim_exit_code(int status);
+int shim_term_signal(int status);
+
+/* The commit that this was built from. */
+const char *shim_commit(void);
+
+/* flock(2), exclusive, without waiting. */
+int shim_lock(int descriptor);
+
+/* Blocks the signals for this thread, and gives a signalfd(2) that reads them. */
+int shim_block_signals(const int *signals, int count);
+
+#endif

@@ -1,0 +1,134 @@
+import Glibc
+import HTTPCodec
+
+/// What the host answers itself, before any plugin and in every state: health, version, diagnostics, metrics.
+final class BuiltIns: @unchecked Sendable {
+  unowned(unsafe) let worker: Worker
+  let diagnostics: Diagnostics
+
+  init(worker: Worker) {
+    self.worker = worker
+    diagnostics = Diagnostics(worker: worker)
+  }
+
+  /// True if the path is one of the host's own: the response is then made.
+  func answer(_ x: Exchange, in pipeline: Pipeline) -> Bool {
+    let path = x.request.pointee.path
+    guard path.hasPrefix("/health") || path.hasPrefix("/__") || path.hasPrefix("/metrics") else {
+      // `OPTIONS *` asks about the host as a whole.
+      guard path.equals("*") else { return false }
+      x.status = 204
+      x.addHeader(borrowing: bh_bytes("Allow"), bh_bytes("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"))
+      return true
+    }
+    guard let respond = responder(path) else { return false }
+    switch x.request.pointee.method {
+    case bh_method(BH_METHOD_GET), bh_method(BH_METHOD_HEAD):
+      respond(x)
+    case bh_method(BH_METHOD_OPTIONS):
+      pipeline.answerOptions(x, allow: "GET, HEAD, OPTIONS")
+    default:
+      x.addHeader(borrowing: bh_bytes("Allow"), bh_bytes("GET, HEAD, OPTIONS"))
+      x.respond(.methodNotAllowed)
+    }
+    return true
+  }
+
+  private func responder(_ path: bh_bytes) -> ((Exchange) -> Void)? {
+    if path.equals("/health") || path.equals("/__health") || path.equals("/health/") { return health }
+    if path.equals("/health/live") { return live }
+    if path.equals("/health/ready") { return ready }
+    if path.equals("/__version") { return version }
+    if path.equals("/metrics") { return metrics }
+    if path.equals("/__config") { return diagnostics.config }
+    if path.equals("/__diag") || path.hasPrefix("/__diag/") { return diagnostics.respond }
+    return nil
+  }
+
+  // MARK: Health
+
+  /// 200 while the host serves, whatever its plugins do.
+  private func health(_ x: Exchange) {
+    let out = worker.plugins.contains { $0.gate.load(ordering: .relaxed) != 0 && $0.isOut }
+    x.respond(200, type: "application/json") { body in
+      body.append("{\"status\":\"" as StaticString)
+      body.append(worker.isBare ? "bare" : out ? "degraded" : "ok")
+      body.append("\",\"bypass\":\"" as StaticString)
+      body.append(worker.bypass.rawValue)
+      body.append("\",\"generation\":" as StaticString)
+      body.append(decimal: worker.generation)
+      if out { appendOut(&body) }
+      body.append(byte: UInt8(ascii: "}"))
+    }
+    x.addHeader(borrowing: bh_bytes("Cache-Control"), bh_bytes("no-store"))
+  }
+
+  /// `,"out":["auth"]`
+  private func appendOut(_ body: inout ByteBuffer) {
+    body.append(",\"out\":[" as StaticString)
+    var isFirst = true
+    for plugin in worker.plugins where plugin.isOut {
+      if !isFirst { body.append(byte: UInt8(ascii: ",")) }
+      isFirst = false
+      plugin.name.withBytes { body.appendJSONString($0) }
+    }
+    body.append(byte: UInt8(ascii: "]"))
+  }
+
+  private func live(_ x: Exchange) {
+    x.respond(200, type: "application/json") { $0.append("{\"status\":\"live\"}" as StaticString) }
+    x.addHeader(borrowing: bh_bytes("Cache-Control"), bh_bytes("no-store"))
+  }
+
+  /// 503 while a required plugin is out, or a probe has failed, or the worker drains.
+  private func ready(_ x: Exchange) {
+    let missing = worker.plugins.filter { $0.configuration.isRequired && $0.state != .active }.map(\.name)
+    let failed = worker.failedProbes
+    let isReady = missing.isEmpty && failed.isEmpty && !worker.isBare
+    var json = JSONWriter()
+    json.object {
+      $0.field("status", isReady ? "ready" : "unready")
+      $0.array("required_out") { array in missing.forEach { array.element($0) } }
+      $0.array("failed_probes") { array in failed.forEach { array.element($0) } }
+    }
+    x.respond(isReady ? 200 : 503, json)
+    x.addHeader(borrowing: bh_bytes("Cache-Control"), bh_bytes("no-store"))
+  }
+
+  // MARK: Version and metrics
+
+  private func version(_ x: Exchange) {
+    var json = JSONWriter()
+    json.object {
+      $0.field("version", Version.host)
+      $0.field("commit", Version.commit)
+      $0.field("abi", Version.abi)
+      $0.field("swift", Version.swift)
+      $0.field("pid", Int(getpid()))
+      $0.field("generation", worker.generation)
+      $0.array("plugins") { array in
+        for plugin in worker.plugins {
+          array.object {
+            $0.field("name", plugin.name)
+            $0.field("version", plugin.library?.version)
+            $0.field("sha256", plugin.sha256)
+          }
+        }
+      }
+    }
+    x.respond(200, json)
+  }
+
+  private func metrics(_ x: Exchange) {
+    let text = MetricsText.render(worker)
+    x.respond(200, type: "text/plain; version=0.0.4; charset=utf-8") { $0.append(text) }
+  }
+}
+
+extension Exchange {
+  func respond(_ status: Int, _ json: JSONWriter) {
+    respond(status, type: "application/json") { body in
+      json.bytes.withUnsafeBytes { body.append($0) }
+    }
+  }
+}

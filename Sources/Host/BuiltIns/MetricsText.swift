@@ -1,0 +1,160 @@
+import Synchronization
+
+/// `/metrics`: the Prometheus text format, version 0.0.4.
+enum MetricsText {
+  static func render(_ worker: Worker) -> String {
+    var text = MetricsWriter()
+    host(worker, &text)
+    requests(worker, &text)
+    plugins(worker, &text)
+    routes(worker, &text)
+    own(worker, &text)
+    return text.output
+  }
+
+  private static func host(_ worker: Worker, _ text: inout MetricsWriter) {
+    text.family("bulkhead_info", "gauge", "Version and generation of the worker.")
+    text.sample(
+      "bulkhead_info", [("version", Version.host), ("generation", String(worker.generation))], "1")
+    text.family("bulkhead_bypass", "gauge", "1 while middleware is bypassed.")
+    text.sample("bulkhead_bypass", [("mode", worker.bypass.rawValue)], worker.bypass == .off ? "0" : "1")
+    text.family("bulkhead_bare", "gauge", "1 while the host runs without its plugins.")
+    text.sample("bulkhead_bare", [], worker.isBare ? "1" : "0")
+    text.family("bulkhead_uptime_seconds", "gauge", "Since this worker started.")
+    text.sample(
+      "bulkhead_uptime_seconds", [], MetricsWriter.seconds(Clock.monotonic() &- worker.startedAt))
+  }
+
+  private static func requests(_ worker: Worker, _ text: inout MetricsWriter) {
+    text.family("bulkhead_connections_open", "gauge", "Connections now.")
+    text.sample(
+      "bulkhead_connections_open", [],
+      String(worker.loops.reduce(0) { $0 + $1.statistics.open.load(ordering: .relaxed) }))
+    text.family("bulkhead_connections_accepted_total", "counter", "Connections accepted.")
+    text.sample(
+      "bulkhead_connections_accepted_total", [],
+      String(worker.loops.reduce(0) { $0 + $1.statistics.accepted.load(ordering: .relaxed) }))
+    text.family("bulkhead_responses_total", "counter", "Responses by class of status.")
+    let classes = worker.loops.map { $0.statistics.responses }
+    for index in 0..<5 {
+      let sum = classes.reduce(0) { $0 + $1[index] }
+      text.sample("bulkhead_responses_total", [("class", "\(index + 1)xx")], String(sum))
+    }
+    text.family("bulkhead_requests_refused_total", "counter", "Requests that the codec refused.")
+    text.sample(
+      "bulkhead_requests_refused_total", [],
+      String(worker.loops.reduce(0) { $0 + $1.statistics.refused.load(ordering: .relaxed) }))
+    text.family("bulkhead_request_duration_seconds", "histogram", "From the first byte to the answer.")
+    text.histogram("bulkhead_request_duration_seconds", [], worker.loops.map { $0.statistics.latency })
+  }
+
+  private static func plugins(_ worker: Worker, _ text: inout MetricsWriter) {
+    text.family("bulkhead_plugin_state", "gauge", "1 for the state that the plugin is in.")
+    for plugin in worker.plugins {
+      let state = plugin.state
+      for name in ["active", "probing", "quarantined", "failed", "off"] {
+        text.sample(
+          "bulkhead_plugin_state", [("plugin", plugin.name), ("state", name)], state.rawValue == name ? "1" : "0")
+      }
+    }
+    func counter(_ name: String, _ help: String, _ value: (Plugin) -> UInt64) {
+      text.family(name, "counter", help)
+      for plugin in worker.plugins { text.sample(name, [("plugin", plugin.name)], String(value(plugin))) }
+    }
+    counter("bulkhead_plugin_calls_total", "Phases and handlers run.") {
+      $0.metrics.calls.load(ordering: .relaxed)
+    }
+    counter("bulkhead_plugin_faults_total", "Faults.") { $0.metrics.faults.load(ordering: .relaxed) }
+    counter("bulkhead_plugin_shadow_responses_total", "Answers that shadow mode held back.") {
+      $0.metrics.shadowResponses.load(ordering: .relaxed)
+    }
+    counter("bulkhead_plugin_log_lines_dropped_total", "Log lines over the plugin's quota.") {
+      $0.logQuota.dropped.load(ordering: .relaxed)
+    }
+    text.family("bulkhead_plugin_duration_seconds", "histogram", "Of one phase or handler.")
+    for plugin in worker.plugins {
+      text.histogram("bulkhead_plugin_duration_seconds", [("plugin", plugin.name)], [plugin.metrics.latency])
+    }
+  }
+
+  private static func routes(_ worker: Worker, _ text: inout MetricsWriter) {
+    text.family("bulkhead_route_duration_seconds", "histogram", "Of requests, by route.")
+    for route in worker.pipeline.routes.routes {
+      text.histogram(
+        "bulkhead_route_duration_seconds", [("method", route.method), ("route", route.pattern)], [route.latency])
+    }
+  }
+
+  /// What plugins count themselves.
+  private static func own(_ worker: Worker, _ text: inout MetricsWriter) {
+    for plugin in worker.plugins {
+      let prefix = "plugin_\(plugin.name.map { $0 == "-" ? "_" : String($0) }.joined())_"
+      for metric in plugin.metrics.ownMetrics {
+        let name = prefix + metric.name
+        text.family(name, "\(metric.kind)", metric.help)
+        if let histogram = metric.histogram {
+          text.histogram(name, [], [histogram])
+        } else {
+          text.sample(name, [], MetricsWriter.number(metric.value))
+        }
+      }
+    }
+  }
+}
+
+/// Lines of the Prometheus text format.
+struct MetricsWriter {
+  private(set) var output = ""
+
+  mutating func family(_ name: String, _ type: String, _ help: String) {
+    let text = help.split(separator: "\\", omittingEmptySubsequences: false).joined(separator: "\\\\")
+      .split(separator: "\n", omittingEmptySubsequences: false).joined(separator: "\\n")
+    output += "# HELP \(name) \(text)\n# TYPE \(name) \(type)\n"
+  }
+
+  mutating func sample(_ name: String, _ labels: [(String, String)], _ value: String) {
+    output += name
+    if !labels.isEmpty {
+      output += "{" + labels.map { "\($0.0)=\"\(MetricsWriter.escaped($0.1))\"" }.joined(separator: ",") + "}"
+    }
+    output += " \(value)\n"
+  }
+
+  /// One histogram, summed over `parts`; a bucket for each fourfold of time, from about a microsecond to a minute.
+  mutating func histogram(_ name: String, _ labels: [(String, String)], _ parts: [Histogram]) {
+    var counts = [UInt64](repeating: 0, count: Histogram.bucketCount)
+    for part in parts {
+      for (index, count) in part.counts().enumerated() { counts[index] += count }
+    }
+    let sum = parts.reduce(0) { $0 &+ $1.sum.load(ordering: .relaxed) }
+    var cumulative: UInt64 = 0
+    var bucket = 0
+    for exponent in stride(from: UInt64(10), through: 36, by: 2) {
+      let bound = UInt64(1) << exponent
+      while bucket < Histogram.bucketCount, Histogram.upperBound(of: bucket) < bound {
+        cumulative += counts[bucket]
+        bucket += 1
+      }
+      sample("\(name)_bucket", labels + [("le", MetricsWriter.seconds(bound))], String(cumulative))
+    }
+    let total = counts.reduce(0, +)
+    sample("\(name)_bucket", labels + [("le", "+Inf")], String(total))
+    sample("\(name)_sum", labels, MetricsWriter.seconds(sum))
+    sample("\(name)_count", labels, String(total))
+  }
+
+  static func seconds(_ nanoseconds: UInt64) -> String { number(Double(nanoseconds) / 1e9) }
+
+  static func number(_ value: Double) -> String { "\(value)" }
+
+  private static func escaped(_ value: String) -> String {
+    value.map { character in
+      switch character {
+      case "\\": "\\\\"
+      case "\"": "\\\""
+      case "\n": "\\n"
+      default: String(character)
+      }
+    }.joined()
+  }
+}

@@ -1,0 +1,95 @@
+import HTTPCodec
+
+/// The lines of one loop's requests, gathered and written together. Only the loop's thread touches it.
+struct AccessLog: ~Copyable {
+  private let format: LogFormat
+  private var buffer = ByteBuffer(capacity: 0)
+  private var flushedAt: UInt64 = 0
+  private static let room = 16 << 10
+  /// Lines wait no longer than this.
+  private static let patience: UInt64 = 50_000_000
+
+  init(format: LogFormat) { self.format = format }
+
+  var isPending: Bool { !buffer.isEmpty }
+
+  mutating func append(_ x: Exchange, nanoseconds: UInt64) {
+    let time = Clock.rfc3339(Clock.realtime())
+    if format == .json { appendJSON(x, time, nanoseconds) } else { appendText(x, time, nanoseconds) }
+    if buffer.count >= AccessLog.room { write() }
+  }
+
+  /// Writes what has waited long enough.
+  mutating func flush(at now: UInt64) {
+    guard !buffer.isEmpty, now &- flushedAt >= AccessLog.patience else { return }
+    flushedAt = now == .max ? flushedAt : now
+    write()
+  }
+
+  private mutating func write() {
+    Log.emit(UnsafeRawBufferPointer(buffer.readable))
+    buffer.removeAll()
+  }
+
+  /// `TIME info GET /path 200 12 B 0.034 ms client=… request_id=… route=… plugin=…`
+  private mutating func appendText(_ x: Exchange, _ time: String, _ nanoseconds: UInt64) {
+    let view = x.request.pointee
+    buffer.append(time)
+    buffer.append(" info " as StaticString)
+    buffer.append(view.method_name.isEmpty ? bh_bytes("-") : view.method_name)
+    buffer.append(byte: 0x20)
+    buffer.append(view.path.isEmpty ? bh_bytes("-") : view.path)
+    buffer.append(byte: 0x20)
+    buffer.append(decimal: Int(x.status))
+    buffer.append(byte: 0x20)
+    buffer.append(decimal: x.body.count)
+    buffer.append(" B " as StaticString)
+    appendMilliseconds(nanoseconds)
+    buffer.append(" ms client=" as StaticString)
+    buffer.append(view.client_address)
+    buffer.append(" request_id=" as StaticString)
+    buffer.append(view.request_id)
+    if !view.route.isEmpty {
+      buffer.append(" route=" as StaticString)
+      buffer.append(view.route)
+    }
+    if let blamed = x.blamed {
+      buffer.append(" plugin=" as StaticString)
+      buffer.append(blamed.name)
+    }
+    buffer.append(byte: 0x0a)
+  }
+
+  private mutating func appendJSON(_ x: Exchange, _ time: String, _ nanoseconds: UInt64) {
+    let view = x.request.pointee
+    var json = JSONWriter()
+    json.object {
+      $0.field("time", time)
+      $0.field("level", "info")
+      $0.field("message", "request")
+      $0.field("method", view.method_name.string)
+      $0.field("path", view.path.string)
+      $0.field("status", Int(x.status))
+      $0.field("bytes", x.body.count)
+      $0.field("duration_us", Int(nanoseconds / 1000))
+      $0.field("client", view.client_address.string)
+      $0.field("request_id", view.request_id.string)
+      $0.field("traceparent", view.traceparent.string)
+      if !view.route.isEmpty { $0.field("route", view.route.string) }
+      if let blamed = x.blamed { $0.field("plugin", blamed.name) }
+    }
+    json.bytes.withUnsafeBytes { buffer.append($0) }
+    buffer.append(byte: 0x0a)
+  }
+
+  /// Milliseconds with three decimals.
+  private mutating func appendMilliseconds(_ nanoseconds: UInt64) {
+    let microseconds = Int(nanoseconds / 1000)
+    buffer.append(decimal: microseconds / 1000)
+    buffer.append(byte: UInt8(ascii: "."))
+    let fraction = microseconds % 1000
+    if fraction < 100 { buffer.append(byte: UInt8(ascii: "0")) }
+    if fraction < 10 { buffer.append(byte: UInt8(ascii: "0")) }
+    buffer.append(decimal: fraction)
+  }
+}

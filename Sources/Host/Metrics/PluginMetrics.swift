@@ -1,0 +1,79 @@
+import Synchronization
+
+/// What is counted of one plugin: by the host, and by itself.
+final class PluginMetrics: Sendable {
+  /// Phases and handlers run.
+  let calls = Atomic<UInt64>(0)
+  let faults = Atomic<UInt64>(0)
+  /// In shadow mode: how often it would have answered.
+  let shadowResponses = Atomic<UInt64>(0)
+  let latency = Histogram()
+
+  private let own = Mutex<[PluginMetric]>([])
+  static let maxOwn = 64
+
+  /// The plugin's metric of this name, made at first asking; nil if the name is malformed, another kind's, or one too many.
+  func metric(_ kind: PluginMetric.Kind, _ name: String, help: String) -> PluginMetric? {
+    guard PluginMetric.isWellFormed(name) else { return nil }
+    return own.withLock { metrics in
+      if let found = metrics.first(where: { $0.name == name }) { return found.kind == kind ? found : nil }
+      guard metrics.count < PluginMetrics.maxOwn else { return nil }
+      let made = PluginMetric(kind: kind, name: name, help: help)
+      metrics.append(made)
+      return made
+    }
+  }
+
+  var ownMetrics: [PluginMetric] { own.withLock { $0 } }
+}
+
+/// A plugin's own counter, gauge or histogram. Lives as long as its plugin.
+final class PluginMetric: Sendable {
+  enum Kind: UInt32, Sendable { case counter = 0, gauge, histogram }
+
+  let kind: Kind
+  let name: String
+  let help: String
+  /// A Double's bits: the counter's sum, or the gauge's value.
+  private let bits = Atomic<UInt64>(0)
+  let histogram: Histogram?
+
+  init(kind: Kind, name: String, help: String) {
+    self.kind = kind
+    self.name = name
+    self.help = help
+    histogram = kind == .histogram ? Histogram() : nil
+  }
+
+  static func of(_ handle: OpaquePointer?) -> PluginMetric? {
+    handle.map { Unmanaged<PluginMetric>.fromOpaque(UnsafeRawPointer($0)).takeUnretainedValue() }
+  }
+
+  static func isWellFormed(_ name: String) -> Bool {
+    guard let first = name.utf8.first, (0x61...0x7a).contains(first) else { return false }
+    return name.utf8.allSatisfy { (0x61...0x7a).contains($0) || (0x30...0x39).contains($0) || $0 == 0x5f }
+  }
+
+  var value: Double { Double(bitPattern: bits.load(ordering: .relaxed)) }
+
+  /// Adds; a counter ignores what would lessen it. A histogram observes seconds.
+  func add(_ amount: Double) {
+    if let histogram {
+      guard amount >= 0, amount < 1e9 else { return }
+      return histogram.record(UInt64(amount * 1e9))
+    }
+    guard amount.isFinite, kind == .gauge || amount >= 0 else { return }
+    var old = bits.load(ordering: .relaxed)
+    while true {
+      let new = (Double(bitPattern: old) + amount).bitPattern
+      let (isDone, found) = bits.weakCompareExchange(expected: old, desired: new, ordering: .relaxed)
+      if isDone { return }
+      old = found
+    }
+  }
+
+  func set(_ value: Double) {
+    guard kind == .gauge, value.isFinite else { return }
+    bits.store(value.bitPattern, ordering: .relaxed)
+  }
+}

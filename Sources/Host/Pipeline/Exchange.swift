@@ -1,0 +1,197 @@
+import Glibc
+import HTTPCodec
+
+/// One request and its response in the making; reused for request after request.
+///
+/// All of its state is on the heap, none on a stack: a thread that never comes back from a plugin leaves nothing
+/// behind that another thread would need. At any instant one thread works on it: the loop that owns its connection,
+/// or the pool thread that runs its handler.
+final class Exchange: @unchecked Sendable {
+  /// The bytes received and not yet consumed; the request in hand begins at the first.
+  var input = ByteBuffer(capacity: 0)
+  var parser: RequestParser
+  var head = RequestHead()
+  var decoder: ChunkedDecoder
+  var reading = Reading.head
+
+  enum Reading { case head, body, complete }
+
+  /// The view that plugins get. Filled in by `Pipeline.prepare`.
+  let request: UnsafeMutablePointer<bh_request>
+  let fields: UnsafeMutablePointer<bh_field>
+  let parameters: UnsafeMutablePointer<bh_field>
+  static let maxParameters = 16
+
+  var arena = Arena(capacity: 2048)
+
+  // The response.
+  var status: UInt32 = 0
+  var headers: [bh_field] = []
+  var body = ByteBuffer(capacity: 0)
+  var isCORSDecided = false
+  /// Set by a handler that streams its body.
+  var stream: bh_stream_source?
+  /// The connection ends after this response.
+  var closes = false
+
+  // Values between plugins.
+  let identity: UnsafeMutablePointer<bh_identity>
+  var hasIdentity = false
+  var attributes: [bh_field] = []
+
+  // Where the request is in the pipeline.
+  var phase = Phase.start
+  var cursor = 0
+  var chain: UnsafeBufferPointer<ChainEntry> = .init(start: nil, count: 0)
+  var match = RouteMatch.none
+  /// Bit i: the request phase of plugin i ran, so its response phase will.
+  var ran: UInt64 = 0
+  /// Bit i: this request is plugin i's half-open probe.
+  var probing: UInt64 = 0
+  /// The plugin that a host-made answer blames.
+  var blamed: Plugin?
+  /// The plugin whose frame is on the stack.
+  var current: Plugin?
+  /// What the running plugin gave `set_error`.
+  var errorMessage: String?
+  /// The running plugin is in shadow mode: what it does to the response is noted, not done.
+  var isShadowed = false
+  var shadowStatus: UInt32 = 0
+  /// A synthetic request of diagnostics: it stops short of the handler.
+  var isTrace = false
+
+  enum Phase { case start, preflight, request, access, handle, handled, response, finish, done }
+
+  // What it belongs to, and when things happened.
+  unowned(unsafe) var connection: Connection?
+  var startedAt: UInt64 = 0
+  /// The Origin field, also of a request that the codec refused.
+  var origin: bh_bytes?
+  var timeline: UnsafeMutablePointer<PluginPass>
+  var timelineCount = 0
+  static let maxTimeline = 32
+
+  init(limits: CodecLimits) {
+    parser = RequestParser(limits: limits)
+    decoder = ChunkedDecoder(maxBody: limits.maxBody)
+    request = .allocate(capacity: 1)
+    request.initialize(to: bh_request())
+    fields = .allocate(capacity: limits.maxFields)
+    parameters = .allocate(capacity: Exchange.maxParameters)
+    identity = .allocate(capacity: 1)
+    identity.initialize(to: bh_identity())
+    timeline = .allocate(capacity: Exchange.maxTimeline)
+    headers.reserveCapacity(16)
+  }
+
+  deinit {
+    request.deallocate()
+    fields.deallocate()
+    parameters.deallocate()
+    identity.deallocate()
+    timeline.deallocate()
+  }
+
+  /// What the C functions take for this exchange.
+  var handle: OpaquePointer { OpaquePointer(Unmanaged.passUnretained(self).toOpaque()) }
+
+  /// Forgets the request that is done; `input` keeps what follows it.
+  func reset(limits: CodecLimits) {
+    parser.reset()
+    decoder = ChunkedDecoder(maxBody: limits.maxBody)
+    reading = .head
+    arena.reset()
+    status = 0
+    headers.removeAll(keepingCapacity: true)
+    body.removeAll()
+    if body.capacity > 64 << 10 { body.shrink(to: 0) }
+    isCORSDecided = false
+    stream = nil
+    closes = false
+    hasIdentity = false
+    if !attributes.isEmpty { attributes.removeAll(keepingCapacity: true) }
+    phase = .start
+    cursor = 0
+    match = .none
+    ran = 0
+    probing = 0
+    if blamed != nil { blamed = nil }
+    if current != nil { current = nil }
+    if errorMessage != nil { errorMessage = nil }
+    isShadowed = false
+    isTrace = false
+    timelineCount = 0
+    origin = nil
+  }
+
+  // MARK: The response
+
+  /// Replaces each field of this name; both are copied.
+  func setHeader(_ name: bh_bytes, _ value: bh_bytes) {
+    removeHeader(name)
+    addHeader(name, value)
+  }
+
+  func addHeader(_ name: bh_bytes, _ value: bh_bytes) {
+    headers.append(bh_field(name: arena.copy(name), value: arena.copy(value)))
+  }
+
+  /// Appends a field whose bytes outlive the response: literals, and what lies in the arena or the request.
+  @inline(__always)
+  func addHeader(borrowing name: bh_bytes, _ value: bh_bytes) {
+    headers.append(bh_field(name: name, value: value))
+  }
+
+  func removeHeader(_ name: bh_bytes) {
+    if headers.contains(where: { $0.name.equalsIgnoringCase(name) }) {
+      headers.removeAll { $0.name.equalsIgnoringCase(name) }
+    }
+  }
+
+  func header(_ name: bh_bytes) -> bh_bytes? {
+    headers.first { $0.name.equalsIgnoringCase(name) }?.value
+  }
+
+  /// Makes the response one of the host's own, of this type; header fields set before stay.
+  func respond(_ status: Int, type: StaticString, _ write: (inout ByteBuffer) -> Void) {
+    self.status = UInt32(status)
+    body.removeAll()
+    write(&body)
+    removeHeader(bh_bytes("Content-Type"))
+    addHeader(borrowing: bh_bytes("Content-Type"), bh_bytes(type))
+  }
+
+  // MARK: The request's values
+
+  /// The bytes of a range of the head.
+  @inline(__always)
+  func bytes(_ range: ByteRange) -> bh_bytes {
+    bh_bytes(UnsafeRawPointer(input.readable.baseAddress! + range.start), range.count)
+  }
+
+  func value(_ known: KnownField) -> bh_bytes? {
+    guard let range = head.first(known) else { return nil }
+    return bytes(range)
+  }
+
+  /// Notes what a plugin's phase came to, for the timeline in diagnostics.
+  @inline(__always)
+  func note(_ plugin: Int, _ phase: PluginPass.Phase, _ outcome: PluginPass.Outcome, _ nanoseconds: UInt64) {
+    guard timelineCount < Exchange.maxTimeline else { return }
+    timeline[timelineCount] = PluginPass(
+      plugin: UInt8(truncatingIfNeeded: plugin), phase: phase, outcome: outcome,
+      nanoseconds: UInt32(clamping: nanoseconds))
+    timelineCount += 1
+  }
+}
+
+/// One phase of one plugin in one request.
+struct PluginPass {
+  enum Phase: UInt8 { case request, response, route }
+  enum Outcome: UInt8 { case passed, responded, fault, skipped, refused }
+
+  var plugin: UInt8
+  var phase: Phase
+  var outcome: Outcome
+  var nanoseconds: UInt32
+}

@@ -1,0 +1,106 @@
+import HTTPCodec
+
+/// An answer of the host's own that tells what is wrong, as application/problem+json (RFC 9457).
+struct HostProblem {
+  var status: Int
+  /// Stable, kebab-case.
+  var code: StaticString
+  var detail: StaticString
+  var retryAfter: Int?
+  /// Value of WWW-Authenticate (RFC 6750).
+  var challenge: StaticString?
+
+  static let notFound = HostProblem(
+    status: 404, code: "not-found", detail: "No route has this path.")
+  static let methodNotAllowed = HostProblem(
+    status: 405, code: "method-not-allowed", detail: "The path has no such method; Allow lists those it has.")
+  static let unauthorized = HostProblem(
+    status: 401, code: "unauthorized", detail: "This route needs a valid token.",
+    challenge: "Bearer realm=\"bulkhead\"")
+  static let forbidden = HostProblem(
+    status: 403, code: "forbidden", detail: "This route needs a role that you do not have.")
+  static let overloaded = HostProblem(
+    status: 503, code: "overloaded", detail: "Too many requests are waiting.", retryAfter: 1)
+  static let bare = HostProblem(
+    status: 503, code: "bare-mode", detail: "The host runs without its plugins.", retryAfter: 10)
+  static let deadline = HostProblem(
+    status: 504, code: "request-timeout", detail: "The request's time was used up.")
+
+  static func unavailable(retryAfter: Int) -> HostProblem {
+    HostProblem(
+      status: 503, code: "plugin-unavailable", detail: "A plugin that this request needs is out of service.",
+      retryAfter: retryAfter)
+  }
+
+  static let fault = HostProblem(
+    status: 503, code: "plugin-fault", detail: "A plugin failed on this request, and was taken out of service.",
+    retryAfter: 1)
+}
+
+extension Exchange {
+  /// Makes the response this problem, blaming `plugin` if it is given.
+  func respond(_ problem: HostProblem, blaming plugin: Plugin? = nil) {
+    blamed = plugin
+    writeProblem(
+      status: problem.status, code: bh_bytes(problem.code), title: bh_bytes(), detail: bh_bytes(problem.detail),
+      members: bh_bytes())
+    if let seconds = problem.retryAfter {
+      setHeader(bh_bytes("Retry-After"), arena.copy(String(max(1, seconds))))
+    }
+    if let challenge = problem.challenge {
+      setHeader(bh_bytes("WWW-Authenticate"), bh_bytes(challenge))
+    }
+  }
+
+  /// A plugin's own.
+  func respond(_ problem: bh_problem) {
+    writeProblem(
+      status: Int(problem.status), code: problem.code, title: problem.title, detail: problem.detail,
+      members: problem.members)
+  }
+
+  /// One that the codec found.
+  func respond(_ error: RequestError) {
+    error.code.withBytes { code in
+      error.detail.withBytes { detail in
+        writeProblem(status: error.status, code: code, title: bh_bytes(), detail: detail, members: bh_bytes())
+      }
+    }
+  }
+
+  private func writeProblem(
+    status: Int, code: bh_bytes, title: bh_bytes, detail: bh_bytes, members: bh_bytes
+  ) {
+    let view = request.pointee
+    respond(status, type: "application/problem+json") { body in
+      body.append("{\"type\":" as StaticString)
+      body.append("\"urn:bulkhead:problem:" as StaticString)
+      body.append(code)
+      body.append("\",\"title\":" as StaticString)
+      body.appendJSONString(title.isEmpty ? bh_bytes(ResponseEncoder.reasonPhrase(status)) : title)
+      body.append(",\"status\":" as StaticString)
+      body.append(decimal: status)
+      if !detail.isEmpty {
+        body.append(",\"detail\":" as StaticString)
+        body.appendJSONString(detail)
+      }
+      if !view.path.isEmpty {
+        body.append(",\"instance\":" as StaticString)
+        body.appendJSONString(view.path)
+      }
+      body.append(",\"code\":" as StaticString)
+      body.appendJSONString(code)
+      body.append(",\"request_id\":" as StaticString)
+      body.appendJSONString(view.request_id)
+      if let blamed {
+        body.append(",\"plugin\":" as StaticString)
+        blamed.name.withBytes { body.appendJSONString($0) }
+      }
+      if !members.isEmpty {
+        body.append(byte: UInt8(ascii: ","))
+        body.append(members)
+      }
+      body.append(byte: UInt8(ascii: "}"))
+    }
+  }
+}

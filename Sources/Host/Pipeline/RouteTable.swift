@@ -1,0 +1,250 @@
+import Glibc
+
+/// Who may call a route.
+enum Access: Sendable, Equatable {
+  case `public`, authenticated
+  case role(String)
+
+  var text: String {
+    switch self {
+    case .public: "public"
+    case .authenticated: "authenticated"
+    case .role(let role): "role:\(role)"
+    }
+  }
+
+  var abi: bh_access {
+    switch self {
+    case .public: bh_access(BH_ACCESS_PUBLIC)
+    case .authenticated: bh_access(BH_ACCESS_AUTHENTICATED)
+    case .role: bh_access(BH_ACCESS_ROLE)
+    }
+  }
+}
+
+/// A route as a plugin registered it, relative to its mount.
+struct RegisteredRoute: Sendable {
+  var method: String
+  var pattern: String
+  var access: Access
+  var isBlocking: Bool
+  var handler: UInt32
+
+  /// Nil if method or pattern are malformed, or the access is unknown.
+  init?(_ route: bh_route) {
+    guard let method = route.method, let pattern = route.pattern else { return nil }
+    self.method = String(cString: method)
+    self.pattern = String(cString: pattern)
+    guard !self.method.isEmpty, self.method.utf8.allSatisfy({ (0x41...0x5a).contains($0) }),
+      self.method != "HEAD", self.method != "OPTIONS", RegisteredRoute.isWellFormed(self.pattern)
+    else { return nil }
+    switch route.access {
+    case bh_access(BH_ACCESS_PUBLIC): access = .public
+    case bh_access(BH_ACCESS_AUTHENTICATED): access = .authenticated
+    case bh_access(BH_ACCESS_ROLE):
+      guard let role = route.role, role.pointee != 0 else { return nil }
+      access = .role(String(cString: role))
+    default: return nil
+    }
+    guard route.execution <= UInt32(BH_BLOCKING) else { return nil }
+    isBlocking = route.execution == UInt32(BH_BLOCKING)
+    handler = route.handler
+  }
+
+  /// Segments that are literal or `{name}`; no empty one, and each name once.
+  private static func isWellFormed(_ pattern: String) -> Bool {
+    let trimmed = pattern.hasPrefix("/") ? pattern.dropFirst() : Substring(pattern)
+    if trimmed.isEmpty { return true }
+    var names: Set<Substring> = []
+    for segment in trimmed.split(separator: "/", omittingEmptySubsequences: false) {
+      if segment.isEmpty { return segment.endIndex == trimmed.endIndex }
+      if segment.contains("{") || segment.contains("}") {
+        guard segment.hasPrefix("{"), segment.hasSuffix("}"), segment.count > 2 else { return false }
+        let name = segment.dropFirst().dropLast()
+        guard !name.contains("{"), !name.contains("}"), names.insert(name).inserted else { return false }
+      }
+      guard !segment.contains(where: { $0 == "?" || $0 == "#" || $0 == " " || $0 == "%" }) else { return false }
+    }
+    return names.count <= Exchange.maxParameters
+  }
+}
+
+/// One route of the table. Lives as long as its generation.
+final class Route: @unchecked Sendable {
+  let index: Int
+  let method: String
+  /// Mount included; begins with '/', does not end with one.
+  let pattern: String
+  let access: Access
+  let isBlocking: Bool
+  let handler: UInt32
+  let plugin: Plugin
+  let latency = Histogram()
+  let parameterNames: [bh_bytes]
+  let patternBytes: bh_bytes
+  let role: bh_bytes
+  /// The middleware that its requests pass, by the plugins' scopes; filled in by `Pipeline`.
+  var chain = UnsafeBufferPointer<ChainEntry>(start: nil, count: 0)
+
+  init(index: Int, registered: RegisteredRoute, plugin: Plugin) {
+    self.index = index
+    self.plugin = plugin
+    method = registered.method
+    access = registered.access
+    isBlocking = registered.isBlocking
+    handler = registered.handler
+    let tail = registered.pattern.split(separator: "/").joined(separator: "/")
+    pattern = tail.isEmpty ? (plugin.configuration.mount.isEmpty ? "/" : plugin.configuration.mount)
+      : "\(plugin.configuration.mount)/\(tail)"
+    parameterNames = pattern.split(separator: "/").filter { $0.hasPrefix("{") }
+      .map { Permanent.bytes(String($0.dropFirst().dropLast())) }
+    patternBytes = Permanent.bytes(pattern)
+    if case .role(let name) = access { role = Permanent.bytes(name) } else { role = bh_bytes() }
+  }
+}
+
+/// Bytes that live as long as the process: names in routes.
+enum Permanent {
+  static func bytes(_ text: String) -> bh_bytes {
+    bh_bytes(data: strdup(text), count: text.utf8.count)
+  }
+}
+
+/// What matching a path came to.
+enum RouteMatch {
+  case none
+  case route(Route)
+  /// The path is known, the method is not; `allow` is the value of the Allow field.
+  case otherMethod(allow: bh_bytes, access: bh_access)
+  /// The path lies under the mount of a router that is out.
+  case out(Plugin)
+}
+
+/// Methods and patterns of every router, as a tree of path segments. Constant once made; any thread matches.
+final class RouteTable: @unchecked Sendable {
+  let routes: [Route]
+  private let root: Node
+  private let mounts: [Plugin]
+
+  /// Two plugins, or one, with the same route.
+  struct Conflict: Error {
+    var plugin: Plugin
+    var message: String
+  }
+
+  private final class Node {
+    var segment = bh_bytes()
+    var literals: [Node] = []
+    var parameter: Node?
+    var routes: [Route] = []
+    var allow = bh_bytes()
+    var access = bh_access(BH_ACCESS_PUBLIC)
+
+    func add(_ segment: Substring) -> Node {
+      if segment.hasPrefix("{") {
+        if let parameter { return parameter }
+        let made = Node()
+        parameter = made
+        return made
+      }
+      let bytes = Permanent.bytes(String(segment))
+      if let found = literals.first(where: { $0.segment.equals(bytes) }) { return found }
+      let made = Node()
+      made.segment = bytes
+      literals.append(made)
+      return made
+    }
+  }
+
+  /// - Throws: the first conflict: the later of the two plugins in the pipeline is to blame.
+  init(_ plugins: [Plugin]) throws(Conflict) {
+    root = Node()
+    var routes: [Route] = []
+    for plugin in plugins {
+      for registered in plugin.routes {
+        let route = Route(index: routes.count, registered: registered, plugin: plugin)
+        var node = root
+        for segment in route.pattern.split(separator: "/") { node = node.add(segment) }
+        if let taken = node.routes.first(where: { $0.method == route.method }) {
+          throw Conflict(
+            plugin: plugin,
+            message: "\(route.method) \(route.pattern) is a route of plugin \(taken.plugin.name) already")
+        }
+        node.routes.append(route)
+        routes.append(route)
+      }
+    }
+    self.routes = routes
+    mounts = plugins.filter { !$0.configuration.mount.isEmpty }
+      .sorted { $0.configuration.mount.utf8.count > $1.configuration.mount.utf8.count }
+    RouteTable.describeMethods(of: root)
+  }
+
+  private static func describeMethods(of node: Node) {
+    if !node.routes.isEmpty {
+      var methods = node.routes.map(\.method)
+      if methods.contains("GET") { methods.append("HEAD") }
+      methods.append("OPTIONS")
+      node.allow = Permanent.bytes(methods.joined(separator: ", "))
+      // The strictest is told for a path as a whole only if all of its routes agree.
+      if !node.routes.contains(where: { $0.access == .public }) {
+        node.access = bh_access(BH_ACCESS_AUTHENTICATED)
+      }
+    }
+    for child in node.literals { describeMethods(of: child) }
+    if let parameter = node.parameter { describeMethods(of: parameter) }
+  }
+
+  /// Finds the route of a normalised path. Literal segments win over parameters; a trailing slash changes nothing.
+  ///
+  /// - Parameter parameters: gets the parameters' values, as they stand in the path, in the pattern's order.
+  func match(
+    method: bh_method, name: bh_bytes, path: bh_bytes, parameters: UnsafeMutablePointer<bh_bytes>
+  ) -> RouteMatch {
+    var wanted = name
+    if method == bh_method(BH_METHOD_HEAD) { wanted = bh_bytes("GET") }
+    var rest = path
+    while rest.count > 1, rest.data[rest.count - 1] == CChar(bitPattern: UInt8(ascii: "/")) { rest.count -= 1 }
+    guard let node = find(root, rest, parameters, 0), !node.routes.isEmpty else { return missing(path) }
+    for route in node.routes where route.method.withBytes({ $0.equals(wanted) }) {
+      return .route(route)
+    }
+    return .otherMethod(allow: node.allow, access: node.access)
+  }
+
+  /// `rest` is "" or begins with '/'.
+  private func find(
+    _ node: Node, _ rest: bh_bytes, _ parameters: UnsafeMutablePointer<bh_bytes>, _ depth: Int
+  ) -> Node? {
+    guard rest.count > 1 else { return node }
+    let after = rest.dropFirst(1)
+    let length = memchr(after.data, 0x2f, after.count).map { UnsafeRawPointer($0) - UnsafeRawPointer(after.data!) }
+      ?? after.count
+    let segment = bh_bytes(data: after.data, count: length)
+    let tail = after.dropFirst(length)
+    for child in node.literals where child.segment.equals(segment) {
+      if let found = find(child, tail, parameters, depth), !found.routes.isEmpty { return found }
+    }
+    if let child = node.parameter, length > 0, depth < Exchange.maxParameters {
+      parameters[depth] = segment
+      if let found = find(child, tail, parameters, depth + 1), !found.routes.isEmpty { return found }
+    }
+    return nil
+  }
+
+  /// No route: 404, or 503 if it may be a route of a router that is out. The longest mount over the path decides.
+  private func missing(_ path: bh_bytes) -> RouteMatch {
+    for plugin in mounts {
+      let covers = plugin.configuration.mount.withBytes { mount in
+        path.count >= mount.count && memcmp(path.data, mount.data, mount.count) == 0
+          && (path.count == mount.count || path.data[mount.count] == CChar(bitPattern: UInt8(ascii: "/")))
+      }
+      guard covers else { continue }
+      // A library that did not load may have been a router: nobody can tell.
+      let mayRoute = plugin.library == nil || plugin.capabilities.contains(.routes)
+      guard mayRoute else { continue }
+      return plugin.state == .active || plugin.state == .probing ? .none : .out(plugin)
+    }
+    return .none
+  }
+}

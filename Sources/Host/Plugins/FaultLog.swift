@@ -1,0 +1,60 @@
+import Synchronization
+
+/// One fault of one plugin, as diagnostics show it. Holds no secret: of the request it keeps method, path and id.
+struct Fault: Sendable {
+  var id: String
+  var plugin: String
+  var version: String?
+  var sha256: String?
+  var reason: Quarantine.Reason
+  /// What the plugin or the loader said; redacted nowhere, so a plugin must put no secret into an error.
+  var message: String
+  var signal: String?
+  var realtime: Int64
+  var requestID: String?
+  /// Method and path.
+  var request: String?
+  var generation: Int
+}
+
+/// The latest faults of a generation, those handed down by the one before included.
+final class FaultLog: Sendable {
+  static let capacity = 256
+  private let faults = Mutex<[Fault]>([])
+  private let generation: Int
+
+  init(generation: Int, inherited: [Fault] = []) {
+    self.generation = generation
+    faults.withLock { $0 = inherited }
+  }
+
+  /// Any thread.
+  func record(plugin: Plugin, reason: Quarantine.Reason, message: String, exchange: Exchange?) -> Fault {
+    let fault = Fault(
+      id: FaultLog.newID(), plugin: plugin.name, version: plugin.library?.version, sha256: plugin.sha256,
+      reason: reason, message: message, signal: nil, realtime: Clock.realtime(),
+      requestID: exchange?.request.pointee.request_id.string,
+      request: exchange.map { "\($0.request.pointee.method_name.string) \($0.request.pointee.path.string)" },
+      generation: generation)
+    add(fault)
+    return fault
+  }
+
+  func add(_ fault: Fault) {
+    faults.withLock { faults in
+      if faults.count == FaultLog.capacity { faults.removeFirst() }
+      faults.append(fault)
+    }
+  }
+
+  /// Newest first.
+  var latest: [Fault] { faults.withLock { $0.reversed() } }
+
+  func last(of plugin: String) -> Fault? { faults.withLock { $0.last { $0.plugin == plugin } } }
+
+  static func newID() -> String {
+    var bytes = [UInt8](repeating: 0, count: 8)
+    bytes.withUnsafeMutableBytes { Randomness.fill($0) }
+    return String(decoding: bytes.flatMap { [hexadecimalDigit($0 >> 4), hexadecimalDigit($0 & 15)] }, as: UTF8.self)
+  }
+}

@@ -1,0 +1,55 @@
+import Glibc
+
+/// The host's extensions, by id.
+enum HostExtensions {
+  static func table(_ id: String) -> UnsafeRawPointer? {
+    switch id {
+    case BH_SHARED_MEMORY: UnsafeRawPointer(sharedMemory)
+    case BH_METRICS: UnsafeRawPointer(metrics)
+    case BH_STREAM: UnsafeRawPointer(stream)
+    default: nil
+    }
+  }
+
+  nonisolated(unsafe) private static let sharedMemory = constant(
+    bh_shared_memory(
+      size: UInt32(MemoryLayout<bh_shared_memory>.size),
+      region: { context, name, count in
+        guard let plugin = Plugin.of(context), let name else { return nil }
+        return SharedMemory.current?.region("\(plugin.name)/\(String(cString: name))", count: count)
+      }))
+
+  nonisolated(unsafe) private static let metrics = constant(
+    bh_metrics(
+      size: UInt32(MemoryLayout<bh_metrics>.size),
+      metric: { context, kind, name, help in
+        guard let plugin = Plugin.of(context), let name, let kind = PluginMetric.Kind(rawValue: kind) else {
+          return nil
+        }
+        return plugin.metrics.metric(kind, String(cString: name), help: help.map { String(cString: $0) } ?? "")
+          .map { OpaquePointer(Unmanaged.passUnretained($0).toOpaque()) }
+      },
+      add: { metric, value in PluginMetric.of(metric)?.add(value) },
+      set: { metric, value in PluginMetric.of(metric)?.set(value) }))
+
+  nonisolated(unsafe) private static let stream = constant(
+    bh_stream_host(
+      size: UInt32(MemoryLayout<bh_stream_host>.size),
+      open: { exchange, source in
+        guard let exchange = Exchange.of(exchange), let source, exchange.phase == .handle,
+          source.pointee.size >= UInt32(MemoryLayout<bh_stream_source>.size), source.pointee.pull != nil
+        else { return bh_status(BH_INVALID) }
+        exchange.stream = source.pointee
+        return bh_status(BH_OK)
+      },
+      write: { stream, bytes in
+        guard let piece = StreamPiece.of(stream) else { return bh_status(BH_INVALID) }
+        return bh_status(piece.append(bytes) ? BH_OK : BH_INVALID)
+      }))
+
+  private static func constant<Table>(_ table: Table) -> UnsafePointer<Table> {
+    let memory = UnsafeMutablePointer<Table>.allocate(capacity: 1)
+    memory.initialize(to: table)
+    return UnsafePointer(memory)
+  }
+}

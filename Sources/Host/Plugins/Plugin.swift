@@ -1,0 +1,217 @@
+import Glibc
+import Synchronization
+
+/// One plugin of a generation: what the configuration says of it, its library if that could be loaded, and its state.
+///
+/// Made and started on the main thread before any loop runs; from then on everything but the state is constant.
+final class Plugin: @unchecked Sendable {
+  let index: Int
+  let configuration: PluginConfiguration
+  let name: String
+  /// Of the library's file, in lower-case hexadecimal; nil if it could not be computed.
+  let sha256: String?
+  private(set) var library: PluginLibrary?
+  private(set) var instance: UnsafeMutableRawPointer?
+  /// Registered during `start`.
+  var routes: [RegisteredRoute] = []
+  let metrics = PluginMetrics()
+  let logQuota = LogQuota()
+
+  /// The fast answer to "may it run?": 0 runs; anything else asks `quarantine`.
+  let gate = Atomic<UInt8>(0)
+  let quarantine: Mutex<Quarantine>
+
+  let faults: FaultLog
+
+  // Copies of what the hot path needs.
+  private(set) var requestPhase: RequestFunction?
+  private(set) var responsePhase: RequestFunction?
+  private(set) var handler: HandlerFunction?
+  let isShadow: Bool
+  let fails: FailurePolicy
+
+  typealias RequestFunction =
+    @convention(c) (UnsafeMutableRawPointer?, OpaquePointer?, UnsafePointer<bh_request>?) -> bh_status
+  typealias HandlerFunction =
+    @convention(c) (UnsafeMutableRawPointer?, UInt32, OpaquePointer?, UnsafePointer<bh_request>?) -> bh_status
+
+  init(index: Int, configuration: PluginConfiguration, sha256: String?, faults: FaultLog) {
+    self.index = index
+    self.configuration = configuration
+    self.name = configuration.name
+    self.sha256 = sha256
+    self.faults = faults
+    self.isShadow = configuration.mode == .shadow
+    self.fails = configuration.mode == .shadow ? .open : configuration.onFailure
+    self.quarantine = Mutex(Quarantine(policy: configuration))
+  }
+
+  var capabilities: PluginLibrary.Capabilities { library?.capabilities ?? [] }
+
+  /// False until it has started: what it could do, had it loaded, is not known.
+  var isStarted: Bool { instance != nil || requestPhase != nil || responsePhase != nil || handler != nil }
+
+  /// What the C functions take for this plugin.
+  var handle: OpaquePointer { OpaquePointer(Unmanaged.passUnretained(self).toOpaque()) }
+
+  // MARK: Loading and starting
+
+  /// Checks the file, the pin, the ABI and the settings, then starts the plugin and has it test itself.
+  func load(environment: PluginEnvironment) {
+    do throws(PluginFailure) {
+      try LibraryFile.check(configuration.libraryPath)
+      try checkDigest()
+      let library = try PluginLibrary.open(configuration.libraryPath)
+      self.library = library
+      let settings = try checkedSettings(library, configurationPath: environment.configurationPath)
+      try start(library, settings, environment)
+      try selfTest(library)
+    } catch {
+      fail(error)
+    }
+  }
+
+  private func checkDigest() throws(PluginFailure) {
+    guard let pin = configuration.sha256, pin != sha256 else { return }
+    let found = sha256.map { "the file has \($0)" } ?? "the file's digest cannot be computed (no sha256sum)"
+    throw PluginFailure(reason: .digestMismatch, message: "pinned to \(pin), \(found)")
+  }
+
+  private func checkedSettings(
+    _ library: PluginLibrary, configurationPath: String
+  ) throws(PluginFailure) -> [SettingValue] {
+    switch SettingsCheck.check(
+      configuration.settings, against: library.schema, path: configurationPath, section: name,
+      sectionLine: configuration.line)
+    {
+    case .success(let values): return values
+    case .failure(let errors):
+      throw PluginFailure(reason: .badSettings, message: errors.description)
+    }
+  }
+
+  private func start(
+    _ library: PluginLibrary, _ values: [SettingValue], _ environment: PluginEnvironment
+  ) throws(PluginFailure) {
+    let table = library.table
+    guard let function = table.pointee.start else {
+      throw PluginFailure(reason: .loadFailed, message: "its table has no start function")
+    }
+    var instance: UnsafeMutableRawPointer?
+    startMessage = nil
+    let status = ABIValues.withStart(of: self, values, environment) { function(table, $0, &instance) }
+    guard status == BH_OK else {
+      throw PluginFailure(reason: .startFailed, message: startMessage ?? "start returned \(status), with no message")
+    }
+    self.instance = instance
+    requestPhase = capabilities.contains(.request) ? table.pointee.request : nil
+    responsePhase = capabilities.contains(.response) ? table.pointee.response : nil
+    handler = capabilities.contains(.routes) ? table.pointee.handle : nil
+  }
+
+  private func selfTest(_ library: PluginLibrary) throws(PluginFailure) {
+    guard let extensions = library.table.pointee.extension,
+      let found = extensions(library.table, BH_SELF_TEST)?.assumingMemoryBound(to: bh_self_test.self),
+      let run = found.pointee.run
+    else { return }
+    startMessage = nil
+    let status = run(instance)
+    guard status == BH_OK else {
+      throw PluginFailure(
+        reason: .startFailed, message: "self-test: \(startMessage ?? "returned \(status), with no message")")
+    }
+  }
+
+  /// What the plugin gave `set_error` outside of any request. Main thread only.
+  var startMessage: String?
+
+  /// Main thread, when no request is under way any more.
+  func stop() {
+    guard let library, let instance, let function = library.table.pointee.stop else { return }
+    function(instance)
+    self.instance = nil
+  }
+
+  // MARK: State
+
+  /// It did not load or start.
+  func fail(_ failure: PluginFailure) {
+    let now = Clock.monotonic()
+    quarantine.withLock { _ = $0.fail(failure.reason, at: now) }
+    gate.store(1, ordering: .releasing)
+    record(failure.reason, message: failure.message, exchange: nil)
+  }
+
+  /// It faulted, on this request or on none.
+  func fault(_ reason: Quarantine.Reason, message: String, exchange: Exchange?) {
+    let now = Clock.monotonic()
+    quarantine.withLock { state in
+      _ = state.fault(reason, at: now)
+      gate.store(state.state == .active ? 0 : 1, ordering: .releasing)
+    }
+    metrics.faults.wrappingAdd(1, ordering: .relaxed)
+    record(reason, message: message, exchange: exchange)
+  }
+
+  private func record(_ reason: Quarantine.Reason, message: String, exchange: Exchange?) {
+    let fault = faults.record(plugin: self, reason: reason, message: message, exchange: exchange)
+    Log.shared.write(
+      .error, "plugin \(name) \(state.rawValue): \(reason.rawValue): \(message)",
+      requestID: exchange.map { $0.request.pointee.request_id.string },
+      fields: [("plugin", name), ("reason", reason.rawValue), ("fault", fault.id)])
+  }
+
+  var state: Quarantine.State { quarantine.withLock { $0.state } }
+
+  /// Not serving, and not by anybody's wish.
+  var isOut: Bool {
+    switch state {
+    case .active, .off: false
+    case .probing, .quarantined, .failed: true
+    }
+  }
+
+  @inline(__always)
+  func admit() -> Quarantine.Admission {
+    if gate.load(ordering: .acquiring) == 0 { return .run }
+    return admitSlowly()
+  }
+
+  private func admitSlowly() -> Quarantine.Admission {
+    let now = Clock.monotonic()
+    return quarantine.withLock { state in
+      let admission = state.admit(at: now)
+      gate.store(state.state == .active ? 0 : 1, ordering: .releasing)
+      return admission
+    }
+  }
+
+  /// The request that was its probe is over.
+  func endProbe(passed: Bool) {
+    let now = Clock.monotonic()
+    let isBack = quarantine.withLock { state in
+      if passed { state.succeed(at: now) } else { state.abandonProbe(at: now) }
+      gate.store(state.state == .active ? 0 : 1, ordering: .releasing)
+      return state.state == .active
+    }
+    if isBack {
+      Log.shared.write(.info, "plugin \(name) active again: its probe passed", fields: [("plugin", name)])
+    }
+  }
+
+  /// Switched off by configuration or bypass.
+  func switchOff() {
+    let now = Clock.monotonic()
+    quarantine.withLock { $0.switchOff(at: now) }
+    gate.store(1, ordering: .releasing)
+  }
+}
+
+/// What every plugin of a generation is started with.
+struct PluginEnvironment {
+  var configurationPath: String
+  var stateDirectory: String
+  var generation: UInt32
+  var loopCount: UInt32
+  var host: UnsafePointer<bh_host>
+}

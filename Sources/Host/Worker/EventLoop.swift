@@ -1,0 +1,292 @@
+import Glibc
+import HTTPCodec
+import LinuxShims
+import Synchronization
+
+/// One thread's share of the connections: it waits, reads, runs the pipeline and writes (epoll(7), edge-triggered).
+///
+/// All of its state is here and in its connections, none on the thread's stack, so that another thread could take it
+/// over at any plugin call. Only the loop's thread touches it, but for `post`.
+final class EventLoop: @unchecked Sendable {
+  let index: Int
+  unowned(unsafe) let worker: Worker
+  let frame: FaultFrame
+  let statistics = LoopStatistics()
+  let recent: RecentRequests
+  var accessLog: AccessLog
+
+  private let epoll: FileDescriptor
+  private let wakeup: FileDescriptor
+  private let inbox = Mutex<[LoopMessage]>([])
+
+  private let events = UnsafeMutablePointer<epoll_event>.allocate(capacity: EventLoop.batch)
+  private var eventCount = 0
+  private var eventIndex = 0
+  private static let batch = 256
+
+  /// When this turn began, monotonic.
+  private(set) var now = Clock.monotonic()
+  var random = RandomPool()
+  var dates = DateLine()
+  /// What the connection in hand has to say; written at the end of its turn.
+  var output = ByteBuffer(capacity: 64 << 10)
+  private var spare: [Exchange] = []
+  private var closed: [Connection] = []
+  private let wheel: TimerWheel
+  private var isAccepting = false
+  private var resumeAcceptingAt: UInt64 = 0
+  private(set) var isDraining = false
+  private var isEnding = false
+
+  private static let wakeupTag: UInt64 = 1
+  private static let firstListenerTag: UInt64 = 16
+  private static let lastListenerTag: UInt64 = 1023
+
+  init(index: Int, worker: Worker, frame: FaultFrame) throws(SystemError) {
+    self.index = index
+    self.worker = worker
+    self.frame = frame
+    epoll = FileDescriptor(raw: try checked("epoll_create1") { epoll_create1(Int32(EPOLL_CLOEXEC)) })
+    wakeup = FileDescriptor(
+      raw: try checked("eventfd") { eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK)) })
+    wheel = TimerWheel(now: now)
+    recent = RecentRequests()
+    accessLog = AccessLog(format: worker.configuration.host.logFormat)
+    try watch(wakeup, EPOLLIN.rawValue, tag: EventLoop.wakeupTag)
+  }
+
+  private func watch(_ descriptor: FileDescriptor, _ interest: UInt32, tag: UInt64) throws(SystemError) {
+    var event = epoll_event()
+    event.events = interest
+    event.data.u64 = tag
+    try checked("epoll_ctl") { epoll_ctl(epoll.raw, EPOLL_CTL_ADD, descriptor.raw, &event) }
+  }
+
+  // MARK: The thread
+
+  /// Serves until the loop has drained. Called on the loop's own thread.
+  func run() {
+    shim_name_thread("loop \(index)")
+    while !isEnding {
+      let count = epoll_wait(epoll.raw, events, Int32(EventLoop.batch), nextTimeout())
+      now = Clock.monotonic()
+      statistics.heartbeat.store(now, ordering: .relaxed)
+      eventIndex = 0
+      eventCount = max(0, Int(count))
+      while eventIndex < eventCount {
+        let event = events[eventIndex]
+        eventIndex += 1
+        dispatch(event)
+      }
+      wheel.advance(to: now) { expire($0) }
+      if !isAccepting, !isDraining, resumeAcceptingAt != 0, now >= resumeAcceptingAt { startAccepting() }
+      accessLog.flush(at: now)
+      for connection in closed { Unmanaged.passUnretained(connection).release() }
+      closed.removeAll(keepingCapacity: true)
+      if isDraining && statistics.open.load(ordering: .relaxed) == 0 { isEnding = true }
+    }
+    accessLog.flush(at: .max)
+  }
+
+  private func nextTimeout() -> Int32 {
+    if accessLog.isPending || resumeAcceptingAt != 0 || !wheel.isEmpty { return 100 }
+    return -1
+  }
+
+  private func dispatch(_ event: epoll_event) {
+    let tag = event.data.u64
+    if tag > EventLoop.lastListenerTag {
+      guard let pointer = UnsafeRawPointer(bitPattern: UInt(tag)) else { return }
+      Unmanaged<Connection>.fromOpaque(pointer).takeUnretainedValue().ready(event.events)
+    } else if tag == EventLoop.wakeupTag {
+      receive()
+    } else {
+      accept(worker.listeners[Int(tag - EventLoop.firstListenerTag)])
+    }
+  }
+
+  // MARK: Messages
+
+  /// Hands the loop something to do. Any thread.
+  func post(_ message: LoopMessage) {
+    inbox.withLock { $0.append(message) }
+    var one: UInt64 = 1
+    _ = write(wakeup.raw, &one, 8)
+  }
+
+  private func receive() {
+    var count: UInt64 = 0
+    _ = read(wakeup.raw, &count, 8)
+    let messages = inbox.withLock { messages in
+      let taken = messages
+      messages.removeAll(keepingCapacity: true)
+      return taken
+    }
+    for message in messages {
+      switch message {
+      case .startAccepting: startAccepting()
+      case .adopt(let descriptor): open(descriptor, Peer.unix(), isTCP: false)
+      case .handled(let connection): connection.handlerReturned()
+      case .pulled(let connection): connection.pullReturned()
+      case .drain: drain()
+      case .end: isEnding = true
+      }
+    }
+  }
+
+  // MARK: Accepting
+
+  private func startAccepting() {
+    resumeAcceptingAt = 0
+    guard !isAccepting, !isDraining else { return }
+    isAccepting = true
+    for (index, listener) in worker.listeners.enumerated() {
+      do throws(SystemError) {
+        // EPOLLEXCLUSIVE: one waiting loop is woken for a connection, not all of them.
+        try watch(
+          listener.descriptor, EPOLLIN.rawValue | (1 << 28), tag: EventLoop.firstListenerTag + UInt64(index))
+      } catch {
+        Log.shared.write(.error, "cannot listen on \(listener.text): \(error)")
+      }
+    }
+  }
+
+  private func stopAccepting() {
+    guard isAccepting else { return }
+    isAccepting = false
+    for listener in worker.listeners {
+      var event = epoll_event()
+      _ = epoll_ctl(epoll.raw, EPOLL_CTL_DEL, listener.descriptor.raw, &event)
+    }
+  }
+
+  private func accept(_ listener: Listener) {
+    for _ in 0..<64 {
+      guard isAccepting else { return }
+      var address = sockaddr_storage()
+      var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+      let raw = withUnsafeMutablePointer(to: &address) {
+        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { shim_accept(listener.descriptor.raw, $0, &length) }
+      }
+      guard raw >= 0 else {
+        switch errno {
+        case EAGAIN: return
+        case EMFILE, ENFILE, ENOBUFS, ENOMEM:
+          // Those that wait stay in the kernel's queue until there is room again.
+          Log.shared.write(.error, "cannot accept: \(String(cString: strerror(errno))); trying again in 500 ms")
+          stopAccepting()
+          resumeAcceptingAt = now + 500_000_000
+          return
+        default: continue  // the client went away while it waited (accept(2), error handling)
+        }
+      }
+      open(FileDescriptor(raw: raw), Peer(&address), isTCP: listener.isTCP)
+    }
+  }
+
+  private func open(_ descriptor: FileDescriptor, _ peer: Peer, isTCP: Bool) {
+    if isTCP {
+      var on: Int32 = 1
+      setsockopt(descriptor.raw, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
+    }
+    let connection = Connection(descriptor, peer, loop: self)
+    let reference = Unmanaged.passRetained(connection)
+    do throws(SystemError) {
+      let interest = EPOLLIN.rawValue | EPOLLOUT.rawValue | EPOLLRDHUP.rawValue | EPOLLET.rawValue
+      try watch(descriptor, interest, tag: UInt64(UInt(bitPattern: reference.toOpaque())))
+    } catch {
+      Log.shared.write(.error, "cannot watch a connection: \(error)")
+      descriptor.close()
+      reference.release()
+      return
+    }
+    statistics.open.wrappingAdd(1, ordering: .relaxed)
+    statistics.accepted.wrappingAdd(1, ordering: .relaxed)
+    wheel.set(connection, deadline: now + worker.timeouts.idle)
+  }
+
+  /// The connection's descriptor is closed; its memory stays until the turn is over, as events may still name it.
+  func retire(_ connection: Connection) {
+    wheel.remove(connection)
+    statistics.open.wrappingSubtract(1, ordering: .relaxed)
+    closed.append(connection)
+  }
+
+  // MARK: Time
+
+  func setDeadline(_ connection: Connection, _ deadline: UInt64) { wheel.set(connection, deadline: deadline) }
+
+  private func expire(_ connection: Connection) { connection.deadlinePassed() }
+
+  // MARK: Ending
+
+  /// Takes no new connection, closes idle ones, and lets requests in flight come to their end.
+  private func drain() {
+    guard !isDraining else { return }
+    isDraining = true
+    stopAccepting()
+    wheel.forEach { $0.drain() }
+  }
+
+  // MARK: Exchanges
+
+  func takeExchange() -> Exchange {
+    spare.popLast() ?? Exchange(limits: worker.limits)
+  }
+
+  func give(back exchange: Exchange) {
+    exchange.connection = nil
+    exchange.input.removeAll()
+    if exchange.input.capacity > 64 << 10 { exchange.input.shrink(to: 0) }
+    if spare.count < 64 { spare.append(exchange) }
+  }
+
+  func trusts(_ ip: bh_bytes) -> Bool {
+    worker.configuration.host.trustedProxies.contains { $0.contains(ip.buffer) }
+  }
+}
+
+/// What other threads ask of a loop.
+enum LoopMessage {
+  case startAccepting
+  /// A connected socket of the worker's own: a probe.
+  case adopt(FileDescriptor)
+  case handled(Connection)
+  case pulled(Connection)
+  case drain
+  case end
+}
+
+/// Counts of one loop; written by its thread, read by any.
+final class LoopStatistics: Sendable {
+  let open = Atomic<Int>(0)
+  let accepted = Atomic<UInt64>(0)
+  /// By the status's first digit, 1 to 5.
+  let responses1 = Atomic<UInt64>(0)
+  let responses2 = Atomic<UInt64>(0)
+  let responses3 = Atomic<UInt64>(0)
+  let responses4 = Atomic<UInt64>(0)
+  let responses5 = Atomic<UInt64>(0)
+  let refused = Atomic<UInt64>(0)
+  let heartbeat = Atomic<UInt64>(0)
+  let latency = Histogram()
+
+  func count(status: UInt32) {
+    switch status / 100 {
+    case 1: responses1.wrappingAdd(1, ordering: .relaxed)
+    case 2: responses2.wrappingAdd(1, ordering: .relaxed)
+    case 3: responses3.wrappingAdd(1, ordering: .relaxed)
+    case 4: responses4.wrappingAdd(1, ordering: .relaxed)
+    default: responses5.wrappingAdd(1, ordering: .relaxed)
+    }
+  }
+
+  /// Responses by class, from 1xx to 5xx.
+  var responses: [UInt64] {
+    [
+      responses1.load(ordering: .relaxed), responses2.load(ordering: .relaxed),
+      responses3.load(ordering: .relaxed), responses4.load(ordering: .relaxed),
+      responses5.load(ordering: .relaxed),
+    ]
+  }
+}

@@ -1,0 +1,104 @@
+import Glibc
+import LinuxShims
+
+/// A listening socket, opened by the supervisor and shared by all workers.
+struct Listener: Sendable {
+  let descriptor: FileDescriptor
+  /// As the operator reads it, with the port that the kernel gave: `127.0.0.1:8080`, `[::1]:80`, `unix:/run/x.sock`.
+  let text: String
+  let isTCP: Bool
+
+  private static let backlog: Int32 = 4096
+
+  /// Binds and listens.
+  static func open(_ address: ListenAddress) throws(SystemError) -> Listener {
+    switch address {
+    case .ipv4(let text, let port):
+      var socket = sockaddr_in()
+      socket.sin_family = sa_family_t(AF_INET)
+      socket.sin_port = port.bigEndian
+      inet_pton(AF_INET, text, &socket.sin_addr)
+      let descriptor = try bound(AF_INET, &socket)
+      return Listener(
+        descriptor: descriptor, text: "\(text):\(try port == 0 ? assignedPort(descriptor) : port)", isTCP: true)
+    case .ipv6(let text, let port):
+      var socket = sockaddr_in6()
+      socket.sin6_family = sa_family_t(AF_INET6)
+      socket.sin6_port = port.bigEndian
+      inet_pton(AF_INET6, text, &socket.sin6_addr)
+      let descriptor = try bound(AF_INET6, &socket)
+      return Listener(
+        descriptor: descriptor, text: "[\(text)]:\(try port == 0 ? assignedPort(descriptor) : port)", isTCP: true)
+    case .unix(let path):
+      return Listener(descriptor: try unixSocket(path), text: "unix:\(path)", isTCP: false)
+    }
+  }
+
+  private static func bound<Address>(_ family: Int32, _ address: inout Address) throws(SystemError) -> FileDescriptor {
+    let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+    let raw = try checked("socket") { socket(family, type, 0) }
+    do throws(SystemError) {
+      var on: Int32 = 1
+      let size = socklen_t(MemoryLayout<Int32>.size)
+      try checked("setsockopt") { setsockopt(raw, SOL_SOCKET, SO_REUSEADDR, &on, size) }
+      if family == AF_INET6 {
+        // [::]:80 beside 0.0.0.0:80 is two sockets, as in nginx.
+        try checked("setsockopt") { setsockopt(raw, Int32(IPPROTO_IPV6), IPV6_V6ONLY, &on, size) }
+      }
+      try bind(raw, &address, MemoryLayout<Address>.size)
+      try checked("listen") { listen(raw, backlog) }
+    } catch {
+      close(raw)
+      throw error
+    }
+    return FileDescriptor(raw: raw)
+  }
+
+  private static func bind<Address>(_ raw: Int32, _ address: inout Address, _ size: Int) throws(SystemError) {
+    let result = withUnsafePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { Glibc.bind(raw, $0, socklen_t(size)) }
+    }
+    if result < 0 { throw SystemError("bind") }
+  }
+
+  private static func assignedPort(_ descriptor: FileDescriptor) throws(SystemError) -> UInt16 {
+    var address = sockaddr_storage()
+    var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+    let result = withUnsafeMutablePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor.raw, $0, &length) }
+    }
+    if result < 0 { throw SystemError("getsockname") }
+    // The port stands at the same place for both families.
+    return withUnsafeBytes(of: &address) { UInt16(bigEndian: $0.load(fromByteOffset: 2, as: UInt16.self)) }
+  }
+
+  /// A socket file that nobody listens on is a dead host's, and is replaced.
+  private static func unixSocket(_ path: String) throws(SystemError) -> FileDescriptor {
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    guard path.utf8.count < MemoryLayout.size(ofValue: address.sun_path) else {
+      throw SystemError("bind \(path)", ENAMETOOLONG)
+    }
+    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+    let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+    let probe = try checked("socket") { socket(AF_UNIX, type, 0) }
+    let isAlive = withUnsafePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        connect(probe, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) == 0 || errno == EAGAIN
+      }
+    }
+    close(probe)
+    if isAlive { throw SystemError("bind \(path)", EADDRINUSE) }
+    var status = stat()
+    if lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK { unlink(path) }
+    let raw = try checked("socket") { socket(AF_UNIX, type, 0) }
+    do throws(SystemError) {
+      try bind(raw, &address, MemoryLayout<sockaddr_un>.size)
+      try checked("listen") { listen(raw, backlog) }
+    } catch {
+      close(raw)
+      throw error
+    }
+    return FileDescriptor(raw: raw)
+  }
+}

@@ -1,0 +1,67 @@
+import HTTPCodec
+
+/// Puts an exchange's response on the wire.
+enum ResponseWriter {
+  /// Head and body. A response to HEAD has the head alone; 204 and 304 have no body (RFC 9110 section 6.4.1).
+  static func write(
+    _ x: Exchange, closing: Bool, dates: inout DateLine, at now: UInt64, into output: inout ByteBuffer
+  ) {
+    writeHead(x, closing: closing, dates: &dates, at: now, into: &output)
+    let isBodiless = x.status == 204 || x.status == 304
+    if !isBodiless { ResponseEncoder.contentLength(x.body.count, into: &output) }
+    ResponseEncoder.endOfHead(into: &output)
+    if !isBodiless && x.request.pointee.method != bh_method(BH_METHOD_HEAD) {
+      output.append(UnsafeRawBufferPointer(x.body.readable))
+    }
+  }
+
+  /// The head of a body that is to be pulled.
+  static func writeStreamHead(
+    _ x: Exchange, closing: Bool, isChunked: Bool, dates: inout DateLine, at now: UInt64,
+    into output: inout ByteBuffer
+  ) {
+    writeHead(x, closing: closing, dates: &dates, at: now, into: &output)
+    if isChunked && x.status != 204 && x.status != 304 {
+      output.append("Transfer-Encoding: chunked\r\n" as StaticString)
+    }
+    ResponseEncoder.endOfHead(into: &output)
+  }
+
+  private static func writeHead(
+    _ x: Exchange, closing: Bool, dates: inout DateLine, at now: UInt64, into output: inout ByteBuffer
+  ) {
+    ResponseEncoder.statusLine(Int(x.status), into: &output)
+    dates.append(at: now, into: &output)
+    for field in x.headers { ResponseEncoder.field(field.name.buffer, field.value.buffer, into: &output) }
+    let view = x.request.pointee
+    output.append("X-Request-Id: " as StaticString)
+    output.append(view.request_id)
+    output.append("\r\ntraceparent: " as StaticString)
+    output.append(view.traceparent)
+    if closing {
+      output.append("\r\nConnection: close\r\n" as StaticString)
+    } else if x.head.versionMinor == 0 {
+      output.append("\r\nConnection: keep-alive\r\n" as StaticString)
+    } else {
+      output.append("\r\n" as StaticString)
+    }
+  }
+}
+
+/// The Date field's line, made once a second.
+struct DateLine: ~Copyable {
+  private var line = ByteBuffer(capacity: 64)
+  private var validUntil: UInt64 = 0
+
+  mutating func append(at now: UInt64, into output: inout ByteBuffer) {
+    if now >= validUntil {
+      let realtime = Clock.realtime()
+      line.removeAll()
+      line.append("Date: " as StaticString)
+      HTTPDate.append(realtime / 1_000_000_000, into: &line)
+      line.append("\r\n" as StaticString)
+      validUntil = now + UInt64(1_000_000_000 - realtime % 1_000_000_000)
+    }
+    output.append(UnsafeRawBufferPointer(line.readable))
+  }
+}

@@ -1,0 +1,90 @@
+import HTTPCodec
+
+/// A response body that a plugin makes bit by bit (bulkhead/stream.h).
+///
+/// Between `pull` and its return the pool thread has it; otherwise the loop.
+final class StreamBody: @unchecked Sendable {
+  private let source: bh_stream_source
+  private let plugin: Plugin
+  private let isChunked: Bool
+  private let requestID: String
+  private let piece = StreamPiece()
+  private var isReleased = false
+  /// The loop's own note: a pool thread has it.
+  var isPulling = false
+  private(set) var result = Result.more
+
+  enum Result {
+    case more, end, fault
+    /// Nanoseconds.
+    case later(UInt64)
+  }
+
+  init(_ source: bh_stream_source, plugin: Plugin, isChunked: Bool, requestID: String) {
+    self.source = source
+    self.plugin = plugin
+    self.isChunked = isChunked
+    self.requestID = requestID
+  }
+
+  /// Has the plugin make the next piece. Thread: pool.
+  func pull(on frame: FaultFrame) {
+    guard let function = source.pull else {
+      result = .end
+      return
+    }
+    guard plugin.admit() == .run else {
+      result = .fault
+      return
+    }
+    var delay: UInt64 = 0
+    let handle = OpaquePointer(Unmanaged.passUnretained(piece).toOpaque())
+    requestID.withBytes { frame.enter(plugin: plugin.index, requestID: $0, at: Clock.monotonic()) }
+    let answer = function(source.state, handle, &delay)
+    frame.leave()
+    switch answer {
+    case bh_pull_result(BH_PULL_MORE): result = piece.bytes.isEmpty ? .later(10_000_000) : .more
+    case bh_pull_result(BH_PULL_LATER): result = .later(delay)
+    case bh_pull_result(BH_PULL_END): result = .end
+    default:
+      result = .fault
+      plugin.fault(.threw, message: "a stream's pull failed (\(answer))", exchange: nil)
+    }
+  }
+
+  /// Thread: pool, once.
+  func release() {
+    guard !isReleased else { return }
+    isReleased = true
+    source.release?(source.state)
+  }
+
+  /// Appends the piece, framed.
+  func moveBytes(into output: inout ByteBuffer) {
+    guard !piece.bytes.isEmpty else { return }
+    let bytes = UnsafeRawBufferPointer(piece.bytes.readable)
+    if isChunked { ResponseEncoder.chunk(bytes, into: &output) } else { output.append(bytes) }
+    piece.bytes.removeAll()
+  }
+
+  func writeEnd(into output: inout ByteBuffer) {
+    if isChunked { ResponseEncoder.lastChunk(into: &output) }
+  }
+}
+
+/// What one pull writes; the bh_stream that plugins see.
+final class StreamPiece {
+  static let limit = 1 << 20
+  var bytes = ByteBuffer(capacity: 0)
+
+  static func of(_ handle: OpaquePointer?) -> StreamPiece? {
+    handle.map { Unmanaged<StreamPiece>.fromOpaque(UnsafeRawPointer($0)).takeUnretainedValue() }
+  }
+
+  /// False past the limit.
+  func append(_ more: bh_bytes) -> Bool {
+    guard bytes.count + more.count <= StreamPiece.limit else { return false }
+    bytes.append(more)
+    return true
+  }
+}

@@ -1,0 +1,194 @@
+import Glibc
+import HTTPCodec
+import Synchronization
+
+/// One generation in its process: a configuration, its plugins, its loops.
+///
+/// Made on the main thread; constant once the loops run, but for what each part says of itself.
+final class Worker: @unchecked Sendable {
+  let generation: Int
+  let configuration: Configuration
+  let configurationPath: String
+  let bypass: Bypass
+  let isBare: Bool
+  let listeners: [Listener]
+  let limits: CodecLimits
+  let timeouts: Timeouts
+  let hasTrustedProxies: Bool
+  let faults: FaultLog
+  let startedAt = Clock.monotonic()
+  let plugins: [Plugin]
+  private(set) var pool: BlockingPool
+  private(set) var pipeline: Pipeline!
+  private(set) var builtIns: BuiltIns!
+  private(set) var loops: [EventLoop] = []
+  /// Probes that did not get the answer that the configuration wants.
+  private let probeFailures = Mutex<[String]>([])
+  private let running = Atomic<Int>(0)
+  private let memory: SharedMemory
+
+  /// Nanoseconds.
+  struct Timeouts {
+    let head: UInt64
+    let body: UInt64
+    let idle: UInt64
+    let request: UInt64
+  }
+
+  /// The frame of the main thread, which starts plugins.
+  static let mainFrame = SharedMemory.frameCount - 1
+  private static let poolThreads = 32
+
+  init(
+    manifest: Manifest, configuration: Configuration, bypass: Bypass, listeners: [Listener], memory: SharedMemory
+  ) {
+    generation = manifest.generation
+    self.configuration = configuration
+    configurationPath = manifest.configurationPath
+    self.bypass = bypass
+    isBare = manifest.isBare
+    self.listeners = listeners
+    self.memory = memory
+    let host = configuration.host
+    limits = CodecLimits(
+      maxTarget: min(8192, host.maxHead), maxHead: host.maxHead, maxBody: host.maxBody, maxFields: 100)
+    timeouts = Timeouts(
+      head: host.headTimeout.nanoseconds, body: host.bodyTimeout.nanoseconds, idle: host.idleTimeout.nanoseconds,
+      request: host.requestTimeout.nanoseconds)
+    hasTrustedProxies = !host.trustedProxies.isEmpty
+    let faults = FaultLog(generation: manifest.generation)
+    self.faults = faults
+    let digests = Dictionary(manifest.digests.map { ($0.path, $0.sha256) }, uniquingKeysWith: { first, _ in first })
+    plugins = isBare
+      ? []
+      : configuration.plugins.enumerated().map { index, plugin in
+        Plugin(index: index, configuration: plugin, sha256: digests[plugin.libraryPath], faults: faults)
+      }
+    let loopCount = Worker.loopCount(host)
+    pool = BlockingPool(limit: Worker.poolThreads) { memory.frame(loopCount + $0) }
+  }
+
+  static func loopCount(_ host: HostConfiguration) -> Int {
+    min(host.threads ?? max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))), 64)
+  }
+
+  var failedProbes: [String] { probeFailures.withLock { $0 } }
+
+  // MARK: Starting
+
+  /// Loads and starts the plugins, makes the pipeline, starts the loops and runs the probes. What goes wrong with a
+  /// plugin is the plugin's state; what is thrown is the system's.
+  func prepare(culprits: [Manifest.Culprit]) throws(SystemError) {
+    startPlugins(culprits)
+    pipeline = makePipeline()
+    for index in 0..<Worker.loopCount(configuration.host) {
+      loops.append(try EventLoop(index: index, worker: self, frame: memory.frame(index)))
+    }
+    for loop in loops {
+      running.wrappingAdd(1, ordering: .relaxed)
+      let isStarted = Thread.start(named: "loop \(loop.index)") {
+        loop.run()
+        self.running.wrappingSubtract(1, ordering: .releasing)
+      }
+      guard isStarted else { throw SystemError("pthread_create", EAGAIN) }
+    }
+    for probe in configuration.host.probes where !isBare { run(probe) }
+  }
+
+  private func startPlugins(_ culprits: [Manifest.Culprit]) {
+    let environment = PluginEnvironment(
+      configurationPath: configurationPath, stateDirectory: configuration.host.stateDirectory,
+      generation: UInt32(generation), loopCount: UInt32(Worker.loopCount(configuration.host)),
+      host: HostTable.shared)
+    let frame = memory.frame(Worker.mainFrame)
+    for plugin in plugins {
+      let culprit = culprits.first { $0.plugin == plugin.name }
+      if plugin.configuration.mode == .off {
+        plugin.switchOff()
+        continue
+      }
+      if let culprit, culprit.isFatal {
+        plugin.fail(PluginFailure(reason: culprit.reason, message: culprit.message))
+        continue
+      }
+      frame.enter(plugin: plugin.index, requestID: bh_bytes(), at: Clock.monotonic())
+      plugin.load(environment: environment)
+      frame.leave()
+      if let culprit, plugin.state == .active {
+        for _ in 0..<culprit.count { plugin.fault(culprit.reason, message: culprit.message, exchange: nil) }
+      }
+      if isBypassed(plugin), !plugin.capabilities.contains(.routes) { plugin.switchOff() }
+    }
+  }
+
+  /// Its request and response phases are off; the routes of a plugin that is both go on.
+  private func isBypassed(_ plugin: Plugin) -> Bool {
+    switch bypass {
+    case .off: false
+    case .heavy: plugin.configuration.isHeavy
+    case .all: true
+    }
+  }
+
+  /// A plugin whose routes another has taken already does not start; the rest of the table is made without it.
+  private func makePipeline() -> Pipeline {
+    builtIns = BuiltIns(worker: self)
+    var routers = plugins
+    while true {
+      do throws(RouteTable.Conflict) {
+        let table = try RouteTable(routers)
+        return Pipeline(
+          plugins: plugins, middleware: plugins.filter { !isBypassed($0) }, routes: table,
+          cors: configuration.cors, builtIns: builtIns, isBare: isBare)
+      } catch {
+        error.plugin.fail(PluginFailure(reason: .startFailed, message: error.message))
+        error.plugin.routes = []
+        routers.removeAll { $0 === error.plugin }
+      }
+    }
+  }
+
+  // MARK: Probes
+
+  /// Sends the request through a loop of this worker, and holds the answer against the configuration.
+  private func run(_ probe: Probe) {
+    let text = "\(probe.method) \(probe.target)"
+    let status: Int
+    do throws(SystemError) {
+      status = try ProbeClient.send(probe, to: loops[0])
+    } catch {
+      probeFailures.withLock { $0.append(text) }
+      Log.shared.write(.error, "probe \(text): \(error)")
+      return
+    }
+    guard status != probe.status else { return }
+    probeFailures.withLock { $0.append(text) }
+    let message = "probe \(text) was answered \(status), not \(probe.status)"
+    Log.shared.write(.error, message)
+    // The router that the path belongs to has not proven itself.
+    let path = probe.target.prefix { $0 != "?" }
+    let owner = plugins.filter { plugin in
+      let mount = plugin.configuration.mount
+      return !mount.isEmpty && (path == mount || path.hasPrefix(mount + "/"))
+    }.max { $0.configuration.mount.utf8.count < $1.configuration.mount.utf8.count }
+    if let owner, owner.state == .active { owner.fail(PluginFailure(reason: .startFailed, message: message)) }
+  }
+
+  // MARK: Serving and ending
+
+  func startAccepting() {
+    for loop in loops { loop.post(.startAccepting) }
+  }
+
+  func drain() {
+    for loop in loops { loop.post(.drain) }
+  }
+
+  var isRunning: Bool { running.load(ordering: .acquiring) > 0 }
+
+  /// After the last request: lets plugins close what they have open.
+  func stop(by deadline: UInt64) {
+    pool.end(by: deadline)
+    for plugin in plugins.reversed() { plugin.stop() }
+  }
+}

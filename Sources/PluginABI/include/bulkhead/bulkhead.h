@@ -1,0 +1,6 @@
+/* Everything, for C plugins that want it all. */
+#include "metrics.h"
+#include "plugin.h"
+#include "self-test.h"
+#include "shared-memory.h"
+#include "stream.h"
