@@ -1,0 +1,127 @@
+import PluginAPI
+import Synchronization
+
+/// Limits requests by client, path and method; counters are shared by all loops and survive generations and
+/// crashes.
+///
+/// Place it after what authenticates, if a limit is `by identity`.
+final class RateLimiter: Middleware {
+  static let plugin = PluginDescription(
+    name: "rate-limit", version: "1.0.0", summary: "Rate limits by identity, address, API key or header")
+
+  private let host: Host
+  private let limits: [CountedLimit]
+  private let table: CounterTable
+  private let hash: SipHash
+  /// The RateLimit-Policy field where every limit applies.
+  private let wholePolicy: String
+  private let refusals: Counter
+  private let sharings: Counter
+  private let hasWarnedOfSharing = Atomic(false)
+
+  /// A limit with what counting needs.
+  private struct CountedLimit: Sendable {
+    let limit: Limit
+    let identifier: UInt64
+    let policyItem: String
+    let refusals: Counter
+  }
+
+  init(_ start: Start<RateLimitSettings>) throws {
+    let size = start.settings.tableSize
+    guard (16...1 << 26).contains(size) else {
+      throw SettingsError(key: "table-size", reason: "\(size) is not within 16...\(1 << 26)")
+    }
+    let host = start.host
+    self.host = host
+    limits = try Limit.parse(start.settings.limit).map { limit in
+      let metric = "refused_\(limit.name.replacing("-", with: "_"))_total"
+      return CountedLimit(
+        limit: limit, identifier: limit.identifier, policyItem: limit.policyItem,
+        refusals: host.counter(metric, help: "Requests refused by \(limit.text)"))
+    }
+    let entryCount = CounterTable.entryCount(atLeast: size)
+    let memory = CounterMemory(
+      region: try host.sharedRegion(
+        CounterMemory.layout, byteCount: CounterMemory.byteCount(entryCount: entryCount)))
+    table = CounterTable(memory: memory, entryCount: entryCount)
+    hash = host.random(16).withUnsafeBytes {
+      SipHash(
+        key: memory.hashKey(orFirst: ($0.load(as: UInt64.self), $0.load(fromByteOffset: 8, as: UInt64.self))))
+    }
+    wholePolicy = limits.map(\.policyItem).joined(separator: ", ")
+    refusals = host.counter("refused_total", help: "Requests refused")
+    sharings = host.counter("shared_total", help: "Requests of clients that found the table full")
+  }
+
+  func request(_ request: borrowing Request) throws -> Response? {
+    let method = request.method
+    guard method != .options else { return nil }
+    let now = host.monotonicNanoseconds
+    return try withUnsafeTemporaryAllocation(of: Check.self, capacity: limits.count) { buffer in
+      let count = gather(request, method.name, into: buffer)
+      guard count > 0 else { return nil }
+      let checks = UnsafeMutableBufferPointer(rebasing: buffer[..<count])
+      let refusing = table.decide(checks, now: now)
+      try setFields(checks, request)
+      if checks.contains(where: { $0.answer.isShared }) { noteSharing() }
+      if let refusing { throw refusal(by: limits[refusing.limit], refusing.answer.verdict, request) }
+      return nil
+    }
+  }
+
+  /// The counters of the limits that apply; returns how many.
+  private func gather(
+    _ request: borrowing Request, _ method: String, into buffer: UnsafeMutableBufferPointer<Check>
+  ) -> Int {
+    var count = 0
+    for (index, counted) in limits.enumerated() {
+      guard request.withPath({ counted.limit.applies(to: method, path: $0) }) else { continue }
+      let key = counted.limit.partition.key(of: request, under: counted.identifier, by: hash)
+      let counter = CounterTable.Counter(
+        hash: key, rate: counted.limit.rate, shared: index, sharedKey: counted.identifier)
+      buffer.initializeElement(at: count, to: Check(limit: index, counter: counter))
+      count += 1
+    }
+    return count
+  }
+
+  private func setFields(_ checks: UnsafeMutableBufferPointer<Check>, _ request: borrowing Request) throws {
+    let policy =
+      checks.count == limits.count
+      ? wholePolicy : checks.map { limits[$0.limit].policyItem }.joined(separator: ", ")
+    var state = ""
+    state.reserveCapacity(checks.count * 64)
+    for check in checks {
+      if !state.isEmpty { state += ", " }
+      let verdict = check.answer.verdict
+      limits[check.limit].limit.appendItem(remaining: verdict.remaining, reset: verdict.reset, to: &state)
+    }
+    try request.response.setHeader("RateLimit-Policy", policy)
+    try request.response.setHeader("RateLimit", state)
+  }
+
+  private func refusal(
+    by counted: CountedLimit, _ verdict: GCRA.Verdict, _ request: borrowing Request
+  ) -> Problem {
+    let limit = counted.limit
+    let seconds = wholeSeconds(verdict.reset)
+    refusals.add()
+    counted.refusals.add()
+    request.log(.info, "refused by limit \"\(limit.name)\" (\(limit.text)); allowed again in \(seconds) s")
+    return Problem(
+      status: 429, code: "rate-limited",
+      detail: "Too many requests: \(limit.count) per \(limit.window) are allowed. Try again in \(seconds) s.",
+      members: "\"limit\":\"\(limit.name)\",\"retry_after\":\(seconds)",
+      headers: [("Retry-After", String(seconds))])
+  }
+
+  /// Counts it, and says it once a generation: an operator has to choose a larger table.
+  private func noteSharing() {
+    sharings.add()
+    guard !hasWarnedOfSharing.exchange(true, ordering: .relaxed) else { return }
+    host.log(
+      .warning,
+      "the table is full: clients without a counter of their own share one a limit; raise table-size")
+  }
+}
