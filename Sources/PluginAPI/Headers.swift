@@ -34,7 +34,7 @@ public struct Headers: ~Copyable {
   public var fields: [(name: String, value: String)] { raw.map { ($0.name.string, $0.value.string) } }
 
   /// Hands out the bytes of each field, names as sent, without a copy.
-  @inlinable public func forEach(
+  @inlinable public func withEach(
     _ body: (_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) throws -> Void
   ) rethrows {
     for field in raw { try body(field.name.buffer, field.value.buffer) }

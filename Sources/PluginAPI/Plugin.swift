@@ -36,7 +36,7 @@ public protocol Plugin: Sendable {
   /// Opens what the plugin needs: files, databases, metrics, shared regions.
   ///
   /// Thread: main. An error makes the plugin `failed` with the reason `start-failed` and the error's description as the
-  /// message; ``stop()-7qh5s`` is not called then.
+  /// message; ``stop()`` is not called then.
   init(_ start: Start<Settings>) throws
 
   /// Checks, after ``init(_:)`` and before the first request, that the plugin does what it promises. Leaves nothing

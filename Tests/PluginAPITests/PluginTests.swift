@@ -158,7 +158,8 @@ struct PluginTests {
   @Test("a route that the host refuses fails the start, and the plugin is stopped")
   func badRoute() {
     let stops = Mutex(0)
-    BadRoute.$stopped.withValue({ stops.withLock { $0 += 1 } }) {
+    let count: @Sendable () -> Void = { stops.withLock { $0 += 1 } }
+    BadRoute.$stopped.withValue(count) {
       #expect(throws: StartFailure.startFailed("the host refuses the route GET '{'")) {
         try InProcessHost(.of(BadRoute.self))
       }
@@ -169,7 +170,8 @@ struct PluginTests {
   @Test("a plugin is started, tested and stopped, in this order and once")
   func lifecycle() throws {
     let events = Mutex<[String]>([])
-    try Lifecycle.$event.withValue({ event in events.withLock { $0.append(event) } }) {
+    let note: @Sendable (String) -> Void = { event in events.withLock { $0.append(event) } }
+    try Lifecycle.$event.withValue(note) {
       let host = try InProcessHost(.of(Lifecycle.self))
       _ = try host.send("GET", "/x")
       host.stop()
@@ -181,10 +183,11 @@ struct PluginTests {
   @Test("an error in start or in the self-test is a failed start", arguments: ["start", "self-test"])
   func failedStart(phase: String) {
     let events = Mutex<[String]>([])
-    Lifecycle.$event.withValue({ event in
+    let failing: @Sendable (String) throws -> Void = { event in
       events.withLock { $0.append(event) }
       if event == phase { throw Problem.conflict("no \(event)") }
-    }) {
+    }
+    Lifecycle.$event.withValue(failing) {
       #expect(throws: StartFailure.startFailed("409 conflict: no \(phase)")) {
         try InProcessHost(.of(Lifecycle.self))
       }
@@ -218,21 +221,17 @@ struct PluginTests {
 
   @Test("random bytes differ, and clocks run")
   func randomAndClocks() throws {
-    let actions = ProbeActions(routes: { $0.get("", access: .public) { _ in .noContent() } })
-    try ProbeActions.$current.withValue(actions) {
-      let probe = Mutex<Host?>(nil)
-      try HostReader.$sink.withValue({ host in probe.withLock { $0 = host } }) {
-        let inProcess = try InProcessHost(.of(HostReader.self))
-        let host = try #require(probe.withLock { $0 })
-        #expect(host.random(32) != host.random(32))
-        #expect(host.random(0) == [])
-        let before = host.monotonicNanoseconds
-        #expect(host.monotonicNanoseconds >= before)
-        #expect(host.realtimeNanoseconds > 1_700_000_000_000_000_000)
-        #expect(!host.version.isEmpty)
-        inProcess.stop()
-      }
-    }
+    let seen = Mutex<Host?>(nil)
+    let keep: @Sendable (Host) -> Void = { host in seen.withLock { $0 = host } }
+    let inProcess = try HostReader.$sink.withValue(keep) { try InProcessHost(.of(HostReader.self)) }
+    let host = try #require(seen.withLock { $0 })
+    #expect(host.random(32) != host.random(32))
+    #expect(host.random(0) == [])
+    let before = host.monotonicNanoseconds
+    #expect(host.monotonicNanoseconds >= before)
+    #expect(host.realtimeNanoseconds > 1_700_000_000_000_000_000)
+    #expect(!host.version.isEmpty)
+    inProcess.stop()
   }
 }
 

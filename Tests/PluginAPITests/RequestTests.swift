@@ -51,7 +51,7 @@ struct RequestTests {
       #expect(request.headers.withBytes("x-two") { $0 == nil })
       #expect(request.headers.fields.map(\.name) == ["Accept", "X-One", "accept", "X["])
       var total = 0
-      request.headers.forEach { name, value in total += name.count + value.count }
+      request.headers.withEach { name, value in total += name.count + value.count }
       #expect(total == 6 + 9 + 5 + 1 + 6 + 3 + 2 + 5)
     }
   }

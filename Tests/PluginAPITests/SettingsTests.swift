@@ -49,7 +49,8 @@ private enum Sink {
 
 private func decode<Settings: PluginSettings>(_ type: Settings.Type, _ fields: Fields) throws -> Settings {
   let found = Mutex<(any PluginSettings)?>(nil)
-  try Sink.$current.withValue({ settings in found.withLock { $0 = settings } }) {
+  let keep: @Sendable (any PluginSettings) -> Void = { settings in found.withLock { $0 = settings } }
+  try Sink.$current.withValue(keep) {
     _ = try InProcessHost(.of(Reader<Settings>.self), settings: fields)
   }
   return try #require(found.withLock { $0 } as? Settings)

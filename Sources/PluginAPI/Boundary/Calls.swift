@@ -86,19 +86,33 @@ extension Request {
 
   /// The first of a name replaces what others have set, and the next ones are added; `Vary` and `Set-Cookie` always are.
   private func setHeaders(_ headers: [(name: String, value: String)]) throws {
-    for index in headers.indices {
-      let name = headers[index].name
-      let isRepeated = headers[..<index].contains { $0.name.equalsFieldName(name) }
-      if isRepeated || name.equalsFieldName("Vary") || name.equalsFieldName("Set-Cookie") {
-        try response.addHeader(name, headers[index].value)
+    for (index, header) in headers.enumerated() {
+      if header.name.namesAddedField || headers.names(header.name, before: index) {
+        try response.addHeader(header.name, header.value)
       } else {
-        try response.setHeader(name, headers[index].value)
+        try response.setHeader(header.name, header.value)
       }
     }
   }
 }
 
+extension [(name: String, value: String)] {
+  fileprivate func names(_ name: String, before end: Int) -> Bool {
+    for index in 0..<end where self[index].name.equalsFieldName(name) { return true }
+    return false
+  }
+}
+
 extension String {
+  /// A field to which each plugin has something to add. The length is looked at first, for this runs on every response.
+  fileprivate var namesAddedField: Bool {
+    switch utf8.count {
+    case 4: equalsFieldName("Vary")
+    case 10: equalsFieldName("Set-Cookie")
+    default: false
+    }
+  }
+
   fileprivate func equalsFieldName(_ other: String) -> Bool {
     withBytes { mine in other.withBytes { mine.equalsIgnoringCase($0.buffer) } }
   }

@@ -48,12 +48,14 @@ extension Answer: CustomStringConvertible {
 
 /// A plugin that did not start, with the host's reasons for it.
 public enum StartFailure: Error, Equatable, CustomStringConvertible {
+  case loadFailed(String)
   case abiMismatch(String)
   case badSettings(String)
   case startFailed(String)
 
   public var description: String {
     switch self {
+    case .loadFailed(let message): "load-failed: \(message)"
     case .abiMismatch(let message): "abi-mismatch: \(message)"
     case .badSettings(let message): "bad-settings: \(message)"
     case .startFailed(let message): "start-failed: \(message)"

@@ -60,13 +60,8 @@ public final class InProcessHost: Sendable {
     regions: SharedRegions = SharedRegions(), stateDirectory: String? = nil, generation: Int = 1,
     requestTimeout: Duration = .seconds(30)
   ) throws {
-    guard let table else { throw StartFailure.abiMismatch("the entry point returns no table") }
-    guard table.pointee.abi_major == BH_ABI_MAJOR else {
-      throw StartFailure.abiMismatch("the plugin has major version \(table.pointee.abi_major)")
-    }
-    guard table.pointee.size >= UInt32(MemoryLayout<bh_plugin>.size) else {
-      throw StartFailure.abiMismatch("the plugin's table has \(table.pointee.size) bytes")
-    }
+    guard let table else { throw StartFailure.loadFailed("the entry point returns no table") }
+    try Self.check(table)
     self.table = table
     self.scope = scope
     self.downstream = downstream
@@ -195,6 +190,42 @@ extension InProcessHost {
     let url = FileManager.default.temporaryDirectory.appendingPathComponent("bulkhead-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
     return url.path
+  }
+}
+
+extension InProcessHost {
+  /// What the host checks before it calls any function of a table. The head is read first, for the rest may not be there.
+  private static func check(_ table: UnsafePointer<bh_plugin>) throws {
+    let head = UnsafeRawPointer(table)
+    let size = head.load(as: UInt32.self)
+    let major = head.load(fromByteOffset: MemoryLayout<UInt32>.size, as: UInt32.self)
+    guard major == BH_ABI_MAJOR else {
+      throw StartFailure.abiMismatch("the plugin has major version \(major)")
+    }
+    guard size >= UInt32(MemoryLayout<bh_plugin>.size) else {
+      throw StartFailure.abiMismatch("the plugin's table has \(size) bytes")
+    }
+    let plugin = table.pointee
+    guard plugin.name != nil, String(cString: plugin.name).isKebabCase else {
+      throw StartFailure.loadFailed("the plugin's name is not in kebab-case")
+    }
+    let has = { (capability: Int) in plugin.capabilities & UInt32(capability) != 0 }
+    guard plugin.start != nil, plugin.request != nil || !has(BH_HANDLES_REQUEST),
+      plugin.response != nil || !has(BH_HANDLES_RESPONSE), plugin.handle != nil || !has(BH_ROUTES)
+    else { throw StartFailure.loadFailed("a capability lacks its function") }
+  }
+}
+
+extension String {
+  /// `[a-z][a-z0-9]*(-[a-z0-9]+)*`
+  fileprivate var isKebabCase: Bool {
+    guard let first = utf8.first, (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(first) else {
+      return false
+    }
+    return split(separator: "-", omittingEmptySubsequences: false).allSatisfy { word in
+      !word.isEmpty && word.utf8.allSatisfy { $0.isTokenCharacter && !(0x41...0x5A).contains($0) }
+        && word.allSatisfy { $0.isLetter || $0.isNumber }
+    }
   }
 }
 
