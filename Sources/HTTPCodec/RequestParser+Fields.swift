@@ -20,7 +20,7 @@ extension RequestParser {
         }
       }
       if state == .fieldName {
-        offset = Octets.skip(.token, base, offset, end)
+        offset = Octets.skipFieldName(base, offset, end)
         guard offset < end else { return false }
         guard base.load(fromByteOffset: offset, as: UInt8.self) == UInt8(ascii: ":") else {
           throw .malformedFieldName

@@ -70,6 +70,21 @@ struct RequestLimitTests {
     }
   }
 
+  @Test("is met without new memory: a head keeps what the largest so far needed")
+  func capacity() throws {
+    var parser = RequestParser(limits: CodecLimits())
+    var head = RequestHead()
+    let fields = (0..<50).map { "X-\($0): y\r\n" }.joined()
+    _ = try feed("GET / HTTP/1.0\r\n\(fields)\r\n", &parser, &head)
+    let memory = head.fields.withUnsafeBufferPointer { $0.baseAddress }
+    for count in [0, 1, 50, 3] {
+      let fields = (0..<count).map { "X-\($0): y\r\n" }.joined()
+      _ = try feed("GET / HTTP/1.0\r\n\(fields)\r\n", &parser, &head)
+      #expect(head.fields.count == count)
+      #expect(head.fields.withUnsafeBufferPointer { $0.baseAddress } == memory)
+    }
+  }
+
   private func feed(
     _ text: String, _ parser: inout RequestParser, _ head: inout RequestHead
   ) throws -> ParsedHead? {
