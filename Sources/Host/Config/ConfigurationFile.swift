@@ -19,20 +19,15 @@ enum ConfigurationFile {
   static func load(
     path: String, environment: [String: String], listenOverride: String? = nil
   ) -> Result<Configuration, ConfigurationErrors> {
-    let working = workingDirectory()
-    let bytes: [UInt8]
     do throws(FileContents.Failure) {
-      bytes = try FileContents.read(path, limit: ConfigurationText.maximumFile)
+      let bytes = try FileContents.read(path, limit: ConfigurationText.maximumFile)
+      return parse(bytes: bytes, path: path, environment: environment, listenOverride: listenOverride)
     } catch {
       return .failure(ConfigurationErrors([ConfigurationError(path: path, message: "\(error)")]))
     }
-    let absolute = FilePaths(directory: working).resolve(path)
-    return parse(
-      bytes: bytes, path: path, directory: FilePaths(ofFile: absolute).directory, environment: environment,
-      listen: listenOverride.map { Override(text: $0, paths: FilePaths(directory: working)) })
   }
 
-  /// The same from text; nothing is read but what `${file:…}` names. Relative paths start at the directory of `path`.
+  /// The same from text that was read from `path`, or might have been.
   static func parse(
     text: String, path: String, environment: [String: String] = [:]
   ) -> Result<Configuration, ConfigurationErrors> {
@@ -40,28 +35,18 @@ enum ConfigurationFile {
   }
 
   static func parse(
-    bytes: [UInt8], path: String, environment: [String: String] = [:]
+    bytes: [UInt8], path: String, environment: [String: String] = [:], listenOverride: String? = nil
   ) -> Result<Configuration, ConfigurationErrors> {
-    parse(
-      bytes: bytes, path: path, directory: FilePaths(ofFile: path).directory, environment: environment,
-      listen: nil)
-  }
-
-  private struct Override {
-    var text: String
-    var paths: FilePaths
-  }
-
-  private static func parse(
-    bytes: [UInt8], path: String, directory: String, environment: [String: String], listen: Override?
-  ) -> Result<Configuration, ConfigurationErrors> {
+    let working = FilePaths(directory: workingDirectory())
+    let paths = FilePaths(ofFile: working.resolve(path))
     let text = ConfigurationText(
-      reading: bytes, path: path, substitution: Substitution(environment: environment, directory: directory))
-    var builder = ConfigurationBuilder(path: path, paths: FilePaths(directory: directory))
+      reading: bytes, path: path,
+      substitution: Substitution(environment: environment, directory: paths.directory))
+    var builder = ConfigurationBuilder(path: path, paths: paths)
     builder.errors = text.errors
     builder.read(text.sections)
-    builder.applyEnvironment(environment, listens: listen == nil)
-    if let listen { builder.override(listen: listen.text, paths: listen.paths) }
+    builder.applyEnvironment(environment, listens: listenOverride == nil)
+    if let listenOverride { builder.override(listen: listenOverride, paths: working) }
     return builder.errors.isEmpty
       ? .success(builder.configuration) : .failure(ConfigurationErrors(builder.errors))
   }

@@ -7,14 +7,14 @@ enum SettingsCheck {
   ///   - schema: what the library declares; the first of two entries of one name counts.
   ///   - path: of the file, for messages.
   ///   - section: the plugin's name.
-  ///   - sectionLine: where a missing setting is reported.
+  ///   - sectionLine: where a missing setting is reported; 0 if there is no such line.
   /// - Returns: in the order of the schema; of one name, in the order of the file. A list gives a value an item.
   static func check(
     _ settings: [RawSetting], against schema: [SettingSchema], path: String, section: String, sectionLine: Int
   ) -> Result<[SettingValue], ConfigurationErrors> {
     var errors: [ConfigurationError] = []
     func complain(_ message: String, _ line: Int) {
-      errors.append(ConfigurationError(path: path, line: line, message: message))
+      errors.append(ConfigurationError(path: path, line: line > 0 ? line : nil, message: message))
     }
 
     let names = schema.map(\.name)

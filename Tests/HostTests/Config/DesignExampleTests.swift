@@ -77,9 +77,9 @@ struct DesignExampleTests {
 
   @Test("an empty file is a host with every default and no plugin")
   func emptyFile() throws {
-    let configuration = try ConfigurationFile.parse(text: "", path: "plugins.conf").get()
+    let configuration = try ConfigurationFile.parse(text: "", path: "/srv/plugins.conf").get()
     #expect(configuration.host.listen == [.ipv4("127.0.0.1", port: 8080)])
-    #expect(configuration.host.pluginPath == ".build/release")
+    #expect(configuration.host.pluginPath == "/srv/.build/release")
     #expect(configuration.cors == nil)
     #expect(configuration.plugins.isEmpty)
   }

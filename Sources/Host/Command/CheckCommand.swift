@@ -1,0 +1,123 @@
+/// `bulkhead check`: what would go wrong, before it does.
+enum CheckCommand {
+  /// What became of one plugin.
+  struct CheckedPlugin: Sendable, Equatable {
+    var name: String
+    var libraryPath: String
+    /// Nil if the library could not be loaded.
+    var version: String?
+    var kind: String?
+  }
+
+  struct Findings: Sendable, Equatable {
+    var plugins: [CheckedPlugin] = []
+    var problems: [ConfigurationError] = []
+  }
+
+  static func run(_ options: CheckOptions) -> ExitStatus {
+    let findings = check(
+      ConfigurationFile.load(path: options.configuration, environment: Environment.all),
+      path: options.configuration,
+      digests: { paths throws(SystemError) in try LibraryDigest.compute(paths) },
+      inspect: { LibraryInspection.run($0, starts: false) })
+    let text =
+      options.json ? json(findings, path: options.configuration) : text(findings, path: options.configuration)
+    return Output.print(text, then: findings.problems.isEmpty ? .success : .no)
+  }
+
+  /// - Parameters:
+  ///   - digests: SHA-256 of files, by path.
+  ///   - inspect: loads a library where it can do no harm.
+  static func check(
+    _ loaded: Result<Configuration, ConfigurationErrors>, path: String,
+    digests: ([String]) throws(SystemError) -> [(path: String, sha256: String)],
+    inspect: (String) -> Result<LibraryReport, LibraryReport.Failure>
+  ) -> Findings {
+    var findings = Findings()
+    let configuration: Configuration
+    switch loaded {
+    case .failure(let errors):
+      findings.problems = errors.errors
+      return findings
+    case .success(let found): configuration = found
+    }
+    for plugin in configuration.plugins {
+      var checked = CheckedPlugin(name: plugin.name, libraryPath: plugin.libraryPath)
+      func complain(_ message: String) {
+        findings.problems.append(
+          ConfigurationError(path: path, line: plugin.line, message: "[plugin \(plugin.name)] \(message)"))
+      }
+      if let problem = pinProblem(of: plugin, digests: digests) { complain(problem) }
+      switch inspect(plugin.libraryPath) {
+      case .failure(let failure): complain("\(failure.reason): \(failure.message)")
+      case .success(let report):
+        checked.version = report.plugin?.version
+        checked.kind = report.plugin?.kind
+        let settings = SettingsCheck.check(
+          plugin.settings, against: report.settings, path: path, section: plugin.name,
+          sectionLine: plugin.line)
+        if case .failure(let errors) = settings { findings.problems += errors.errors }
+      }
+      findings.plugins.append(checked)
+    }
+    return findings
+  }
+
+  private static func pinProblem(
+    of plugin: PluginConfiguration,
+    digests: ([String]) throws(SystemError) -> [(path: String, sha256: String)]
+  ) -> String? {
+    guard let pin = plugin.sha256 else { return nil }
+    do throws(SystemError) {
+      // A file that is not there is for the loader to complain of.
+      guard let found = try digests([plugin.libraryPath]).first?.sha256, found != pin else { return nil }
+      return "digest-mismatch: pinned to \(pin), the file has \(found)"
+    } catch {
+      return "digest-mismatch: the file's digest is not known: \(error)"
+    }
+  }
+}
+
+// MARK: Rendering
+
+extension CheckCommand {
+  static func text(_ findings: Findings, path: String) -> String {
+    var text = findings.problems.map { "\($0)\n" }.joined()
+    switch findings.problems.count {
+    case 0:
+      let count = findings.plugins.count
+      text += "\(path): no problem; \(count) plugin\(count == 1 ? "" : "s")\n"
+    case 1: text += "1 problem\n"
+    case let count: text += "\(count) problems\n"
+    }
+    return text
+  }
+
+  static func json(_ findings: Findings, path: String) -> String {
+    var json = JSONWriter()
+    json.object {
+      $0.field("config", path)
+      $0.field("ok", findings.problems.isEmpty)
+      $0.array("problems") { list in
+        for problem in findings.problems {
+          list.object {
+            $0.field("path", problem.path)
+            $0.field("line", problem.line)
+            $0.field("message", problem.message)
+          }
+        }
+      }
+      $0.array("plugins") { list in
+        for plugin in findings.plugins {
+          list.object {
+            $0.field("name", plugin.name)
+            $0.field("library", plugin.libraryPath)
+            $0.field("version", plugin.version)
+            $0.field("kind", plugin.kind)
+          }
+        }
+      }
+    }
+    return json.text + "\n"
+  }
+}

@@ -1,0 +1,127 @@
+extension Command {
+  /// Reads a command line; does nothing else.
+  ///
+  /// Options may stand before and after the argument, as `--name VALUE` or `--name=VALUE`; `--` ends them.
+  ///
+  /// - Parameter arguments: without the program's name.
+  static func parse(_ arguments: [String]) -> Result<Command, UsageError> {
+    do throws(UsageError) {
+      return .success(try command(arguments))
+    } catch {
+      return .failure(error)
+    }
+  }
+
+  private static func command(_ arguments: [String]) throws(UsageError) -> Command {
+    guard let name = arguments.first else {
+      throw UsageError(description: "no command")
+    }
+    switch name {
+    case "--help", "-h": return .help(topic: nil)
+    case "--version": return try version(Arguments(arguments.dropFirst(), for: .version))
+    default: break
+    }
+    guard let specification = CommandSpecification.all.first(where: { $0.name == name }) else {
+      if CommandSpecification.unavailable.contains(name) { return .unavailable(name: name) }
+      throw unknown(name)
+    }
+    if specification != .worker, wantsHelp(arguments.dropFirst()) { return .help(topic: specification) }
+    let parsed = try Arguments(arguments.dropFirst(), for: specification)
+    switch specification {
+    case .run:
+      return .run(
+        RunOptions(
+          configuration: parsed.values["--config"] ?? "plugins.conf", listen: parsed.values["--listen"]))
+    case .check:
+      return .check(
+        CheckOptions(configuration: parsed.values["--config"] ?? "plugins.conf", json: parsed.hasJSON))
+    case .describe:
+      return .describe(
+        DescribeOptions(
+          library: parsed.argument ?? "", configuration: parsed.values["--config"], json: parsed.hasJSON))
+    case .version: return try version(parsed)
+    case .worker: return .worker
+    case .inspect:
+      return .inspect(
+        InspectOptions(library: parsed.argument ?? "", stateDirectory: parsed.values["--state-dir"]))
+    default: return try help(on: parsed.argument)
+    }
+  }
+
+  private static func version(_ arguments: Arguments) throws(UsageError) -> Command {
+    .version(json: arguments.hasJSON)
+  }
+
+  private static func help(on topic: String?) throws(UsageError) -> Command {
+    guard let topic else { return .help(topic: nil) }
+    if let specification = CommandSpecification.all.first(where: { $0.name == topic }) {
+      return .help(topic: specification)
+    }
+    if CommandSpecification.unavailable.contains(topic) { return .unavailable(name: topic) }
+    throw unknown(topic)
+  }
+
+  private static func unknown(_ name: String) -> UsageError {
+    let what = name.hasPrefix("-") ? "option" : "command"
+    let names =
+      CommandSpecification.all.filter { !$0.isHidden }.map(\.name) + CommandSpecification.unavailable
+    let hint = NearestName.hint(for: name, among: what == "command" ? names : ["--help", "--version"])
+    return UsageError(description: "unknown \(what) \(name.quotedForMessage)\(hint)")
+  }
+
+  private static func wantsHelp(_ arguments: ArraySlice<String>) -> Bool {
+    arguments.prefix { $0 != "--" }.contains { $0 == "--help" || $0 == "-h" }
+  }
+}
+
+/// The words behind the command, held against its specification.
+private struct Arguments {
+  var values: [String: String] = [:]
+  var switches: Set<String> = []
+  var argument: String?
+
+  var hasJSON: Bool { switches.contains("--json") }
+
+  init(_ words: ArraySlice<String>, for command: CommandSpecification) throws(UsageError) {
+    func wrong(_ description: String) -> UsageError {
+      UsageError(description: "\(command.name): \(description)", topic: command.isHidden ? nil : command.name)
+    }
+
+    var rest = words
+    var areOptionsOver = false
+    while let word = rest.popFirst() {
+      guard !areOptionsOver, word.hasPrefix("-"), word != "-" else {
+        guard command.argument != nil, argument == nil else {
+          throw wrong("does not take \(word.quotedForMessage)")
+        }
+        argument = word
+        continue
+      }
+      if word == "--" {
+        areOptionsOver = true
+        continue
+      }
+      let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+      guard let option = command.options.first(where: { $0.name == parts[0] }) else {
+        let names = command.options.map(\.name) + ["--help"]
+        throw wrong(
+          "unknown option \(parts[0].quotedForMessage)\(NearestName.hint(for: parts[0], among: names))")
+      }
+      guard values[option.name] == nil, !switches.contains(option.name) else {
+        throw wrong("\(option.name) stands twice")
+      }
+      guard let placeholder = option.value else {
+        guard parts.count == 1 else { throw wrong("\(option.name) takes no value") }
+        switches.insert(option.name)
+        continue
+      }
+      guard let value = parts.count == 2 ? parts[1] : rest.popFirst(), !value.isEmpty else {
+        throw wrong("\(option.name) needs a value: \(option.name) \(placeholder)")
+      }
+      values[option.name] = value
+    }
+    guard command.argument == nil || command.isArgumentOptional || argument?.isEmpty == false else {
+      throw wrong("needs \(command.argument ?? "")")
+    }
+  }
+}

@@ -1,0 +1,38 @@
+import Glibc
+
+extension Command {
+  /// The program: reads the command line, does what it says, and exits.
+  static func main() -> Never {
+    exit(status(of: Array(CommandLine.arguments.dropFirst())))
+  }
+
+  private static func status(of arguments: [String]) -> Int32 {
+    switch parse(arguments) {
+    case .failure(let error):
+      Output.complain("\(error)")
+      Output.complain("try 'bulkhead \(error.topic.map { "help \($0)" } ?? "--help")'")
+      return ExitStatus.usage.rawValue
+    case .success(let command):
+      return command.perform()
+    }
+  }
+
+  private func perform() -> Int32 {
+    switch self {
+    case .run(let options):
+      RunCommand.run(configurationPath: options.configuration, listenOverride: options.listen).rawValue
+    case .check(let options): CheckCommand.run(options).rawValue
+    case .describe(let options): DescribeCommand.run(options).rawValue
+    case .version(let json): VersionCommand.run(json: json).rawValue
+    case .help(let topic): Output.print(topic.map(HelpText.topic) ?? HelpText.overview()).rawValue
+    case .worker: WorkerProcess.run()
+    case .inspect(let options): InspectCommand.run(options).rawValue
+    case .unavailable(let name): Command.unavailable(name).rawValue
+    }
+  }
+
+  private static func unavailable(_ name: String) -> ExitStatus {
+    Output.complain("'\(name)' is not available in this version")
+    return .unavailable
+  }
+}

@@ -1,0 +1,73 @@
+import Glibc
+
+/// `bulkhead inspect LIB`, in a process of its own: loads one library, and reports on descriptor 3 as `LibraryReport`
+/// says. Whatever the library prints goes elsewhere, and whatever it does, only this process ends.
+enum InspectCommand {
+  static func run(_ options: InspectOptions) -> ExitStatus {
+    do throws(SystemError) {
+      try inspect(options)
+      return .success
+    } catch {
+      Output.complain("inspect: \(error)")
+      return .unavailable
+    }
+  }
+
+  private static func inspect(_ options: InspectOptions) throws(SystemError) {
+    let output = FileDescriptor(raw: ChildProcess.reportDescriptor)
+    var report = LibraryReport()
+    do throws(PluginFailure) {
+      try LibraryFile.check(options.library)
+      let library = try PluginLibrary.open(options.library)
+      report.plugin = LibraryReport.Plugin(
+        name: library.name, version: library.version, summary: library.summary,
+        abi: "\(library.table.pointee.abi_major).\(library.table.pointee.abi_minor)",
+        kind: library.capabilities.kind, capabilities: library.capabilities.names)
+      report.settings = library.schema
+      report.isLoaded = true
+    } catch {
+      report.failure = LibraryReport.Failure(reason: error.reason.rawValue, message: error.message)
+    }
+    // Written before the plugin starts, lest a crash take it along.
+    try output.writeAll(Array(report.loadedLines.utf8))
+    if report.plugin?.capabilities.contains("routes") == true, let directory = options.stateDirectory {
+      start(options.library, in: directory, &report)
+    }
+    report.isComplete = true
+    try output.writeAll(Array(report.finalLines.utf8))
+  }
+
+  /// Starts the plugin as a worker would, with its default settings, to learn its routes.
+  private static func start(_ path: String, in directory: String, _ report: inout LibraryReport) {
+    let faults = FaultLog(generation: 1)
+    var configuration = PluginConfiguration(name: report.plugin?.name ?? "")
+    configuration.library = path
+    configuration.libraryPath = path
+    let plugin = Plugin(index: 0, configuration: configuration, sha256: nil, faults: faults)
+    plugin.load(
+      environment: PluginEnvironment(
+        configurationPath: "its default settings", stateDirectory: directory, generation: 1, loopCount: 1,
+        host: HostTable.shared))
+    if let fault = faults.last(of: plugin.name) {
+      report.failure = LibraryReport.Failure(reason: fault.reason.rawValue, message: fault.message)
+      return
+    }
+    report.routes = plugin.routes.map {
+      LibraryReport.Route(
+        method: $0.method, pattern: $0.pattern, access: $0.access.text,
+        execution: $0.isBlocking ? "pool" : "loop")
+    }
+    plugin.stop()
+  }
+}
+
+extension PluginLibrary.Capabilities {
+  /// As in the header, in lower case.
+  fileprivate var names: [String] {
+    let all: [(PluginLibrary.Capabilities, String)] = [
+      (.request, "request"), (.response, "response"), (.routes, "routes"), (.decidesCORS, "decides-cors"),
+      (.authenticates, "authenticates"),
+    ]
+    return all.filter { contains($0.0) }.map(\.1)
+  }
+}

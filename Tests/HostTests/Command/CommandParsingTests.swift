@@ -1,0 +1,70 @@
+import Testing
+
+@testable import bulkhead
+
+@Suite("The command line")
+struct CommandParsingTests {
+  private func parse(_ line: String) -> Result<Command, UsageError> {
+    Command.parse(line.split(separator: " ").map(String.init))
+  }
+
+  @Test(
+    "every command with its options",
+    arguments: [
+      ("run", Command.run(RunOptions())),
+      ("run --config a.conf --listen [::]:80", .run(RunOptions(configuration: "a.conf", listen: "[::]:80"))),
+      ("run --listen=unix:/a=b", .run(RunOptions(listen: "unix:/a=b"))),
+      ("check", .check(CheckOptions())), ("check --json", .check(CheckOptions(json: true))),
+      ("check --config=x", .check(CheckOptions(configuration: "x"))),
+      ("describe A", .describe(DescribeOptions(library: "A"))),
+      (
+        "describe --json A --config c",
+        .describe(DescribeOptions(library: "A", configuration: "c", json: true))
+      ),
+      ("describe -- --odd", .describe(DescribeOptions(library: "--odd"))),
+      ("version", .version(json: false)), ("version --json", .version(json: true)),
+      ("--version", .version(json: false)),
+      ("--help", .help(topic: nil)), ("-h", .help(topic: nil)), ("help", .help(topic: nil)),
+      ("help run", .help(topic: .run)), ("run --help", .help(topic: .run)),
+      ("check --bogus -h", .help(topic: .check)), ("worker", .worker),
+      ("inspect --state-dir d -- lib.so", .inspect(InspectOptions(library: "lib.so", stateDirectory: "d"))),
+    ])
+  func commands(line: String, command: Command) throws {
+    #expect(try parse(line).get() == command)
+  }
+
+  @Test(
+    "a line that makes no sense says what is wrong, and what was meant",
+    arguments: [
+      ("", "no command"), ("rnu", "did you mean 'run'?"), ("chekc", "did you mean 'check'?"),
+      ("--hepl", "unknown option '--hepl'; did you mean '--help'?"), ("statsu", "did you mean 'status'?"),
+      ("run --confg x", "unknown option '--confg'; did you mean '--config'?"), ("run x", "does not take 'x'"),
+      ("run --config", "--config needs a value: --config FILE"), ("run --config=", "needs a value"),
+      ("run --config a --config b", "stands twice"), ("check --json=yes", "takes no value"),
+      ("check --json --json", "stands twice"), ("describe", "needs LIB"),
+      ("describe a b", "does not take 'b'"),
+      ("help nonsense", "unknown command"), ("version 1", "does not take '1'"),
+    ])
+  func wrong(line: String, says: String) {
+    guard case .failure(let error) = parse(line) else {
+      Issue.record("accepted")
+      return
+    }
+    #expect(error.description.contains(says), "\(error)")
+  }
+
+  @Test("commands of other versions are known, and in no help", arguments: CommandSpecification.unavailable)
+  func unavailable(name: String) throws {
+    #expect(try Command.parse([name, "--json", "x"]).get() == .unavailable(name: name))
+    #expect(!HelpText.overview().contains("\n  \(name) "))
+  }
+
+  @Test("the help names every command and option, and nothing hidden")
+  func help() {
+    for command in CommandSpecification.all {
+      #expect(HelpText.overview().contains("\n  \(command.name) ") == !command.isHidden)
+      let topic = HelpText.topic(command)
+      for option in command.options { #expect(topic.contains(option.name)) }
+    }
+  }
+}
