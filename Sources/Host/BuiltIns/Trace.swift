@@ -18,7 +18,7 @@ struct Trace {
     x.startedAt = Clock.monotonic()
     let originField = origin.map { "Origin: \($0)\r\n" } ?? ""
     x.input.append("\(method) \(path) HTTP/1.1\r\nHost: trace\r\n\(originField)\r\n")
-    var random = RandomPool()
+    var random = IdentifierGenerator()
     do throws(RequestError) {
       guard try x.parser.parse(UnsafeRawBufferPointer(x.input.readable), into: &x.head) else {
         return Trace(status: 400, passes: [], headers: [], error: "The request is not whole.")

@@ -47,14 +47,14 @@ final class RecentRequests: @unchecked Sendable {
   }
 
   /// Loop's thread.
-  func record(_ x: Exchange, nanoseconds: UInt64) {
+  func record(_ x: Exchange, nanoseconds: UInt64, realtime: Int64) {
     let slot = next
     next = (next + 1) % RecentRequests.capacity
     let sequence = sequences[slot].load(ordering: .relaxed)
     sequences[slot].store(sequence &+ 1, ordering: .releasing)
     let view = x.request.pointee
     let record = records + slot
-    record.pointee.realtime = Clock.realtime()
+    record.pointee.realtime = realtime
     record.pointee.nanoseconds = nanoseconds
     record.pointee.status = x.status
     record.pointee.method.set(view.method_name)

@@ -15,7 +15,7 @@ enum RequestView {
   ///
   /// - Throws: 400 for a path that cannot be normalised.
   static func prepare(
-    _ x: Exchange, _ context: Context, random: inout RandomPool
+    _ x: Exchange, _ context: Context, random: inout IdentifierGenerator
   ) throws(RequestError) {
     let base = UnsafeRawPointer(x.input.readable.baseAddress!)
     let view = x.request
@@ -40,7 +40,7 @@ enum RequestView {
   }
 
   /// A request that the codec refused: only what a problem needs.
-  static func prepareRefusal(_ x: Exchange, _ context: Context, random: inout RandomPool) {
+  static func prepareRefusal(_ x: Exchange, _ context: Context, random: inout IdentifierGenerator) {
     x.request.pointee = bh_request()
     x.request.pointee.size = UInt32(MemoryLayout<bh_request>.size)
     x.head = RequestHead()
@@ -77,7 +77,7 @@ enum RequestView {
   // MARK: Identifiers
 
   /// The request's id and trace context: the client's if well formed, else new ones, which then share their bytes.
-  private static func identify(_ x: Exchange, random: inout RandomPool) {
+  private static func identify(_ x: Exchange, random: inout IdentifierGenerator) {
     let given = x.value(.requestID).flatMap { isRequestID($0) ? $0 : nil }
     let trace = x.arena.allocate(55)
     memcpy(trace, "00-", 3)
@@ -85,11 +85,11 @@ enum RequestView {
       memcpy(trace + 3, parent.data + 3, 32)
       memcpy(trace + 52, parent.data + 52, 3)
     } else {
-      random.writeHexadecimal(16, to: trace + 3)
+      random.writeHexadecimal(words: 2, to: trace + 3)
       memcpy(trace + 52, "-01", 3)
     }
     (trace + 35).storeBytes(of: UInt8(ascii: "-"), as: UInt8.self)
-    random.writeHexadecimal(8, to: trace + 36)
+    random.writeHexadecimal(words: 1, to: trace + 36)
     x.request.pointee.traceparent = bh_bytes(trace, 55)
     if let given {
       x.request.pointee.request_id = given
@@ -97,7 +97,7 @@ enum RequestView {
       x.request.pointee.request_id = bh_bytes(trace + 3, 32)
     } else {
       let id = x.arena.allocate(32)
-      random.writeHexadecimal(16, to: id)
+      random.writeHexadecimal(words: 2, to: id)
       x.request.pointee.request_id = bh_bytes(id, 32)
     }
   }

@@ -259,12 +259,13 @@ final class Connection: @unchecked Sendable {
   }
 
   private func account(_ x: Exchange) {
-    let spent = Clock.monotonic() &- x.startedAt
+    let end = Clock.monotonic()
+    let spent = end &- x.startedAt
     loop.statistics.count(status: x.status)
     loop.statistics.latency.record(spent)
     if case .route(let route) = x.match { route.latency.record(spent) }
     if Log.shared.isEnabled(.info) { loop.accessLog.append(x, nanoseconds: spent) }
-    loop.recent.record(x, nanoseconds: spent)
+    loop.recent.record(x, nanoseconds: spent, realtime: loop.dates.realtime(at: end))
   }
 
   // MARK: Handlers on the pool

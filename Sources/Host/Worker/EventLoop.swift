@@ -26,7 +26,7 @@ final class EventLoop: @unchecked Sendable {
 
   /// When this turn began, monotonic.
   private(set) var now = Clock.monotonic()
-  var random = RandomPool()
+  var random = IdentifierGenerator()
   var dates = DateLine()
   /// What the connection in hand has to say; written at the end of its turn.
   var output = ByteBuffer(capacity: 64 << 10)

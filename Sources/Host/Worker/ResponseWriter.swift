@@ -52,6 +52,11 @@ enum ResponseWriter {
 struct DateLine: ~Copyable {
   private var line = ByteBuffer(capacity: 64)
   private var validUntil: UInt64 = 0
+  /// From the monotonic clock to the wall clock, as of the line's making.
+  private var offset: Int64 = 0
+
+  /// The wall clock's time at a monotonic time of now or a moment ago.
+  func realtime(at monotonic: UInt64) -> Int64 { offset &+ Int64(bitPattern: monotonic) }
 
   mutating func append(at now: UInt64, into output: inout ByteBuffer) {
     if now >= validUntil {
@@ -60,6 +65,7 @@ struct DateLine: ~Copyable {
       line.append("Date: " as StaticString)
       HTTPDate.append(realtime / 1_000_000_000, into: &line)
       line.append("\r\n" as StaticString)
+      offset = realtime &- Int64(bitPattern: Clock.monotonic())
       validUntil = now + UInt64(1_000_000_000 - realtime % 1_000_000_000)
     }
     output.append(UnsafeRawBufferPointer(line.readable))

@@ -39,6 +39,7 @@ final class TimerWheel {
   /// Calls `expired` for each connection whose deadline has passed. It may set or remove any.
   func advance(to now: UInt64, _ expired: (Connection) -> Void) {
     let last = now / TimerWheel.tick
+    guard nextTick <= last else { return }
     // After a long sleep, once around is enough.
     if last &- nextTick > UInt64(TimerWheel.slotCount) { nextTick = last &- UInt64(TimerWheel.slotCount) }
     while nextTick <= last {
