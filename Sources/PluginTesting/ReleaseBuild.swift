@@ -1,0 +1,52 @@
+import Foundation
+
+/// The build that system tests drive: `.build/release` of this package, or where `BULKHEAD_BINARY` says.
+public enum ReleaseBuild {
+  /// The package's root, two levels above this file's folder.
+  public static let packageRoot: String = {
+    var url = URL(fileURLWithPath: #filePath)
+    for _ in 0..<3 { url.deleteLastPathComponent() }
+    return url.path
+  }()
+
+  /// The host's executable.
+  public static let binary: String =
+    ProcessInfo.processInfo.environment["BULKHEAD_BINARY"] ?? "\(packageRoot)/.build/release/bulkhead"
+
+  /// Where the plugins' libraries stand: beside the executable.
+  public static let pluginPath: String = (binary as NSString).deletingLastPathComponent
+
+  /// The path of a plugin's library: `CORSPlugin` is `libCORSPlugin.so`.
+  public static func library(_ name: String) -> String { "\(pluginPath)/lib\(name).so" }
+
+  /// This process's environment without what would steer a host: its switches, PORT, and all of BULKHEAD_.
+  public static var cleanEnvironment: [String: String] {
+    ProcessInfo.processInfo.environment.filter { name, _ in
+      !["PORT", "BYPASS_ALL_MIDDLEWARE", "DISABLE_HEAVY_MIDDLEWARE"].contains(name)
+        && !name.hasPrefix("BULKHEAD_")
+    }
+  }
+
+  /// Runs one command of the binary to its end, in a directory of its own.
+  ///
+  /// - Throws: `HarnessError.timedOut` if it does not end in time; it is killed then.
+  public static func run(
+    _ arguments: [String], environment: [String: String] = [:], within limit: Duration = .seconds(60)
+  ) throws -> CommandResult {
+    try run(binary, arguments, environment: environment, within: limit)
+  }
+
+  /// Runs any command to its end.
+  public static func run(
+    _ executable: String, _ arguments: [String], environment: [String: String] = [:],
+    within limit: Duration = .seconds(60)
+  ) throws -> CommandResult {
+    let directory = try TemporaryDirectory()
+    let child = try ChildProcess(
+      executable, arguments, environment: cleanEnvironment.merging(environment) { $1 },
+      directory: directory.path,
+      name: "command")
+    let status = try child.waitForExit(within: limit)
+    return CommandResult(status: status, output: child.output, errors: child.errors)
+  }
+}
