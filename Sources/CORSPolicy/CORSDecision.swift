@@ -24,20 +24,25 @@ public struct CORSDecision: @unchecked Sendable {
     isAllowed = false
   }
 
+  private typealias Body = (_ name: StaticString, _ value: UnsafeRawBufferPointer) throws -> Void
+
   /// Calls `body` with each header field to put on the response, in order, Vary last. Nothing is allocated.
   ///
   /// A preflight that is refused for its method, a header or the private network still names what is allowed:
-  /// it is the browser that compares, and it tells the developer what it missed. The value is valid during
-  /// the call of `body`.
-  public func forEachHeader(_ body: (_ name: StaticString, _ value: UnsafeRawBufferPointer) -> Void) {
+  /// it is the browser that compares, and it tells the developer what it missed.
+  ///
+  /// - Parameter body: the value is valid during its call. What it throws ends the calls, and is passed on.
+  public func forEachHeader(
+    _ body: (_ name: StaticString, _ value: UnsafeRawBufferPointer) throws -> Void
+  ) rethrows {
     if grantsOrigin {
-      originFields(body)
+      try originFields(body)
       switch answer {
-      case .actual: field("Access-Control-Expose-Headers", rules.exposedHeaders, body)
-      case .preflight: preflightFields(body)
+      case .actual: try field("Access-Control-Expose-Headers", rules.exposedHeaders, body)
+      case .preflight: try preflightFields(body)
       }
     }
-    field("Vary", answer == .actual ? rules.varyActual : rules.varyPreflight, body)
+    try field("Vary", answer == .actual ? rules.varyActual : rules.varyPreflight, body)
   }
 
   /// The same fields, copied.
@@ -47,28 +52,26 @@ public struct CORSDecision: @unchecked Sendable {
     return fields
   }
 
-  private func originFields(_ body: (StaticString, UnsafeRawBufferPointer) -> Void) {
+  private func originFields(_ body: Body) rethrows {
     if rules.allowsAnyOrigin {
-      field("Access-Control-Allow-Origin", CompiledPolicy.wildcard, body)
+      try field("Access-Control-Allow-Origin", CompiledPolicy.wildcard, body)
     } else if let origin {
-      body("Access-Control-Allow-Origin", origin)
+      try body("Access-Control-Allow-Origin", origin)
     }
-    if rules.allowsCredentials { field("Access-Control-Allow-Credentials", CompiledPolicy.yes, body) }
+    if rules.allowsCredentials { try field("Access-Control-Allow-Credentials", CompiledPolicy.yes, body) }
   }
 
-  private func preflightFields(_ body: (StaticString, UnsafeRawBufferPointer) -> Void) {
-    field("Access-Control-Allow-Methods", rules.methodsValue, body)
+  private func preflightFields(_ body: Body) rethrows {
+    try field("Access-Control-Allow-Methods", rules.methodsValue, body)
     let names = namesSafelistedHeaders ? rules.headersValueWithSafelist : rules.headersValue
-    field("Access-Control-Allow-Headers", names, body)
-    if isAllowed { field("Access-Control-Max-Age", rules.maxAge, body) }
-    if grantsPrivateNetwork { field("Access-Control-Allow-Private-Network", CompiledPolicy.yes, body) }
+    try field("Access-Control-Allow-Headers", names, body)
+    if isAllowed { try field("Access-Control-Max-Age", rules.maxAge, body) }
+    if grantsPrivateNetwork { try field("Access-Control-Allow-Private-Network", CompiledPolicy.yes, body) }
   }
 
   /// An empty value is a field that is left out.
   @inline(__always)
-  private func field(
-    _ name: StaticString, _ value: [UInt8], _ body: (StaticString, UnsafeRawBufferPointer) -> Void
-  ) {
-    if !value.isEmpty { value.withUnsafeBytes { body(name, $0) } }
+  private func field(_ name: StaticString, _ value: [UInt8], _ body: Body) rethrows {
+    if !value.isEmpty { try value.withUnsafeBytes { try body(name, $0) } }
   }
 }

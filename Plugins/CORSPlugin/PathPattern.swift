@@ -1,0 +1,1 @@
+../RateLimitPlugin/Limits/PathPattern.swift
