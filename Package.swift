@@ -11,6 +11,10 @@ let fast: [SwiftSetting] = strict + [.unsafeFlags(["-enforce-exclusivity=uncheck
 /// Each plugin exports the same entry symbol; a test bundle holds them all, and calls none through it.
 let manyEntryPoints: [LinkerSetting] = [.unsafeFlags(["-Xlinker", "--allow-multiple-definition"])]
 
+/// What `/__version` names; a change that is not committed shows as "+".
+let commit =
+  Context.gitInformation.map { String($0.currentCommit.prefix(12)) + ($0.hasUncommittedChanges ? "+" : "") } ?? "unknown"
+
 func plugin(
   _ name: String, dependencies: [Target.Dependency] = [], path: String
 ) -> Target {
@@ -41,7 +45,7 @@ let package = Package(
     .target(name: "CORSPolicy", swiftSettings: strict),
 
     // The host.
-    .target(name: "LinuxShims"),
+    .target(name: "LinuxShims", cSettings: [.define("BULKHEAD_COMMIT", to: "\"\(commit)\"")]),
     .executableTarget(
       name: "bulkhead", dependencies: ["PluginABI", "HTTPCodec", "CORSPolicy", "LinuxShims"],
       path: "Sources/Host", swiftSettings: fast),

@@ -453,9 +453,7 @@ extension Plugin {
   /// Seconds until a client may try again: the next half-open probe, or a while if none is planned.
   var retryAfter: Int {
     let now = Clock.monotonic()
-    let retryAt = quarantine.withLock { $0.retryAt }
-    guard let retryAt else { return 30 }
-    return retryAt > now ? Int((retryAt - now + 999_999_999) / 1_000_000_000) : 1
+    return quarantine.withLock { $0.retryAfter(at: now) }
   }
 }
 

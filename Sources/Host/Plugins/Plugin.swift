@@ -186,6 +186,14 @@ final class Plugin: @unchecked Sendable {
     }
   }
 
+  /// It took the worker before down, so often since it last served well: it begins in quarantine.
+  func begin(as culprit: Manifest.Culprit) {
+    let now = Clock.monotonic()
+    quarantine.withLock { $0.beginQuarantined(culprit.reason, streak: culprit.count, at: now) }
+    gate.store(1, ordering: .releasing)
+    record(culprit.reason, message: culprit.message, exchange: nil)
+  }
+
   /// The request that was its probe is over.
   func endProbe(passed: Bool) {
     let now = Clock.monotonic()

@@ -216,6 +216,12 @@ extension Quarantine {
     }
   }
 
+  /// It took the worker before this one down, for the `streak`th time without long enough a service in between.
+  mutating func beginQuarantined(_ reason: Reason, streak: Int, at now: UInt64) {
+    core.streak = max(0, streak - 1)
+    _ = quarantine(reason, at: now)
+  }
+
   /// It did not load or start.
   @discardableResult
   mutating func fail(_ reason: Reason, at now: UInt64) -> Transition {

@@ -259,8 +259,9 @@ struct ConfigurationSource {
     } catch {
       return .failure(ConfigurationErrors([ConfigurationError(path: path, message: "\(error)")]))
     }
-    return ConfigurationFile.load(path: path, environment: Environment.all, listenOverride: listenOverride)
-      .map { ConfigurationSource(configuration: $0, text: text) }
+    return ConfigurationFile.parse(
+      bytes: text, path: path, environment: Environment.all, listenOverride: listenOverride
+    ).map { ConfigurationSource(configuration: $0, text: text) }
   }
 }
 

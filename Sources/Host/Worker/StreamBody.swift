@@ -1,4 +1,5 @@
 import HTTPCodec
+import Synchronization
 
 /// A response body that a plugin makes bit by bit (bulkhead/stream.h).
 ///
@@ -33,7 +34,7 @@ final class StreamBody: @unchecked Sendable {
       result = .end
       return
     }
-    guard plugin.admit() == .run else {
+    guard plugin.gate.load(ordering: .acquiring) == 0 else {
       result = .fault
       return
     }

@@ -40,12 +40,12 @@ final class Worker: @unchecked Sendable {
   private static let poolThreads = 32
 
   init(
-    manifest: Manifest, configuration: Configuration, bypass: Bypass, listeners: [Listener], memory: SharedMemory
+    manifest: Manifest, configuration: Configuration, listeners: [Listener], memory: SharedMemory
   ) {
     generation = manifest.generation
     self.configuration = configuration
     configurationPath = manifest.configurationPath
-    self.bypass = bypass
+    bypass = configuration.bypass
     isBare = manifest.isBare
     self.listeners = listeners
     self.memory = memory
@@ -115,7 +115,7 @@ final class Worker: @unchecked Sendable {
       plugin.load(environment: environment)
       frame.leave()
       if let culprit, plugin.state == .active {
-        for _ in 0..<culprit.count { plugin.fault(culprit.reason, message: culprit.message, exchange: nil) }
+        plugin.begin(as: culprit)
       }
       if isBypassed(plugin), !plugin.capabilities.contains(.routes) { plugin.switchOff() }
     }

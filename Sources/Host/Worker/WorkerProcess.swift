@@ -21,10 +21,8 @@ enum WorkerProcess {
       Log.shared.write(.error, "worker: no manifest; a worker is started by 'bulkhead run'")
       return ExitStatus.usage.rawValue
     }
-    let environment = Environment.all
     guard case .success(let configuration) = ConfigurationFile.parse(
-      bytes: manifest.configuration, path: manifest.configurationPath, environment: environment),
-      case .success(let bypass) = Bypass.requested(by: environment)
+      bytes: manifest.configuration, path: manifest.configurationPath, environment: Environment.all)
     else {
       // The supervisor has read the same text a moment ago.
       Log.shared.write(.error, "worker: the configuration cannot be read any more")
@@ -39,7 +37,7 @@ enum WorkerProcess {
         isTCP: !text.hasPrefix("unix:"))
     }
     let worker = Worker(
-      manifest: manifest, configuration: configuration, bypass: bypass, listeners: listeners, memory: memory)
+      manifest: manifest, configuration: configuration, listeners: listeners, memory: memory)
     try worker.prepare(culprits: manifest.culprits)
     worker.startAccepting()
     try send("ready", on: control)
