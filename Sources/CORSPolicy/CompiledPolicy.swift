@@ -87,7 +87,8 @@ final class CompiledPolicy: Sendable {
   func match(_ origin: UnsafeRawBufferPointer?) -> String? {
     if allowsAnyOrigin { return "*" }
     guard let origin else { return nil }
-    for pattern in patterns where pattern.matches(origin) { return pattern.text }
+    // By index: iterating would retain and release each pattern.
+    for index in patterns.indices where patterns[index].matches(origin) { return patterns[index].text }
     return allowsNullOrigin && origin.elementsEqual("null".utf8) ? "null" : nil
   }
 

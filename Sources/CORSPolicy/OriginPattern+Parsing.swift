@@ -38,8 +38,8 @@ extension OriginPattern {
     if isWild, isPublicSuffix(name) { throw .publicSuffix(text) }
 
     self.init(
-      text: text, scheme: Array("\(scheme)://".utf8), host: Array((isWild ? ".\(name)" : name).utf8),
-      port: Array(port.utf8), matchesSubdomains: isWild, matchesAnyPort: portText == "*")
+      text: text, serialized: Array("\(scheme)://\(isWild ? "." : "")\(name)\(port)".utf8),
+      schemeCount: scheme.utf8.count + 3, matchesSubdomains: isWild, matchesAnyPort: portText == "*")
   }
 }
 

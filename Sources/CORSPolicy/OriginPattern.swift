@@ -7,32 +7,34 @@
 struct OriginPattern: Sendable {
   /// As written, for diagnostics.
   let text: String
-  /// `https://`
-  let scheme: [UInt8]
-  /// `velro.ai`, or `.velro.ai` if any subdomain of it is meant; in brackets if it is IPv6.
-  let host: [UInt8]
-  /// `:8443`; empty for the scheme's default.
-  let port: [UInt8]
+  /// The origin as it is serialised; with `matchesSubdomains`, without the label in front:
+  /// `https://.velro.ai`.
+  let serialized: [UInt8]
+  /// Of `https://`.
+  let schemeCount: Int
   let matchesSubdomains: Bool
   let matchesAnyPort: Bool
 
   /// True if the bytes of an Origin field are an origin that this pattern stands for.
   func matches(_ origin: UnsafeRawBufferPointer) -> Bool {
-    guard origin.count >= scheme.count + host.count, isEqual(origin[..<scheme.count], scheme) else {
-      return false
-    }
-    guard let hostEnd = endOfHost(in: origin) else { return false }
-    let name = origin[scheme.count..<hostEnd]
-    if !matchesSubdomains { return isEqual(name, host) }
-    return name.count > host.count && isEqual(name.suffix(host.count), host)
-      && isSubdomain(name.dropLast(host.count))
+    let end = matchesAnyPort ? origin.count - lengthOfPort(at: origin) : origin.count
+    guard matchesSubdomains else { return end == serialized.count && hasBytes(origin, 0..<end, from: 0) }
+    let nameEnd = end - (serialized.count - schemeCount)
+    return nameEnd > schemeCount && hasBytes(origin, 0..<schemeCount, from: 0)
+      && hasBytes(origin, nameEnd..<end, from: schemeCount) && isSubdomain(origin[schemeCount..<nameEnd])
   }
 
-  /// Where the host ends if the port is one that is meant; else nil.
-  private func endOfHost(in origin: UnsafeRawBufferPointer) -> Int? {
-    if matchesAnyPort { return origin.count - lengthOfPort(at: origin) }
-    let end = origin.count - port.count
-    return end >= scheme.count && isEqual(origin[end...], port) ? end : nil
+  /// True if these bytes of an origin are the pattern's from `start` on.
+  @inline(__always)
+  private func hasBytes(_ origin: UnsafeRawBufferPointer, _ range: Range<Int>, from start: Int) -> Bool {
+    serialized.withUnsafeBytes { mine in
+      var offset = start
+      for index in range {
+        if origin[index] != mine[offset] { return false }
+        offset += 1
+      }
+      return true
+    }
   }
 
   /// The length of `:8443` at the end of an origin; 0 if it ends in no port.
