@@ -47,4 +47,10 @@ int shim_lock(int descriptor);
 /* Blocks the signals for this thread, and gives a signalfd(2) that reads them. */
 int shim_block_signals(const int *signals, int count);
 
+/* sendmsg(2) with one descriptor (SCM_RIGHTS); `count` may not be 0. Bytes sent, or -1. */
+ssize_t shim_send_descriptor(int socket, const void *bytes, size_t count, int descriptor);
+
+/* recvmsg(2); `*descriptor` is -1 if none came with it. Close-on-exec. Bytes received, 0 at the end, or -1. */
+ssize_t shim_receive_descriptor(int socket, void *bytes, size_t capacity, int *descriptor);
+
 #endif
