@@ -24,6 +24,7 @@ final class RateLimiter: Middleware {
     let limit: Limit
     let identifier: UInt64
     let policyItem: String
+    let stateStart: [UInt8]
     let refusals: Counter
   }
 
@@ -38,6 +39,7 @@ final class RateLimiter: Middleware {
       let metric = "refused_\(limit.name.replacing("-", with: "_"))_total"
       return CountedLimit(
         limit: limit, identifier: limit.identifier, policyItem: limit.policyItem,
+        stateStart: limit.stateStart,
         refusals: host.counter(metric, help: "Requests refused by \(limit.text)"))
     }
     let entryCount = CounterTable.entryCount(atLeast: size)
@@ -75,11 +77,12 @@ final class RateLimiter: Middleware {
     _ request: borrowing Request, _ method: String, into buffer: UnsafeMutableBufferPointer<Check>
   ) -> Int {
     var count = 0
-    for (index, counted) in limits.enumerated() {
-      guard request.withPath({ counted.limit.applies(to: method, path: $0) }) else { continue }
-      let key = counted.limit.partition.key(of: request, under: counted.identifier, by: hash)
+    // By index: iterating would retain and release all that a limit holds.
+    for index in limits.indices {
+      guard request.withPath({ limits[index].limit.applies(to: method, path: $0) }) else { continue }
+      let key = limits[index].limit.partition.key(of: request, under: limits[index].identifier, by: hash)
       let counter = CounterTable.Counter(
-        hash: key, rate: counted.limit.rate, shared: index, sharedKey: counted.identifier)
+        hash: key, rate: limits[index].limit.rate, shared: index, sharedKey: limits[index].identifier)
       buffer.initializeElement(at: count, to: Check(limit: index, counter: counter))
       count += 1
     }
@@ -87,18 +90,23 @@ final class RateLimiter: Middleware {
   }
 
   private func setFields(_ checks: UnsafeMutableBufferPointer<Check>, _ request: borrowing Request) throws {
-    let policy =
-      checks.count == limits.count
-      ? wholePolicy : checks.map { limits[$0.limit].policyItem }.joined(separator: ", ")
-    var state = ""
-    state.reserveCapacity(checks.count * 64)
-    for check in checks {
-      if !state.isEmpty { state += ", " }
-      let verdict = check.answer.verdict
-      limits[check.limit].limit.appendItem(remaining: verdict.remaining, reset: verdict.reset, to: &state)
+    let state = String(unsafeUninitializedCapacity: checks.count * StateField.longestItem) { buffer in
+      var field = StateField(buffer)
+      for check in checks {
+        let verdict = check.answer.verdict
+        field.append(limits[check.limit].stateStart, remaining: verdict.remaining, reset: verdict.reset)
+      }
+      return field.count
     }
-    try request.response.setHeader("RateLimit-Policy", policy)
+    try request.response.setHeader("RateLimit-Policy", policy(of: checks))
     try request.response.setHeader("RateLimit", state)
+  }
+
+  /// Made beforehand for the usual cases: one limit applies, or all do.
+  private func policy(of checks: UnsafeMutableBufferPointer<Check>) -> String {
+    if checks.count == 1 { return limits[checks[0].limit].policyItem }
+    if checks.count == limits.count { return wholePolicy }
+    return checks.map { limits[$0.limit].policyItem }.joined(separator: ", ")
   }
 
   private func refusal(

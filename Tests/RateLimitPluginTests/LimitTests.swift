@@ -97,11 +97,17 @@ struct LimitTests {
 
   @Test("the fields have the draft's syntax")
   func fields() throws {
+    let longest = String(repeating: "n", count: 40)
     #expect(try limit("100/1m burst 20 name api").policyItem == "\"api\";q=100;w=60")
     #expect(try limit("5/250ms name fast").policyItem == "\"fast\";q=5")
-    var field = ""
-    try limit("100/1m name api").appendItem(remaining: 1234, reset: 29_000_000_001, to: &field)
-    #expect(field == "\"api\";r=1234;t=30")
+    let starts = [try limit("100/1m name api").stateStart, try limit("5/1h name \(longest)").stateStart]
+    let field = String(unsafeUninitializedCapacity: 2 * StateField.longestItem) { buffer in
+      var field = StateField(buffer)
+      field.append(starts[0], remaining: 1234, reset: 29_000_000_001)
+      field.append(starts[1], remaining: .max, reset: 0)
+      return field.count
+    }
+    #expect(field == "\"api\";r=1234;t=30, \"\(longest)\";r=18446744073709551615;t=0")
   }
 
   @Test("an IPv6 client stands for its /64, and a mapped IPv4 one for itself")
