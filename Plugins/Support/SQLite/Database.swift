@@ -45,10 +45,12 @@ public final class Database {
     sqlite3_extended_result_codes(handle, 1)
     sqlite3_busy_timeout(handle, busyTimeoutMilliseconds)
     try useWriteAheadLog(inMemory: path == ":memory:", waitMilliseconds: busyTimeoutMilliseconds)
+    // recursive_triggers: else REPLACE would delete rows behind the back of triggers that guard them.
     try execute(
       """
       PRAGMA synchronous = \(synchronous.rawValue);
       PRAGMA foreign_keys = ON;
+      PRAGMA recursive_triggers = ON;
       PRAGMA trusted_schema = OFF;
       """)
   }
@@ -106,6 +108,24 @@ public final class Database {
       return result
     } catch {
       try rollBack(isOutermost: isOutermost)
+      throw error
+    }
+  }
+
+  /// Runs `body` on one unchanging state of the database, whatever others commit meanwhile: for several queries that
+  /// must agree. `body` writes nothing. Within a transaction it is part of that.
+  /// - Throws: What `body` throws; `SQLiteError`.
+  public func snapshot<R>(_ body: () throws -> R) throws -> R {
+    guard depth == 0 else { return try body() }
+    try execute("BEGIN DEFERRED")
+    depth += 1
+    defer { depth -= 1 }
+    do {
+      let result = try body()
+      try execute("COMMIT")
+      return result
+    } catch {
+      try rollBack(isOutermost: true)
       throw error
     }
   }

@@ -1,0 +1,49 @@
+import PluginAPI
+
+/// What all routes share: the database, and what the settings say. Any thread.
+final class Domain: Sendable {
+  let store: Store
+  let mount: String
+  let signupCredits: Int64
+  let redemptionCodes: [String: RedemptionCode]
+  /// In milliseconds.
+  let idempotencyWindow: Int64
+  let models: ModelCatalogue
+  let media: MediaFiles
+  let workers: JobWorkers
+
+  /// - Throws: `SettingsError`; `SQLiteError` and `MediaError` if the state directory cannot be used.
+  init(_ start: Start<DomainSettings>) throws {
+    let settings = start.settings
+    try settings.check()
+    let host = start.host
+    mount = start.mount
+    signupCredits = settings.signupCredits
+    redemptionCodes = try RedemptionCode.table(settings.redeemCode)
+    idempotencyWindow = settings.idempotencyWindow.milliseconds
+    models = try ModelCatalogue(settings.model)
+    store = try Store(path: start.stateDirectory + "/domain.sqlite3") {
+      host.realtimeNanoseconds / 1_000_000
+    }
+    media = try MediaFiles(directory: start.stateDirectory + "/media")
+    workers = JobWorkers(
+      JobRunner(
+        store: store, media: media, models: models, lease: settings.jobLease.milliseconds,
+        attempts: Int64(settings.jobAttempts), log: { host.log($0, $1) }),
+      threads: settings.workers, idempotencyWindow: idempotencyWindow)
+  }
+
+  /// Checks that the guards of the schema are there, and the latest entries of the ledger agree with their accounts.
+  func selfTest() throws {
+    try store.read { session in
+      let audit = LedgerAudit(session: session)
+      let faults = try audit.missingGuards().map { "the database lacks \($0)" } + audit.recentViolations()
+      guard faults.isEmpty else { throw SelfTestFailure(faults: faults) }
+    }
+  }
+}
+
+struct SelfTestFailure: Error, CustomStringConvertible {
+  let faults: [String]
+  var description: String { faults.joined(separator: "; ") }
+}

@@ -1,0 +1,24 @@
+import PluginAPI
+
+/// The shop's API: `/credits`, `/projects` and `/generations` under the plugin's mount.
+struct DomainRouter: Router {
+  static let plugin = PluginDescription(
+    name: "domain-routes", version: "1.0.0", summary: "Credits, projects and generations on SQLite.")
+
+  let domain: Domain
+
+  init(_ start: Start<DomainSettings>) throws {
+    domain = try Domain(start)
+    try domain.workers.start()
+  }
+
+  func routes(_ routes: inout Routes) {
+    CreditRoutes(domain: domain).add(to: &routes)
+    ProjectRoutes(domain: domain).add(to: &routes)
+    GenerationRoutes(domain: domain).add(to: &routes)
+  }
+
+  func selfTest() throws { try domain.selfTest() }
+
+  func stop() { domain.workers.stop() }
+}

@@ -1,0 +1,101 @@
+import JSONBodies
+import PluginAPI
+
+/// Runs one job at a time, from its claim to its end. Any thread.
+struct JobRunner: Sendable {
+  let store: Store
+  let media: MediaFiles
+  let models: ModelCatalogue
+  /// In milliseconds.
+  let lease: Int64
+  /// How often a job is run before it fails.
+  let attempts: Int64
+  let log: @Sendable (LogLevel, String) -> Void
+
+  /// What ends a run early.
+  enum Interruption: Error {
+    /// The plugin stops.
+    case stopping
+    /// The job was cancelled, deleted, or taken over.
+    case leaseLost
+  }
+
+  /// Claims a job and runs it.
+  /// - Parameter isStopping: Asked every few rows of the image.
+  /// - Returns: False if there was none.
+  /// - Throws: `SQLiteError`, as while the database is busy: the lease runs out, and the job is run again.
+  func runNext(isStopping: () -> Bool) throws -> Bool {
+    guard let job = try claim() else { return false }
+    for file in job.staleFiles { try media.remove(file) }
+    guard job.generation.attempts <= attempts else {
+      log(.error, "generation \(job.generation.id) was given up: its runs died \(attempts) times")
+      _ = try store.write {
+        try JobQueue(session: $0).fail(job, message: "The generation could not be completed.")
+      }
+      return true
+    }
+    do {
+      let image = try render(job, isStopping: isStopping)
+      try finish(job, image)
+    } catch Interruption.stopping {
+      try store.write { try JobQueue(session: $0).giveBack(job) }
+    } catch Interruption.leaseLost {
+      log(.debug, "generation \(job.generation.id) was cancelled or taken over while it ran")
+    } catch let error as MediaError {
+      try fail(job, error)
+    } catch let error as UnknownModel {
+      try fail(job, error)
+    }
+    return true
+  }
+
+  func claim() throws -> JobQueue.Job? {
+    try store.write { try JobQueue(session: $0).claim(owner: Identifier.make(), lease: lease) }
+  }
+
+  /// Draws the image, and keeps the lease while it does.
+  func render(_ job: JobQueue.Job, isStopping: () -> Bool) throws -> [UInt8] {
+    let generation = job.generation
+    guard let model = models[generation.modelID] else { throw UnknownModel(id: generation.modelID) }
+    let input = LocalRenderer.Input(
+      modelID: model.id, style: model.style, prompt: generation.prompt,
+      negativePrompt: generation.negativePrompt ?? "", width: generation.parameters.width,
+      height: generation.parameters.height, seed: generation.parameters.seed)
+    var renewed = store.now
+    return try LocalRenderer.render(input) {
+      if isStopping() { throw Interruption.stopping }
+      guard store.now - renewed >= lease / 4 else { return }
+      renewed = store.now
+      guard try store.write({ try JobQueue(session: $0).renew(job, lease: lease) }) else {
+        throw Interruption.leaseLost
+      }
+    }
+  }
+
+  /// Keeps the image, and ends the job.
+  func finish(_ job: JobQueue.Job, _ image: [UInt8]) throws {
+    let file = MediaFiles.name(
+      generation: job.generation.id, attempt: job.generation.attempts, extension: "png")
+    try media.write(image, to: file)
+    let isCompleted = try store.write {
+      try JobQueue(session: $0).complete(job, file: file, type: "image/png")
+    }
+    if !isCompleted {
+      try media.remove(file)
+      throw Interruption.leaseLost
+    }
+  }
+
+  private func fail(_ job: JobQueue.Job, _ error: any Error) throws {
+    log(.error, "generation \(job.generation.id) failed: \(error)")
+    _ = try store.write {
+      try JobQueue(session: $0).fail(job, message: "The image could not be made; the credits are refunded.")
+    }
+  }
+}
+
+/// A job's model is not configured any more.
+struct UnknownModel: Error, CustomStringConvertible {
+  let id: String
+  var description: String { "the model \(id) is not configured any more" }
+}

@@ -1,0 +1,147 @@
+import Glibc
+import PluginAPI
+import SQLite
+
+// Unsafe memory: the mutex and the condition live from init to deinit; a worker's thread retains this object, so it
+// lives as long as they run. `state` is read and written only with the mutex held.
+
+/// The threads that run the jobs, of this plugin's own.
+final class JobWorkers: @unchecked Sendable {
+  /// How often jobs of other processes, and of processes that died, are looked for.
+  private static let pollMilliseconds = 250
+  private static let purgeInterval: Int64 = 60_000
+
+  private struct State {
+    var isStopping = false
+    var wakeUps = 0
+    var threads: [pthread_t] = []
+    var purgedAt: Int64 = 0
+  }
+
+  private let runner: JobRunner
+  private let threads: Int
+  private let idempotencyWindow: Int64
+  private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+  private let changed = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+  private var state = State()
+
+  /// - Parameters:
+  ///   - threads: 0: jobs wait for another process.
+  ///   - idempotencyWindow: In milliseconds; older answers are forgotten.
+  init(_ runner: JobRunner, threads: Int, idempotencyWindow: Int64) {
+    self.runner = runner
+    self.threads = threads
+    self.idempotencyWindow = idempotencyWindow
+    pthread_mutex_init(mutex, nil)
+    var attributes = pthread_condattr_t()
+    pthread_condattr_init(&attributes)
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+    pthread_cond_init(changed, &attributes)
+    pthread_condattr_destroy(&attributes)
+  }
+
+  deinit {
+    pthread_cond_destroy(changed)
+    pthread_mutex_destroy(mutex)
+    changed.deallocate()
+    mutex.deallocate()
+  }
+
+  /// Starts the threads. [main]
+  /// - Throws: `ThreadError`; those that were started are stopped then.
+  func start() throws {
+    for _ in 0..<threads {
+      var thread = pthread_t()
+      let code = pthread_create(
+        &thread, nil,
+        { argument in
+          guard let argument else { return nil }
+          Unmanaged<JobWorkers>.fromOpaque(argument).takeRetainedValue().run()
+          return nil
+        }, Unmanaged.passRetained(self).toOpaque())
+      guard code == 0 else {
+        Unmanaged.passUnretained(self).release()
+        stop()
+        throw ThreadError(code: code)
+      }
+      withLock { $0.threads.append(thread) }
+    }
+  }
+
+  /// Says that there is a job. Any thread.
+  func wake() {
+    withLock { $0.wakeUps += 1 }
+  }
+
+  /// Ends the threads; jobs under way are given back. Returns when they have ended. [main]
+  func stop() {
+    let running = withLock { state in
+      state.isStopping = true
+      defer { state.threads = [] }
+      return state.threads
+    }
+    for thread in running { pthread_join(thread, nil) }
+  }
+
+  private var isStopping: Bool { withLock { $0.isStopping } }
+
+  private func run() {
+    // Of this thread alone, on Linux: requests go before images.
+    setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10)
+    while !isStopping {
+      let seen = withLock { $0.wakeUps }
+      do {
+        try purgeIfDue()
+        if try runner.runNext(isStopping: { self.isStopping }) { continue }
+      } catch let error as SQLiteError where error.isBusy {
+        runner.log(.warning, "the database is busy; the generation is tried again")
+      } catch {
+        runner.log(.error, "a generation could not be run: \(error)")
+      }
+      waitForWork(since: seen)
+    }
+  }
+
+  /// Forgets old answers, one thread at a time.
+  private func purgeIfDue() throws {
+    let now = runner.store.now
+    let isDue = withLock { state in
+      guard now - state.purgedAt >= Self.purgeInterval else { return false }
+      state.purgedAt = now
+      return true
+    }
+    guard isDue else { return }
+    _ = try runner.store.write { try IdempotencyKeys(session: $0).purge(window: idempotencyWindow) }
+  }
+
+  private func waitForWork(since seen: Int) {
+    var deadline = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &deadline)
+    deadline.tv_nsec += Self.pollMilliseconds * 1_000_000
+    if deadline.tv_nsec >= 1_000_000_000 {
+      deadline.tv_sec += 1
+      deadline.tv_nsec -= 1_000_000_000
+    }
+    pthread_mutex_lock(mutex)
+    defer { pthread_mutex_unlock(mutex) }
+    while !state.isStopping, state.wakeUps == seen {
+      if pthread_cond_timedwait(changed, mutex, &deadline) == ETIMEDOUT { return }
+    }
+  }
+
+  private func withLock<R>(_ body: (inout State) -> R) -> R {
+    pthread_mutex_lock(mutex)
+    defer {
+      pthread_cond_broadcast(changed)
+      pthread_mutex_unlock(mutex)
+    }
+    return body(&state)
+  }
+}
+
+struct ThreadError: Error, CustomStringConvertible {
+  let code: Int32
+  var description: String {
+    "no thread for generations: \(strerror(code).map { String(cString: $0) } ?? "\(code)")"
+  }
+}

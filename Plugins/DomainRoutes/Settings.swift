@@ -1,0 +1,79 @@
+import PluginAPI
+
+/// The plugin's section of `plugins.conf`.
+struct DomainSettings: PluginSettings {
+  var database: String
+  var signupCredits: Int64
+  var redeemCode: [String]
+  var model: [String]
+  var paymentProvider: String
+  var generationProvider: String
+  var workers: Int
+  var jobLease: Duration
+  var jobAttempts: Int
+  var idempotencyWindow: Duration
+
+  static var schema: [Setting] {
+    [
+      Setting(
+        "database", .string, default: "sqlite", secret: true,
+        help: "sqlite: one file in the state directory. postgres://… is not in this version yet."),
+      Setting("signup-credits", .integer, default: "100", help: "Credits of a new user."),
+      Setting(
+        "redeem-code", .string, repeatable: true,
+        help: "A code and its credits: WELCOME 50 limit 100 expires 2027-01-01"),
+      Setting(
+        "model", .string, repeatable: true,
+        help: "A model: sketch-1 price 5 max 1024x1024 style flow name Sketch 1. None stated: two local ones."
+      ),
+      Setting(
+        "payment-provider", .string, default: "none", choices: ["none", "http"],
+        help: "Who takes payments: none answers 501; http is not in this version yet."),
+      Setting(
+        "generation-provider", .string, default: "local", choices: ["local", "http"],
+        help: "Who runs generations: local renders here; http is not in this version yet."),
+      Setting("workers", .integer, default: "2", help: "Threads that run generations, 0 to 16."),
+      Setting(
+        "job-lease", .duration, default: "20s",
+        help: "How long after its last sign of life a generation is run again."),
+      Setting(
+        "job-attempts", .integer, default: "3",
+        help: "How often a generation is run, should its runs die, before it fails and is refunded."),
+      Setting(
+        "idempotency-window", .duration, default: "24h", help: "How long answers are kept by Idempotency-Key."
+      ),
+    ]
+  }
+
+  /// Refuses what the schema cannot.
+  /// - Throws: `SettingsError`.
+  func check() throws {
+    guard database == "sqlite" else {
+      throw SettingsError(key: "database", reason: "only 'sqlite' is in this version")
+    }
+    guard paymentProvider == "none" else {
+      throw SettingsError(key: "payment-provider", reason: "'http' is not in this version; use 'none'")
+    }
+    guard generationProvider == "local" else {
+      throw SettingsError(key: "generation-provider", reason: "'http' is not in this version; use 'local'")
+    }
+    guard 0...1_000_000_000 ~= signupCredits else {
+      throw SettingsError(key: "signup-credits", reason: "is not within 0 to 1000000000")
+    }
+    guard 0...16 ~= workers else { throw SettingsError(key: "workers", reason: "is not within 0 to 16") }
+    guard 1...100 ~= jobAttempts else {
+      throw SettingsError(key: "job-attempts", reason: "is not within 1 to 100")
+    }
+    guard jobLease >= .milliseconds(100), jobLease <= .seconds(3600) else {
+      throw SettingsError(key: "job-lease", reason: "is not within 100ms to 1h")
+    }
+    guard idempotencyWindow >= .seconds(1) else {
+      throw SettingsError(key: "idempotency-window", reason: "is under 1s")
+    }
+  }
+}
+
+extension Duration {
+  /// Whole milliseconds, rounded down.
+  var milliseconds: Int64 { components.seconds * 1000 + components.attoseconds / 1_000_000_000_000_000 }
+}

@@ -1,0 +1,180 @@
+/// The database's schema, as scripts that are only ever added to.
+///
+/// What must hold of money is said here, so that no code can break it: see `README.md`.
+enum Schema {
+  static let migrations = [credits + creditGuards + projects + generations + idempotency]
+
+  /// The objects that must be there: names, as `sqlite_schema` lists them.
+  static let guards = [
+    "ledger_is_not_updated", "ledger_is_not_deleted", "ledger_agrees_with_account",
+    "usage_has_open_reservation", "refund_has_refunded_reservation", "reservation_begins_open",
+    "reservation_closes_once", "reservation_is_not_deleted", "one_usage_per_generation",
+    "one_refund_per_generation", "one_signup_bonus_per_user", "one_redemption_per_user",
+  ]
+
+  /// No account holds more than a JSON number shows exactly: 2^53 - 1.
+  static let largestBalance: Int64 = 9_007_199_254_740_991
+
+  private static let credits = """
+    CREATE TABLE accounts (
+      user_id TEXT NOT NULL PRIMARY KEY,
+      balance BIGINT NOT NULL DEFAULT 0 CHECK (balance BETWEEN 0 AND \(largestBalance)),
+      reserved BIGINT NOT NULL DEFAULT 0 CHECK (reserved >= 0),
+      total_earned BIGINT NOT NULL DEFAULT 0 CHECK (total_earned >= 0),
+      total_spent BIGINT NOT NULL DEFAULT 0 CHECK (total_spent >= 0),
+      created_at BIGINT NOT NULL,
+      CHECK (balance = total_earned - total_spent - reserved)
+    );
+
+    CREATE TABLE ledger (
+      sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+      id TEXT NOT NULL UNIQUE,
+      user_id TEXT NOT NULL REFERENCES accounts (user_id),
+      amount BIGINT NOT NULL CHECK (amount <> 0),
+      transaction_type TEXT NOT NULL
+        CHECK (transaction_type IN ('purchase', 'usage', 'refund', 'bonus', 'redeem', 'grant')),
+      description TEXT NOT NULL,
+      balance_after BIGINT NOT NULL CHECK (balance_after >= 0),
+      generation_id TEXT,
+      reference TEXT,
+      created_at BIGINT NOT NULL,
+      CHECK ((transaction_type = 'usage') = (amount < 0)),
+      CHECK ((transaction_type IN ('usage', 'refund')) = (generation_id IS NOT NULL))
+    );
+    CREATE INDEX ledger_by_user ON ledger (user_id, sequence);
+    CREATE UNIQUE INDEX one_signup_bonus_per_user ON ledger (user_id)
+      WHERE transaction_type = 'bonus' AND reference = 'signup';
+    CREATE UNIQUE INDEX one_usage_per_generation ON ledger (generation_id) WHERE transaction_type = 'usage';
+    CREATE UNIQUE INDEX one_refund_per_generation ON ledger (generation_id) WHERE transaction_type = 'refund';
+    CREATE UNIQUE INDEX one_redemption_per_user ON ledger (user_id, reference)
+      WHERE transaction_type = 'redeem';
+
+    CREATE TABLE reservations (
+      generation_id TEXT NOT NULL PRIMARY KEY,
+      user_id TEXT NOT NULL REFERENCES accounts (user_id),
+      amount BIGINT NOT NULL CHECK (amount > 0),
+      state TEXT NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'settled', 'refunded')),
+      created_at BIGINT NOT NULL,
+      closed_at BIGINT,
+      CHECK ((state = 'open') = (closed_at IS NULL))
+    );
+    CREATE INDEX reservations_by_user ON reservations (user_id, closed_at);
+
+    CREATE TABLE redemptions (
+      code TEXT NOT NULL PRIMARY KEY,
+      redeemed BIGINT NOT NULL CHECK (redeemed >= 0)
+    );
+
+    """
+
+  private static let creditGuards = """
+    CREATE TRIGGER ledger_is_not_updated BEFORE UPDATE ON ledger
+    BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+    CREATE TRIGGER ledger_is_not_deleted BEFORE DELETE ON ledger
+    BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+    CREATE TRIGGER ledger_agrees_with_account BEFORE INSERT ON ledger
+    WHEN NEW.balance_after IS NOT (SELECT balance FROM accounts WHERE user_id = NEW.user_id)
+      OR NEW.balance_after <> NEW.amount + COALESCE(
+        (SELECT balance_after FROM ledger WHERE user_id = NEW.user_id ORDER BY sequence DESC LIMIT 1), 0)
+    BEGIN SELECT RAISE(ABORT, 'balance_after is not the account''s balance'); END;
+    CREATE TRIGGER usage_has_open_reservation BEFORE INSERT ON ledger
+    WHEN NEW.transaction_type = 'usage' AND NOT EXISTS (
+      SELECT 1 FROM reservations WHERE generation_id = NEW.generation_id AND user_id = NEW.user_id
+        AND amount = -NEW.amount AND state = 'open')
+    BEGIN SELECT RAISE(ABORT, 'a usage needs its open reservation'); END;
+    CREATE TRIGGER refund_has_refunded_reservation BEFORE INSERT ON ledger
+    WHEN NEW.transaction_type = 'refund' AND NOT EXISTS (
+      SELECT 1 FROM reservations WHERE generation_id = NEW.generation_id AND user_id = NEW.user_id
+        AND amount = NEW.amount AND state = 'refunded')
+    BEGIN SELECT RAISE(ABORT, 'a refund needs its reservation, refunded'); END;
+    CREATE TRIGGER reservation_begins_open BEFORE INSERT ON reservations WHEN NEW.state <> 'open'
+    BEGIN SELECT RAISE(ABORT, 'a reservation begins open'); END;
+    CREATE TRIGGER reservation_closes_once BEFORE UPDATE ON reservations
+    WHEN OLD.state <> 'open' OR NEW.state = 'open' OR NEW.amount <> OLD.amount
+      OR NEW.user_id <> OLD.user_id OR NEW.generation_id <> OLD.generation_id
+    BEGIN SELECT RAISE(ABORT, 'a reservation is settled or refunded once'); END;
+    CREATE TRIGGER reservation_is_not_deleted BEFORE DELETE ON reservations
+    BEGIN SELECT RAISE(ABORT, 'reservations are kept'); END;
+
+    """
+
+  private static let projects = """
+    CREATE TABLE projects (
+      sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+      id TEXT NOT NULL UNIQUE,
+      user_id TEXT NOT NULL,
+      name TEXT NOT NULL,
+      description TEXT NOT NULL,
+      visibility TEXT NOT NULL CHECK (visibility IN ('private', 'team-only', 'public')),
+      metadata TEXT NOT NULL,
+      sort_name TEXT NOT NULL,
+      search_text TEXT NOT NULL,
+      version BIGINT NOT NULL DEFAULT 1,
+      created_at BIGINT NOT NULL,
+      updated_at BIGINT NOT NULL
+    );
+    CREATE INDEX projects_by_user ON projects (user_id, created_at);
+    CREATE TABLE project_tags (
+      project_id TEXT NOT NULL REFERENCES projects (id) ON DELETE CASCADE,
+      position BIGINT NOT NULL,
+      tag TEXT NOT NULL,
+      PRIMARY KEY (project_id, position)
+    );
+    CREATE INDEX project_tags_by_tag ON project_tags (tag, project_id);
+
+    """
+
+  private static let generations = """
+    CREATE TABLE generations (
+      sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+      id TEXT NOT NULL UNIQUE,
+      user_id TEXT NOT NULL,
+      project_id TEXT REFERENCES projects (id) ON DELETE SET NULL,
+      model_id TEXT NOT NULL,
+      prompt TEXT NOT NULL,
+      negative_prompt TEXT NOT NULL,
+      width BIGINT NOT NULL,
+      height BIGINT NOT NULL,
+      seed BIGINT NOT NULL,
+      status TEXT NOT NULL CHECK (status IN ('pending', 'processing', 'completed', 'failed', 'cancelled')),
+      cost BIGINT NOT NULL CHECK (cost >= 0),
+      media_file TEXT,
+      media_type TEXT,
+      error_message TEXT,
+      is_favorite BIGINT NOT NULL DEFAULT 0,
+      attempts BIGINT NOT NULL DEFAULT 0,
+      lease_owner TEXT,
+      lease_until BIGINT,
+      started_at BIGINT,
+      version BIGINT NOT NULL DEFAULT 1,
+      created_at BIGINT NOT NULL,
+      updated_at BIGINT NOT NULL,
+      completed_at BIGINT,
+      CHECK ((status = 'processing') = (lease_owner IS NOT NULL)),
+      CHECK ((lease_owner IS NULL) = (lease_until IS NULL)),
+      CHECK ((status = 'completed') = (media_file IS NOT NULL))
+    );
+    CREATE INDEX generations_by_user ON generations (user_id, sequence);
+    CREATE INDEX generations_by_project ON generations (project_id);
+    CREATE INDEX generations_to_run ON generations (sequence) WHERE status IN ('pending', 'processing');
+
+    """
+
+  private static let idempotency = """
+    CREATE TABLE idempotency_keys (
+      user_id TEXT NOT NULL,
+      idempotency_key TEXT NOT NULL,
+      request BLOB NOT NULL,
+      runner TEXT NOT NULL,
+      lease_until BIGINT,
+      status BIGINT,
+      headers TEXT,
+      body BLOB,
+      created_at BIGINT NOT NULL,
+      PRIMARY KEY (user_id, idempotency_key),
+      CHECK ((status IS NULL) = (lease_until IS NOT NULL))
+    );
+    CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at);
+
+    """
+}
