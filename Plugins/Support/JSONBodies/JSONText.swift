@@ -64,10 +64,10 @@ extension Response {
   ///
   /// - Throws: `EncodingError`, as for a number that is infinite.
   public static func json(
-    _ value: some Encodable, status: Int = 200, headers: [(String, String)] = []
+    _ value: some Encodable, status: Int = 200, headers: [(name: String, value: String)] = []
   ) throws -> Response {
     Response(
-      status: status, headers: [("Content-Type", "application/json")] + headers,
+      status: status, headers: [(name: "Content-Type", value: "application/json")] + headers,
       body: .text(try JSONText.encode(value)))
   }
 }

@@ -1,0 +1,74 @@
+import SQLite
+
+/// The plugin's database: users, sessions, revocations and failed logins, in `auth.sqlite3` of the state directory.
+/// Its extensions have the queries, by subject. [blocking] Any thread. Times are Unix times in milliseconds.
+final class AccountDatabase: Sendable {
+  let pool: ConnectionPool
+  private let path: String
+
+  /// Opens it, and brings its schema up to date.
+  ///
+  /// - Throws: `SQLiteError`.
+  init(directory: String) throws {
+    path = directory + "/auth.sqlite3"
+    pool = try ConnectionPool(path: path, size: 8)
+    try pool.withConnection { _ = try Migrations.apply(Self.schema, to: $0) }
+  }
+
+  /// A connection that is nobody else's.
+  func makeConnection() throws -> sending Database { try Database(path: path, busyTimeoutMilliseconds: 250) }
+
+  /// Forward only: a script that has been shipped is never changed.
+  private static let schema = [
+    """
+    CREATE TABLE users (
+      id TEXT PRIMARY KEY,
+      email TEXT NOT NULL UNIQUE,
+      password TEXT NOT NULL,
+      display_name TEXT,
+      avatar_url TEXT,
+      role TEXT NOT NULL DEFAULT 'viewer',
+      created_at INTEGER NOT NULL,
+      updated_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    -- A family of refresh tokens: one login, and all that has come of it.
+    CREATE TABLE sessions (
+      id INTEGER PRIMARY KEY,
+      user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+      created_at INTEGER NOT NULL,
+      expires_at INTEGER NOT NULL,
+      revoked_at INTEGER
+    ) STRICT;
+    CREATE INDEX sessions_by_user ON sessions (user_id);
+    CREATE INDEX sessions_by_end ON sessions (expires_at);
+
+    -- Refresh tokens, by their SHA-256; each with the access token that was handed out together with it.
+    CREATE TABLE refresh_tokens (
+      hash BLOB PRIMARY KEY,
+      session_id INTEGER NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+      expires_at INTEGER NOT NULL,
+      spent_at INTEGER,
+      access_token_id TEXT NOT NULL UNIQUE,
+      access_token_expires_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX refresh_tokens_by_session ON refresh_tokens (session_id);
+
+    -- Access tokens that are refused before they end. The ids only grow, so that a reader can ask for what is new.
+    CREATE TABLE revoked_tokens (
+      id INTEGER PRIMARY KEY AUTOINCREMENT,
+      token_id TEXT NOT NULL UNIQUE,
+      expires_at INTEGER NOT NULL -- in seconds, as in the token
+    ) STRICT;
+    CREATE INDEX revoked_tokens_by_end ON revoked_tokens (expires_at);
+
+    -- Failed logins by e-mail address and by client address.
+    CREATE TABLE login_attempts (
+      key TEXT PRIMARY KEY,
+      count INTEGER NOT NULL,
+      ends_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX login_attempts_by_end ON login_attempts (ends_at);
+    """
+  ]
+}

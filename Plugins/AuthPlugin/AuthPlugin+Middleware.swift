@@ -1,0 +1,31 @@
+import PluginAPI
+
+extension AuthPlugin: Middleware {
+  static var authenticates: Bool { true }
+
+  /// Sets the identity from the access token. Without a token the request goes on, and the host decides if it may. A
+  /// token that is refused answers 401 on a protected route, and counts as none on others: who logs in again with an
+  /// expired token still in the header must be able to.
+  func request(_ request: borrowing Request) throws -> Response? {
+    do {
+      if let token = try verifiedToken(of: request) { try request.setIdentity(token.identity) }
+    } catch let fault as TokenFault {
+      refused.add()
+      guard request.access == .authenticated || request.access == .role else { return nil }
+      request.log(.debug, "access token refused: \(fault)")
+      throw Problem.unauthorized(
+        fault.advice + ".", code: "invalid-token", challenge: BearerCredentials.challenge(for: fault))
+    }
+    return nil
+  }
+
+  /// - Returns: nil if the request has no bearer token.
+  /// - Throws: `TokenFault`; others if a token's standing cannot be told.
+  func verifiedToken(of request: borrowing Request) throws -> VerifiedToken? {
+    let now = host.realtimeNanoseconds / 1_000_000_000
+    return try request.headers.withBytes("authorization") { field in
+      guard let field, let token = BearerCredentials.token(in: field) else { return nil }
+      return try authenticator.authenticate(token, now: now)
+    }
+  }
+}

@@ -1,0 +1,107 @@
+import Glibc
+import PluginAPI
+import SQLite
+
+/// Verifies access tokens, and serves accounts and logins.
+///
+/// As middleware it tells from an `Authorization: Bearer` token who sends a request; the host enforces who may do what. As
+/// router it makes accounts, and hands out such tokens.
+struct AuthPlugin: Plugin {
+  typealias Settings = AuthSettings
+
+  static let plugin = PluginDescription(
+    name: "auth", version: "1.0.0", summary: "Access tokens (JWT), accounts and logins")
+
+  let host: Host
+  let authenticator: Authenticator
+  let accounts: AccountService
+  let refused: Counter
+
+  /// - Throws: `SettingsError`, `SecretFile.Failure`, `SQLiteError`, `CryptoError`, `HostRefusal`.
+  init(_ start: Start<AuthSettings>) throws {
+    let settings = start.settings
+    try settings.check()
+    let keys = try SigningKeys(settings, start)
+    let database = try AccountDatabase(directory: start.stateDirectory)
+    let region = try start.host.sharedRegion(
+      RevocationEpoch.regionName, byteCount: RevocationEpoch.regionByteCount)
+    let revocations = try Revocations(database.makeConnection(), epoch: RevocationEpoch(region: region))
+    host = start.host
+    refused = start.host.counter("tokens_refused", help: "Access tokens that were refused.")
+    authenticator = Authenticator(
+      verifier: TokenVerifier(
+        keys: keys.verifying, issuer: settings.issuer, audience: settings.audience,
+        leeway: settings.leeway.components.seconds),
+      cache: TokenCache(capacity: settings.cacheSize), revocations: revocations,
+      verified: start.host.counter("tokens_verified", help: "Access tokens whose signature was checked."))
+    accounts = AccountService(settings, start.host, keys.signing, database, revocations)
+  }
+}
+
+extension AccountService {
+  fileprivate init(
+    _ settings: AuthSettings, _ host: Host, _ key: HMACKey, _ database: AccountDatabase,
+    _ revocations: Revocations
+  ) {
+    self.host = host
+    self.database = database
+    self.revocations = revocations
+    throttle = LoginThrottle(
+      database: database, limitPerEmail: settings.loginAttempts,
+      limitPerAddress: settings.loginAttemptsPerAddress, window: settings.loginWindow.milliseconds)
+    issuer = TokenIssuer(
+      key: key, issuer: settings.issuer, audience: settings.audience,
+      lifetime: settings.accessTTL.components.seconds)
+    // Hashing is bound by cores; more at once only takes more memory.
+    turns = HashingTurns(count: max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))))
+    passwordParameters = PasswordHash.Parameters(logCost: settings.scryptCost)
+    unmatchedHash = PasswordHash(unmatchedWith: host.random, parameters: passwordParameters)
+    adminEmails = Set(settings.adminEmails.map(EmailAddress.normalised))
+    refreshLifetime = settings.refreshTTL.milliseconds
+    leeway = settings.leeway.components.seconds
+  }
+}
+
+/// The keys that the settings name.
+struct SigningKeys {
+  let signing: HMACKey
+  /// The signing key first.
+  let verifying: [any VerificationKey]
+
+  /// - Throws: `SettingsError` if a secret is too short; `SecretFile.Failure`; `CryptoError`.
+  init(_ settings: AuthSettings, _ start: Start<AuthSettings>) throws {
+    let given = settings.secret ?? ""
+    let secret: [UInt8]
+    if given.isEmpty {
+      let file = SecretFile(path: start.stateDirectory + "/signing-secret")
+      secret = try file.secret(random: start.host.random)
+      start.host.log(.info, "no secret is set: signing with the one in \(file.path)")
+    } else {
+      secret = Array(given.utf8)
+    }
+    let algorithm = settings.algorithm
+    signing = try Self.key(secret, algorithm, "secret")
+    let previous = try settings.previousSecret.map {
+      try Self.key(Array($0.utf8), algorithm, "previous-secret")
+    }
+    verifying = [signing] + previous
+  }
+
+  private static func key(_ secret: [UInt8], _ algorithm: SignatureAlgorithm, _ setting: String) throws
+    -> HMACKey
+  {
+    guard secret.count >= algorithm.minimumSecretCount else {
+      throw SettingsError(
+        key: setting,
+        reason: "has \(secret.count) bytes, and \(algorithm.rawValue) needs \(algorithm.minimumSecretCount)")
+    }
+    return try HMACKey(secret: secret, algorithm: algorithm)
+  }
+}
+
+extension Duration {
+  fileprivate var milliseconds: Int64 {
+    let (seconds, attoseconds) = components
+    return seconds * 1000 + attoseconds / 1_000_000_000_000_000
+  }
+}

@@ -1,0 +1,52 @@
+import PluginAPI
+
+/// Tells from an access token who sends a request: the whole of what a request pays for. Any thread; blocks only to read
+/// another generation's revocations.
+struct Authenticator: Sendable {
+  let verifier: TokenVerifier
+  let cache: TokenCache
+  let revocations: Revocations
+  /// Tokens whose signature was checked, for the metrics.
+  let verified: Counter
+
+  /// - Parameter now: Unix time in seconds.
+  /// - Throws: `TokenFault` if the token is to be refused; `CryptoError` or `SQLiteError` if that cannot be told.
+  func authenticate(_ token: UnsafeRawBufferPointer, now: Int64) throws -> VerifiedToken {
+    if let known = cache.find(token) {
+      guard now < known.end else { throw TokenFault.expired }
+      try checkRevocation(of: known)
+      return known
+    }
+    let claims = try verifier.verify(token, now: now)
+    verified.add()
+    let fresh = VerifiedToken(
+      token, identity: Identity(claims), end: verifier.end(of: claims), id: try claims.revocationID(of: token)
+    )
+    try checkRevocation(of: fresh)
+    cache.insert(fresh)
+    return fresh
+  }
+
+  private func checkRevocation(of token: VerifiedToken) throws {
+    let version = revocations.version
+    guard !token.isCleared(in: version) else { return }
+    guard try !revocations.contains(token.id, version: version) else { throw TokenFault.revoked }
+    token.clear(in: version)
+  }
+}
+
+extension Identity {
+  fileprivate init(_ claims: TokenClaims) {
+    self.init(
+      subject: claims.subject, email: claims.email ?? "", role: claims.role ?? "", scopes: claims.scopes,
+      expiresAt: claims.expiresAt)
+  }
+}
+
+extension TokenClaims {
+  /// What the token is revoked by: its `jti`, or if it has none, its digest.
+  fileprivate func revocationID(of token: UnsafeRawBufferPointer) throws -> String {
+    if let id { return id }
+    return "sha256:" + Base64.url.encode(try SHA256.hash(String(decoding: token, as: UTF8.self)))
+  }
+}

@@ -1,0 +1,31 @@
+import JSONBodies
+
+/// The header of a JWT (RFC 7515 section 4). Keys and addresses of keys in it (`jwk`, `jku`, `x5c`, `x5u`) are ignored:
+/// whoever makes a token does not choose the key.
+struct TokenHeader: Decodable {
+  let algorithm: String
+  let type: String?
+  let keyID: String?
+  let hasCriticalExtensions: Bool
+
+  private enum CodingKeys: String, CodingKey {
+    case algorithm = "alg"
+    case type = "typ"
+    case keyID = "kid"
+    case critical = "crit"
+  }
+
+  init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    algorithm = try container.decode(String.self, forKey: .algorithm)
+    type = try container.decodeIfPresent(String.self, forKey: .type)
+    keyID = try container.decodeIfPresent(String.self, forKey: .keyID)
+    hasCriticalExtensions = container.contains(.critical)
+  }
+
+  /// Whether this may be an access token: `typ` is `JWT` or `at+jwt` (RFC 9068 section 2.1), or missing.
+  var isAccessToken: Bool {
+    guard let type = type?.lowercased() else { return true }
+    return ["jwt", "at+jwt", "application/at+jwt"].contains(type)
+  }
+}
