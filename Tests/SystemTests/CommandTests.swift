@@ -1,0 +1,182 @@
+import Foundation
+import PluginTesting
+import Testing
+
+/// The command line: exit codes and what is printed.
+@Suite("The command", .timeLimit(.minutes(3)))
+struct CommandTests {
+  private func check(_ settings: HostSettings, _ arguments: String...) throws -> CommandResult {
+    let directory = try TemporaryDirectory()
+    let path = try directory.write("plugins.conf", settings.text(stateDirectory: directory.path + "/state"))
+    return try ReleaseBuild.run(["check", "--config", path] + arguments)
+  }
+
+  @Test(
+    "wrong usage ends with 64, and says what is right",
+    arguments: [
+      [], ["frobnicate"], ["run", "--confg", "x"], ["run", "--config"], ["check", "extra"], ["describe"],
+      ["version", "--loud"], ["bypass", "some"],
+    ])
+  func usage(arguments: [String]) throws {
+    let result = try ReleaseBuild.run(arguments)
+    #expect(result.status == .exited(64), "\(arguments): \(result)")
+    #expect(!result.errors.isEmpty)
+    #expect(result.output.isEmpty)
+  }
+
+  @Test(
+    "--help is everywhere, on standard output, with 0",
+    arguments: [
+      "run", "check", "status", "reload", "stop", "quarantine", "release", "bypass", "log-level", "faults",
+      "describe",
+      "test", "validate", "new", "version",
+    ])
+  func help(command: String) throws {
+    let result = try ReleaseBuild.run([command, "--help"])
+    #expect(result.status == .exited(0), "\(result)")
+    #expect(result.output.contains(command))
+    #expect(try ReleaseBuild.run(["--help"]).output.contains(command))
+  }
+
+  @Test("version, for people and as JSON")
+  func version() throws {
+    let plain = try ReleaseBuild.run(["version"])
+    #expect(plain.status == .exited(0))
+    #expect(plain.output.hasPrefix("bulkhead "))
+    let json = try ReleaseBuild.run(["version", "--json"])
+    #expect(json.status == .exited(0))
+    #expect(try JSONValue(parsing: Array(json.output.utf8))["version"].string?.isEmpty == false)
+  }
+
+  @Test("a bad configuration ends with 78, and every error in it is listed with its line")
+  func badConfiguration() throws {
+    let directory = try TemporaryDirectory()
+    let path = try directory.write(
+      "plugins.conf",
+      """
+      [host]
+      lisen = 127.0.0.1:0
+      max-body = lots
+      head-timeout = soon
+
+      [cors]
+      origins = https://*
+
+      [plugin a]
+      on-failure = sometimes
+
+      [plugin a]
+      library = FaultPlugin
+      [pluggin b]
+      """)
+    for command in ["run", "check"] {
+      let result = try ReleaseBuild.run([command, "--config", path])
+      #expect(result.status == .exited(command == "run" ? 78 : 1), "\(result)")
+      let said = result.errors + result.output
+      for (line, word) in [
+        (2, "listen"), (3, "max-body"), (4, "head-timeout"), (10, "closed"), (14, "plugin"),
+      ] {
+        #expect(said.contains("plugins.conf:\(line)"), "line \(line) in: \(said)")
+        #expect(said.contains(word), "\(word) in: \(said)")
+      }
+    }
+  }
+
+  @Test("a configuration that is not there: 78 from run, 1 from check")
+  func noConfiguration() throws {
+    let run = try ReleaseBuild.run(["run", "--config", "/nonexistent/plugins.conf"])
+    #expect(run.status == .exited(78))
+    #expect(run.errors.contains("/nonexistent/plugins.conf"))
+    #expect(try ReleaseBuild.run(["check", "--config", "/nonexistent/plugins.conf"]).status == .exited(1))
+  }
+
+  @Test("check loads every plugin in a child: 0 if all are well, 1 with each problem if not")
+  func checks() throws {
+    let good = try check(HostSettings(plugins: Section.fault()))
+    #expect(good.status == .exited(0), "\(good)")
+    let bad = try check(
+      HostSettings(
+        plugins: Section.fault("one", mount: "/one", "fault = trap", "phase = start")
+          + Section.plugin("two", library: "Nowhere", [])
+          + Section.fault("three", mount: "/three", "phaes = start")))
+    #expect(bad.status == .exited(1))
+    let said = bad.output + bad.errors
+    for word in ["one", "two", "libNowhere.so", "phaes"] {
+      #expect(said.contains(word), "\(word) in: \(said)")
+    }
+    let json = try check(HostSettings(plugins: Section.fault()), "--json")
+    #expect(json.status == .exited(0))
+    #expect(throws: Never.self, "\(json.output)") { try JSONValue(parsing: Array(json.output.utf8)) }
+  }
+
+  @Test("the shipped configuration passes check")
+  func shippedPasses() throws {
+    let directory = try TemporaryDirectory()
+    let path = try directory.write("plugins.conf", ShippedConfiguration.adapted(to: directory))
+    let result = try ReleaseBuild.run(["check", "--config", path])
+    #expect(result.status == .exited(0), "\(result)")
+  }
+
+  @Test("describe shows a library's facts, settings and routes, and 1 for what is none")
+  func describe() throws {
+    let result = try ReleaseBuild.run(["describe", ReleaseBuild.library("FaultPlugin"), "--json"])
+    #expect(result.status == .exited(0), "\(result)")
+    let json = try JSONValue(parsing: Array(result.output.utf8))
+    #expect(json["name"].string == "fault")
+    #expect(json["version"].string == "1.0.0")
+    #expect(json["settings"].array.contains { $0["name"].string == "delay" })
+    #expect(json["routes"].array.contains { ($0["pattern"].string ?? "").contains("echo") })
+    let none = try ReleaseBuild.run(["describe", "/etc/hostname"])
+    #expect(none.status == .exited(1))
+    #expect(none.errors.contains("/etc/hostname"))
+  }
+
+  @Test("the host links neither Foundation nor any library of a plugin")
+  func links() throws {
+    let result = try ReleaseBuild.run("/usr/bin/env", ["ldd", ReleaseBuild.binary])
+    #expect(result.status == .exited(0))
+    #expect(result.output.contains("libc.so"))
+    for library in ["Foundation", "libcrypto", "libssl", "libsqlite3", "libhiredis", "libpq"] {
+      #expect(!result.output.contains(library), "\(library)")
+    }
+  }
+
+  @Test("status, quarantine, release, log-level, reload and stop over the control socket")
+  func control() throws {
+    let host = try HostProcess(HostSettings(plugins: Section.fault()))
+    let status = try host.command("status", "--json")
+    #expect(status.status == .exited(0), "\(status)")
+    #expect(throws: Never.self) { try JSONValue(parsing: Array(status.output.utf8)) }
+    #expect(try host.command("quarantine", "fault").status == .exited(0))
+    try host.waitFor(plugin: "fault", state: "quarantined")
+    #expect(try host.plugin("fault")["last_fault"]["reason"].string == "operator")
+    #expect(try host.get("/fault/echo").status == 503)
+    #expect(try host.command("release", "fault").status == .exited(0))
+    try wait("the release") { try host.get("/fault/echo").status == 200 }
+    #expect(try host.command("quarantine", "nobody").status == .exited(1))
+    #expect(try host.command("log-level", "debug").status == .exited(0))
+    let before = try host.worker().generation
+    #expect(try host.command("reload").status == .exited(0))
+    try wait("the next generation") { try host.worker().generation > before }
+    #expect(try host.command("stop").status == .exited(0))
+    #expect(try host.process.waitForExit(within: .seconds(10)) == .exited(0))
+    #expect(try host.command("status").status == .exited(69))
+  }
+
+  @Test("a fault is kept in the ledger, shown by faults, and leaves its redacted request")
+  func ledger() throws {
+    let host = try HostProcess(
+      HostSettings(plugins: Section.fault("fault", mount: "/fault", "recover = never")))
+    _ = try host.get("/fault/echo", headers: [("X-Fault", "throw"), ("Authorization", "Bearer secret-88")])
+    let id = try #require(try host.plugin("fault")["last_fault"]["id"].string)
+    let record = "\(host.stateDirectory)/faults/\(id)"
+    try wait("the record") { FileManager.default.fileExists(atPath: record + ".json") }
+    for name in [record + ".json", record + ".request"] {
+      let text = String(decoding: FileManager.default.contents(atPath: name) ?? Data(), as: UTF8.self)
+      #expect(text.contains("/fault/echo"), "\(name)")
+      #expect(!text.contains("secret-88"), "\(name)")
+    }
+    #expect(try host.command("faults").output.contains(id))
+    #expect(try host.command("faults", id).output.contains("thrown, as asked for"))
+  }
+}

@@ -1,0 +1,118 @@
+import Foundation
+import PluginTesting
+import Testing
+
+/// Start, stop, and what comes between.
+@Suite("Start and stop", .timeLimit(.minutes(3)))
+struct LifecycleTests {
+  @Test("SIGTERM and SIGINT end with 0, and leave no process behind", arguments: [SIGTERM, SIGINT])
+  func stops(signal: Int32) throws {
+    let host = try HostProcess(HostSettings(plugins: Section.fault()))
+    let worker = try host.worker().pid
+    host.process.send(signal: signal)
+    #expect(try host.process.waitForExit(within: .seconds(10)) == .exited(0))
+    #expect(!RunningProcess.exists(worker))
+    #expect(throws: HarnessError.self) { try host.connect() }
+  }
+
+  @Test("requests in flight are finished, then the connection is closed and the host ends with 0")
+  func drains() throws {
+    let host = try HostProcess(
+      HostSettings(plugins: Section.fault("slow", mount: "/slow", "delay = 700ms", "paths = /slow")))
+    let busy = try host.connect()
+    try busy.send("GET /slow/echo HTTP/1.1\r\nHost: a\r\n\r\n")
+    let idle = try host.connect()
+    try wait("the request to be under way") {
+      try host.get("/metrics").status == 200 && !host.log.contains("x-never")
+    }
+    usleep(100_000)
+    host.process.send(signal: SIGTERM)
+    let answer = try busy.receive()
+    #expect(answer.status == 200)
+    #expect(try busy.end() == .closed)
+    #expect(try idle.end() == .closed)
+    #expect(try host.process.waitForExit(within: .seconds(10)) == .exited(0))
+  }
+
+  @Test("an upload under way at SIGTERM is taken to its end and answered")
+  func drainsUploads() throws {
+    let host = try HostProcess(HostSettings(plugins: Section.fault()))
+    let connection = try host.connect()
+    try connection.send("POST /fault/echo HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabc")
+    #expect(try connection.end(within: .milliseconds(100)) == .open)
+    host.process.send(signal: SIGTERM)
+    #expect(try connection.end(within: .milliseconds(200)) == .open)
+    try connection.send("def")
+    let answer = try connection.receive(to: "POST")
+    #expect(answer.status == 200)
+    #expect(answer.json["body"].string == "abcdef")
+    #expect(try host.process.waitForExit(within: .seconds(10)) == .exited(0))
+  }
+
+  @Test("a request that does not end is cut off after drain-timeout, and the host still ends with 0")
+  func drainTimeout() throws {
+    let host = try HostProcess(
+      HostSettings(
+        host: "drain-timeout = 500ms\nrequest-timeout = 60s",
+        plugins: Section.fault("slow", mount: "/slow", "timeout = 60s")))
+    let connection = try host.connect()
+    try connection.send("POST /slow/echo HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabc")
+    #expect(try connection.end(within: .milliseconds(100)) == .open)
+    let clock = ContinuousClock()
+    let begin = clock.now
+    host.process.send(signal: SIGTERM)
+    #expect(try host.process.waitForExit(within: .seconds(15)) == .exited(0))
+    #expect(clock.now - begin > .milliseconds(400))
+  }
+
+  @Test("the state directory is the host's alone")
+  func stateDirectory() throws {
+    let host = try HostProcess(HostSettings(plugins: Section.fault()))
+    let attributes = try FileManager.default.attributesOfItem(atPath: host.stateDirectory)
+    #expect(attributes[.posixPermissions] as? Int == 0o700)
+  }
+
+  @Test("metrics are Prometheus text, and count")
+  func metrics() throws {
+    let host = try HostProcess(HostSettings(plugins: Section.fault()))
+    for _ in 0..<7 { _ = try host.get("/fault/echo") }
+    let answer = try host.get("/metrics")
+    #expect(answer.header("Content-Type")?.hasPrefix("text/plain; version=0.0.4") == true)
+    var names: Set<String> = []
+    for line in answer.text.split(separator: "\n") where !line.hasPrefix("#") {
+      let parts = line.split(separator: " ")
+      #expect(parts.count == 2 && Double(parts[1]) != nil, "\(line)")
+      names.insert(String(line.prefix { $0 != "{" && $0 != " " }))
+    }
+    #expect(names.contains { $0.contains("request") }, "\(names)")
+    #expect(answer.text.contains("fault"), "a plugin's latency is among them")
+    #expect(answer.text.contains("/fault/echo"), "a route's latency is among them")
+  }
+
+  @Test("each request is one line of the log, as text and as JSON", arguments: ["text", "json"])
+  func accessLog(format: String) throws {
+    let host = try HostProcess(HostSettings(host: "log-format = \(format)", plugins: Section.fault()))
+    let id = "log-line-1"
+    _ = try host.get("/fault/echo?secret=1", headers: [("X-Request-Id", id)])
+    try wait("the line") { host.log.contains(id) }
+    let lines = host.log.split(separator: "\n").filter { $0.contains(id) }
+    #expect(lines.count == 1, "\(lines)")
+    #expect(lines[0].contains("/fault/echo") && lines[0].contains("200"))
+    if format == "json" {
+      let json = try JSONValue(parsing: Array(lines[0].utf8))
+      #expect(json["request_id"].string == id)
+      #expect(json["status"].int == 200)
+    }
+  }
+
+  @Test("a client cannot write into the log")
+  func logInjection() throws {
+    let host = try HostProcess(HostSettings(plugins: Section.fault()))
+    _ = try host.get(
+      "/fault/echo%0a%1b[31mforged", headers: [("User-Agent", "a\u{1F}b"), ("X-Request-Id", "mark")])
+    _ = try host.get("/fault/echo%0Aforged", headers: [("X-Request-Id", "mark-2")])
+    try wait("the line") { host.log.contains("mark-2") }
+    #expect(!host.log.split(separator: "\n").contains { $0.hasPrefix("forged") })
+    #expect(!host.log.contains("\u{1B}["))
+  }
+}

@@ -1,0 +1,95 @@
+import PluginTesting
+import Testing
+
+/// Addresses: IPv4, IPv6, Unix sockets, several at once, and what overrides them.
+@Suite("Listeners", .timeLimit(.minutes(2)))
+struct ListenerTests {
+  @Test("IPv4, IPv6 and a Unix socket serve the same host")
+  func allFamilies() throws {
+    let directory = try TemporaryDirectory()
+    let host = try HostProcess(
+      HostSettings(
+        listen: ["127.0.0.1:0", "[::1]:0", "unix:\(directory.path)/http.sock"], plugins: Section.fault()),
+      in: directory)
+    #expect(host.endpoints.count == 3)
+    let clients = try host.endpoints.indices.map { index in
+      try host.connect(listener: index).request("GET", "/fault/echo").json["client"].string
+    }
+    #expect(clients == ["127.0.0.1", "::1", "unix"])
+    for index in host.endpoints.indices {
+      #expect(try host.connect(listener: index).request("GET", "/__diag/plugins").status == 200)
+    }
+  }
+
+  @Test("a Unix socket is gone after the host has stopped, and one that a dead host left is taken over")
+  func unixSocketLeftBehind() throws {
+    let directory = try TemporaryDirectory()
+    let settings = HostSettings(listen: ["unix:\(directory.path)/http.sock"], plugins: Section.fault())
+    let killed = try HostProcess(settings, in: directory)
+    let worker = try killed.worker().pid
+    killed.process.send(signal: 9)
+    _ = try killed.process.waitForExit(within: .seconds(5))
+    try wait("its worker to end") { !RunningProcess.exists(worker) }
+    let next = try HostProcess(settings, in: directory)
+    #expect(try next.get("/fault/echo").status == 200)
+    #expect(try next.stop() == .exited(0))
+    #expect(throws: HarnessError.self) { try HTTPConnection(next.endpoints[0]) }
+  }
+
+  @Test("PORT overrides the port, --listen the address")
+  func overrides() throws {
+    let first = try HostProcess(HostSettings(listen: ["127.0.0.1:1"]), environment: ["PORT": "0"])
+    guard case .ipv4("127.0.0.1", let port) = first.endpoints[0] else {
+      Issue.record("\(first.endpoints)")
+      return
+    }
+    #expect(port > 1)
+    let second = try HostProcess(HostSettings(listen: ["127.0.0.1:1"]), arguments: ["--listen", "[::1]:0"])
+    guard case .ipv6 = second.endpoints[0] else {
+      Issue.record("\(second.endpoints)")
+      return
+    }
+    #expect(try second.get("/health").status == 200)
+  }
+
+  @Test("a port in use: exit 69, and the address is named")
+  func portInUse() throws {
+    let host = try HostProcess()
+    let directory = try TemporaryDirectory()
+    #expect {
+      try HostProcess(HostSettings(listen: [host.endpoints[0].description]), in: directory)
+    } throws: { error in
+      guard case HarnessError.didNotStart(exit: .exited(69), let log) = error else { return false }
+      return log.contains(host.endpoints[0].description)
+    }
+    #expect(try host.get("/health").status == 200)
+  }
+
+  @Test("a second host on the same state directory: exit 69, and the first serves on")
+  func stateDirectoryInUse() throws {
+    let host = try HostProcess()
+    #expect {
+      try HostProcess(HostSettings(), in: host.directory)
+    } throws: { error in
+      guard case HarnessError.didNotStart(exit: .exited(69), _) = error else { return false }
+      return true
+    }
+    #expect(try host.get("/health").status == 200)
+  }
+
+  @Test("the client's address comes from a proxy only if that is trusted")
+  func forwarded() throws {
+    let header = ("X-Forwarded-For", "203.0.113.9, 198.51.100.7")
+    let untrusting = try HostProcess(HostSettings(plugins: Section.fault()))
+    #expect(try untrusting.get("/fault/echo", headers: [header]).json["client"].string == "127.0.0.1")
+    let trusting = try HostProcess(
+      HostSettings(host: "trusted-proxies = 127.0.0.1, 198.51.100.0/24", plugins: Section.fault()))
+    #expect(try trusting.get("/fault/echo", headers: [header]).json["client"].string == "203.0.113.9")
+    let forwarded = ("Forwarded", "for=\"[2001:db8::1]:4711\";proto=https")
+    #expect(try trusting.get("/fault/echo", headers: [forwarded]).json["client"].string == "2001:db8::1")
+    // A client that lies behind an honest proxy: the rightmost address that is no proxy's counts.
+    let lie = ("X-Forwarded-For", "127.0.0.1, 203.0.113.9")
+    #expect(try trusting.get("/fault/echo", headers: [lie]).json["client"].string == "203.0.113.9")
+    #expect(try trusting.get("/__diag/plugins", headers: [header]).status == 403)
+  }
+}

@@ -1,0 +1,1 @@
+../HTTPCodecTests/MalformedRequests.swift
