@@ -1,0 +1,87 @@
+import Foundation
+import PluginTesting
+import Testing
+
+@testable import AuthPlugin
+
+@Suite struct LoginThrottleTests {
+  @Test("after too many failures an e-mail is refused with 429 and Retry-After, with the right password too")
+  func perEmail() throws {
+    let auth = try AuthHost(["login-attempts": "3"])
+    _ = try auth.register("ada@example.com")
+    for _ in 0..<3 { #expect(try auth.logIn("ada@example.com", password: "wrong").status == 401) }
+    let answer = try auth.logIn("ADA@example.com ", client: "198.51.100.7")
+    #expect(answer.status == 429)
+    #expect(answer.code == "too-many-logins")
+    let wait = try #require(answer.header("Retry-After").flatMap { Int($0) })
+    #expect((1...900).contains(wait))
+    #expect(try auth.logIn("eve@example.com").status == 401, "another e-mail is not affected")
+  }
+
+  @Test("an e-mail without an account is throttled just the same")
+  func unknown() throws {
+    let auth = try AuthHost(["login-attempts": "2"])
+    let statuses = try (0..<4).map { _ in try auth.logIn("nobody@example.com").status }
+    #expect(statuses == [401, 401, 429, 429])
+  }
+
+  @Test("a login that succeeds ends the count of its e-mail, and does not count for its address")
+  func success() throws {
+    let auth = try AuthHost(["login-attempts": "3", "login-attempts-per-address": "5"])
+    _ = try auth.register("ada@example.com")
+    for _ in 0..<4 {
+      #expect(try auth.logIn("ada@example.com", password: "wrong").status == 401)
+      #expect(try auth.logIn("ada@example.com").status == 200)
+    }
+  }
+
+  @Test("a client address is refused after failures with many e-mails; IPv6 counts by its /64")
+  func perAddress() throws {
+    let auth = try AuthHost(["login-attempts-per-address": "3"])
+    for number in 0..<3 {
+      #expect(try auth.logIn("a\(number)@example.com", client: "2001:db8::\(number + 1)").status == 401)
+    }
+    #expect(try auth.logIn("b@example.com", client: "2001:db8::ffff").status == 429)
+    #expect(try auth.logIn("b@example.com", client: "2001:db8:0:1::1").status == 401)
+    #expect(try auth.logIn("b@example.com", client: "192.0.2.9").status == 401)
+  }
+
+  @Test("attempts at the same time do not get past the limit")
+  func race() throws {
+    let auth = try AuthHost(["login-attempts": "3"])
+    let lock = NSLock()
+    nonisolated(unsafe) var statuses: [Int] = []
+    DispatchQueue.concurrentPerform(iterations: 10) { _ in
+      do {
+        let status = try auth.logIn("ada@example.com").status
+        lock.withLock { statuses.append(status) }
+      } catch {
+        print(error)
+      }
+    }
+    #expect(statuses.count { $0 == 401 } == 3)
+    #expect(statuses.count { $0 == 429 } == 7)
+  }
+
+  @Test("the count ends with its window")
+  func window() throws {
+    let auth = try AuthHost(["login-attempts": "1", "login-window": "1s"])
+    #expect(try auth.logIn("ada@example.com").status == 401)
+    let deadline = ContinuousClock.now + .seconds(10)
+    var status = try auth.logIn("ada@example.com").status
+    while status == 429, ContinuousClock.now < deadline {
+      usleep(50_000)
+      status = try auth.logIn("ada@example.com").status
+    }
+    #expect(status == 401)
+  }
+
+  @Test("it holds over a restart")
+  func restart() throws {
+    let first = try AuthHost(["login-attempts": "1"])
+    #expect(try first.logIn("ada@example.com").status == 401)
+    let second = try AuthHost(
+      ["login-attempts": "1"], stateDirectory: first.host.stateDirectory, generation: 2)
+    #expect(try second.logIn("ada@example.com").status == 429)
+  }
+}
