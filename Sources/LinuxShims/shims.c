@@ -19,9 +19,11 @@ int shim_memfd(const char *name) { return memfd_create(name, MFD_CLOEXEC); }
 
 int shim_pipe(int descriptors[2]) { return pipe2(descriptors, O_CLOEXEC); }
 
-const char *shim_image_of(const void *address) {
+int shim_find_place(const void *address, shim_place *place) {
   Dl_info found;
-  return dladdr(address, &found) != 0 ? found.dli_fname : 0;
+  if (dladdr(address, &found) == 0) return 0;
+  *place = (shim_place){found.dli_fname, found.dli_fbase, found.dli_sname, found.dli_saddr};
+  return 1;
 }
 
 void *shim_dlopen(const char *path) { return dlopen(path, RTLD_NOW | RTLD_LOCAL); }

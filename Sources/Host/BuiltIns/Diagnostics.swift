@@ -373,6 +373,6 @@ extension Fault {
     json.field("request_id", requestID)
     json.field("request", request)
     json.field("generation", generation)
-    json.array("backtrace") { _ in }
+    json.array("backtrace") { array in backtrace.forEach { array.element($0) } }
   }
 }

@@ -25,7 +25,8 @@ extension Command {
     case .describe(let options): DescribeCommand.run(options).rawValue
     case .version(let json): VersionCommand.run(json: json).rawValue
     case .help(let topic): Output.print(topic.map(HelpText.topic) ?? HelpText.overview()).rawValue
-    case .worker: WorkerProcess.run()
+    // Threads may be frozen in plugins: nothing that they hold may be waited for on the way out.
+    case .worker: _exit(WorkerProcess.run())
     case .inspect(let options): InspectCommand.run(options).rawValue
     case .unavailable(let name): Command.unavailable(name).rawValue
     }

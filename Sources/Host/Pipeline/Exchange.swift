@@ -26,7 +26,7 @@ final class Exchange: @unchecked Sendable {
 
   // The response.
   var status: UInt32 = 0
-  var headers: [bh_field] = []
+  let headers = ResponseFields()
   var body = ByteBuffer(capacity: 0)
   var isCORSDecided = false
   /// Set by a handler that streams its body.
@@ -38,6 +38,9 @@ final class Exchange: @unchecked Sendable {
   let identity: UnsafeMutablePointer<bh_identity>
   var hasIdentity = false
   var attributes: [bh_field] = []
+
+  /// How many fields the response had before the running plugin was called.
+  var headersBeforeCall = 0
 
   // Where the request is in the pipeline.
   var phase = Phase.start
@@ -81,7 +84,6 @@ final class Exchange: @unchecked Sendable {
     identity = .allocate(capacity: 1)
     identity.initialize(to: bh_identity())
     timeline = .allocate(capacity: Exchange.maxTimeline)
-    headers.reserveCapacity(16)
   }
 
   deinit {
@@ -102,7 +104,7 @@ final class Exchange: @unchecked Sendable {
     reading = .head
     arena.reset()
     status = 0
-    headers.removeAll(keepingCapacity: true)
+    headers.removeAll()
     body.removeAll()
     if body.capacity > 64 << 10 { body.shrink(to: 0) }
     isCORSDecided = false
@@ -127,12 +129,15 @@ final class Exchange: @unchecked Sendable {
   // MARK: The response
 
   /// Replaces each field of this name; both are copied.
-  func setHeader(_ name: bh_bytes, _ value: bh_bytes) {
+  @discardableResult
+  func setHeader(_ name: bh_bytes, _ value: bh_bytes) -> Bool {
     removeHeader(name)
-    addHeader(name, value)
+    return addHeader(name, value)
   }
 
-  func addHeader(_ name: bh_bytes, _ value: bh_bytes) {
+  /// False if there are too many.
+  @discardableResult
+  func addHeader(_ name: bh_bytes, _ value: bh_bytes) -> Bool {
     headers.append(bh_field(name: arena.copy(name), value: arena.copy(value)))
   }
 
@@ -143,9 +148,7 @@ final class Exchange: @unchecked Sendable {
   }
 
   func removeHeader(_ name: bh_bytes) {
-    if headers.contains(where: { $0.name.equalsIgnoringCase(name) }) {
-      headers.removeAll { $0.name.equalsIgnoringCase(name) }
-    }
+    headers.remove(name)
   }
 
   func header(_ name: bh_bytes) -> bh_bytes? {

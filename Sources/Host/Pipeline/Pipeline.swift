@@ -263,7 +263,9 @@ final class Pipeline: @unchecked Sendable {
     x.isShadowed = plugin.isShadow
     x.shadowStatus = 0
     let before = Clock.monotonic()
-    frame.enter(plugin: plugin.index, requestID: x.request.pointee.request_id, at: before)
+    x.headersBeforeCall = x.headers.count
+    frame.enter(
+      plugin: plugin.index, phase: UInt32(phase.rawValue), requestID: x.request.pointee.request_id, at: before)
     let status = function(plugin.instance, x.handle, UnsafePointer(x.request))
     frame.leave()
     let spent = Clock.monotonic() &- before
@@ -384,7 +386,10 @@ final class Pipeline: @unchecked Sendable {
     x.phase = .handle
     x.current = plugin
     let before = Clock.monotonic()
-    frame.enter(plugin: plugin.index, requestID: x.request.pointee.request_id, at: before)
+    x.headersBeforeCall = x.headers.count
+    frame.enter(
+      plugin: plugin.index, phase: UInt32(PluginPass.Phase.route.rawValue),
+      requestID: x.request.pointee.request_id, at: before)
     let status = function(plugin.instance, route.handler, x.handle, UnsafePointer(x.request))
     frame.leave()
     let spent = Clock.monotonic() &- before
@@ -407,6 +412,34 @@ final class Pipeline: @unchecked Sendable {
 
   private func settleHandler(_ x: Exchange) {
     startResponsePhase(x)
+  }
+
+  // MARK: After a plugin that never came back
+
+  /// Goes on with the copy of an exchange whose thread froze in `plugin`: answers as the plugin's `on-failure` says, or
+  /// leaves the plugin out. `run` then takes it to its end.
+  func skipFrozen(_ plugin: Plugin, _ problem: HostProblem, _ x: Exchange) {
+    x.probing &= ~(1 << UInt64(plugin.index))
+    x.ran &= ~(1 << UInt64(plugin.index))
+    switch x.phase {
+    case .preflight: break
+    case .request:
+      x.note(plugin.index, .request, .fault, 0)
+      guard plugin.fails == .closed else { return }
+      x.respond(problem, blaming: plugin)
+      startResponsePhase(x)
+    case .response:
+      x.note(plugin.index, .response, .fault, 0)
+      if plugin.fails == .closed { x.respond(problem, blaming: plugin) }
+    case .handle:
+      x.note(plugin.index, .route, .fault, 0)
+      x.respond(problem, blaming: plugin)
+      x.phase = .handled
+    case .start, .access, .handled, .finish, .done:
+      // Not in a plugin for this request: it asked the host to run one, as a trace does.
+      x.respond(problem, blaming: plugin)
+      x.phase = .finish
+    }
   }
 
   // MARK: After the plugins

@@ -32,6 +32,10 @@ struct HostProblem {
       retryAfter: retryAfter)
   }
 
+  static let timeout = HostProblem(
+    status: 504, code: "plugin-timeout", detail: "A plugin did not come back in time, and was taken out of service.",
+    retryAfter: 1)
+
   static let fault = HostProblem(
     status: 503, code: "plugin-fault", detail: "A plugin failed on this request, and was taken out of service.",
     retryAfter: 1)

@@ -15,6 +15,8 @@ struct Fault: Sendable {
   /// Method and path.
   var request: String?
   var generation: Int
+  /// Functions on the stack, innermost first; empty for what was thrown.
+  var backtrace: [String] = []
 }
 
 /// The latest faults of a generation, those handed down by the one before included.
@@ -29,13 +31,16 @@ final class FaultLog: Sendable {
   }
 
   /// Any thread.
-  func record(plugin: Plugin, reason: Quarantine.Reason, message: String, exchange: Exchange?) -> Fault {
+  func record(
+    plugin: Plugin, reason: Quarantine.Reason, message: String, signal: String? = nil, exchange: Exchange?,
+    backtrace: [String] = []
+  ) -> Fault {
     let fault = Fault(
       id: FaultLog.newID(), plugin: plugin.name, version: plugin.library?.version, sha256: plugin.sha256,
-      reason: reason, message: message, signal: nil, realtime: Clock.realtime(),
+      reason: reason, message: message, signal: signal, realtime: Clock.realtime(),
       requestID: exchange?.request.pointee.request_id.string,
       request: exchange.map { "\($0.request.pointee.method_name.string) \($0.request.pointee.path.string)" },
-      generation: generation)
+      generation: generation, backtrace: backtrace)
     add(fault)
     return fault
   }

@@ -71,15 +71,13 @@ enum HostTable {
       guard let exchange = Exchange.of(exchange), ResponseField.isAcceptable(name, value) else {
         return bh_status(BH_INVALID)
       }
-      if !exchange.isShadowed { exchange.setHeader(name, value) }
-      return bh_status(BH_OK)
+      return bh_status(exchange.isShadowed || exchange.setHeader(name, value) ? BH_OK : BH_UNAVAILABLE)
     }
     host.add_header = { exchange, name, value in
       guard let exchange = Exchange.of(exchange), ResponseField.isAcceptable(name, value) else {
         return bh_status(BH_INVALID)
       }
-      if !exchange.isShadowed { exchange.addHeader(name, value) }
-      return bh_status(BH_OK)
+      return bh_status(exchange.isShadowed || exchange.addHeader(name, value) ? BH_OK : BH_UNAVAILABLE)
     }
     host.remove_header = { exchange, name in
       guard let exchange = Exchange.of(exchange), !exchange.isShadowed else { return }

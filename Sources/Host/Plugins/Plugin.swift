@@ -28,6 +28,8 @@ final class Plugin: @unchecked Sendable {
   private(set) var responsePhase: RequestFunction?
   private(set) var handler: HandlerFunction?
   let isShadow: Bool
+  private let middlewareTimeout: UInt64
+  private let handlerTimeout: UInt64
   let fails: FailurePolicy
 
   typealias RequestFunction =
@@ -42,6 +44,8 @@ final class Plugin: @unchecked Sendable {
     self.sha256 = sha256
     self.faults = faults
     self.isShadow = configuration.mode == .shadow
+    middlewareTimeout = (configuration.timeout ?? .seconds(2)).nanoseconds
+    handlerTimeout = (configuration.timeout ?? .seconds(30)).nanoseconds
     self.fails = configuration.mode == .shadow ? .open : configuration.onFailure
     self.quarantine = Mutex(Quarantine(policy: configuration))
   }
@@ -125,12 +129,15 @@ final class Plugin: @unchecked Sendable {
   /// What the plugin gave `set_error` outside of any request. Main thread only.
   var startMessage: String?
 
-  /// Main thread, when no request is under way any more.
+  /// Main thread, when no request is under way any more. A plugin that a thread froze in is left alone: that thread may
+  /// hold its locks.
   func stop() {
-    guard let library, let instance, let function = library.table.pointee.stop else { return }
+    guard !isFrozen.load(ordering: .relaxed), let library, let instance, let function = library.table.pointee.stop else { return }
     function(instance)
     self.instance = nil
   }
+
+  private let isFrozen = Atomic<Bool>(false)
 
   // MARK: State
 
@@ -153,8 +160,40 @@ final class Plugin: @unchecked Sendable {
     record(reason, message: message, exchange: exchange)
   }
 
-  private func record(_ reason: Quarantine.Reason, message: String, exchange: Exchange?) {
-    let fault = faults.record(plugin: self, reason: reason, message: message, exchange: exchange)
+  /// Nanoseconds that one call of this phase may take (`FaultFrame`); a start is the supervisor's to judge.
+  func timeout(phase: UInt32) -> UInt64 {
+    switch phase {
+    case FaultFrame.Phase.start: .max
+    case UInt32(PluginPass.Phase.request.rawValue), UInt32(PluginPass.Phase.response.rawValue): middlewareTimeout
+    default: handlerTimeout
+    }
+  }
+
+  /// A thread froze in this plugin: it is out at once, for every loop, and the worker with the frozen thread in it is
+  /// to be replaced.
+  func freeze(in frame: FaultFrame, reason: Quarantine.Reason, exchange: Exchange?) {
+    isFrozen.store(true, ordering: .relaxed)
+    let now = Clock.monotonic()
+    quarantine.withLock { state in
+      _ = state.fault(reason, at: now)
+      gate.store(state.state == .active ? 0 : 1, ordering: .releasing)
+    }
+    metrics.faults.wrappingAdd(1, ordering: .relaxed)
+    let frozen = FrozenThread(frame, timeout: timeout(phase: frame.guarded.pointee.phase))
+    record(
+      reason, message: frozen.message, signal: frozen.signal, exchange: exchange,
+      backtrace: Backtrace.symbolize(frozen.counters))
+    onTaint?(self, reason)
+  }
+
+  /// Tells the supervisor; set before the loops run.
+  var onTaint: ((Plugin, Quarantine.Reason) -> Void)?
+
+  private func record(
+    _ reason: Quarantine.Reason, message: String, signal: String? = nil, exchange: Exchange?, backtrace: [String] = []
+  ) {
+    let fault = faults.record(
+      plugin: self, reason: reason, message: message, signal: signal, exchange: exchange, backtrace: backtrace)
     Log.shared.write(
       .error, "plugin \(name) \(state.rawValue): \(reason.rawValue): \(message)",
       requestID: exchange.map { $0.request.pointee.request_id.string },

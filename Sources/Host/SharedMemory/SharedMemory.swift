@@ -15,11 +15,13 @@ final class SharedMemory: @unchecked Sendable {
   private let base: UnsafeMutableRawPointer
 
   static let byteCount = 256 << 20
+  /// Frames of one worker; generations that live side by side have different banks.
   static let frameCount = 128
-  static let frameSize = 128
+  static let bankCount = 16
+  static let frameSize = MemoryLayout<guard_frame>.size
   static let entryCount = 512
   static let entrySize = 256
-  private static let directoryOffset = frameCount * frameSize
+  private static let directoryOffset = bankCount * frameCount * frameSize
   private static let regionsOffset = (directoryOffset + entryCount * entrySize + 4095) & ~4095
 
   /// Supervisor: makes the memory, all zero; pages take room only once they are written.
@@ -42,14 +44,15 @@ final class SharedMemory: @unchecked Sendable {
 
   // MARK: Frames
 
-  /// Frame `index`; see `FaultFrame`.
-  func frame(_ index: Int) -> FaultFrame {
-    FaultFrame(base: base + index * SharedMemory.frameSize)
+  /// Frame `index` of a generation.
+  func frame(_ index: Int, generation: Int) -> FaultFrame {
+    let offset = ((generation % SharedMemory.bankCount) * SharedMemory.frameCount + index) * SharedMemory.frameSize
+    return FaultFrame(guarded: (base + offset).assumingMemoryBound(to: guard_frame.self))
   }
 
-  /// Supervisor, after a worker's death and before the next one starts.
-  func clearFrames() {
-    memset(base, 0, SharedMemory.frameCount * SharedMemory.frameSize)
+  /// Supervisor, before a generation starts.
+  func clearFrames(generation: Int) {
+    memset(frame(0, generation: generation).guarded, 0, SharedMemory.frameCount * SharedMemory.frameSize)
   }
 
   // MARK: Regions
@@ -94,39 +97,5 @@ final class SharedMemory: @unchecked Sendable {
     let taken = next.pointee.wrappingAdd(UInt64(size), ordering: .acquiringAndReleasing).oldValue
     let offset = SharedMemory.regionsOffset + 4096 + Int(taken)
     return offset + size <= SharedMemory.byteCount ? offset : nil
-  }
-}
-
-/// What one thread of the worker is running, so that whoever finds the worker dead can name the culprit.
-///
-/// Layout: word 0, the plugin's index plus one, or 0 for none; word 1, when the call began (CLOCK_MONOTONIC); then the
-/// request's id, its length in word 2.
-struct FaultFrame {
-  let base: UnsafeMutableRawPointer
-
-  private var words: UnsafeMutablePointer<Atomic<UInt64>> { base.assumingMemoryBound(to: Atomic<UInt64>.self) }
-
-  /// The plugin named is about to be on this thread's stack.
-  @inline(__always)
-  func enter(plugin: Int, requestID: bh_bytes, at now: UInt64) {
-    let length = min(requestID.count, 96)
-    if length > 0 { memcpy(base + 24, requestID.data, length) }
-    words[2].store(UInt64(length), ordering: .relaxed)
-    words[1].store(now, ordering: .relaxed)
-    words[0].store(UInt64(plugin + 1), ordering: .releasing)
-  }
-
-  @inline(__always)
-  func leave() { words[0].store(0, ordering: .releasing) }
-
-  /// The plugin on the stack, with the request's id; nil if none.
-  var occupant: (plugin: Int, since: UInt64, requestID: String)? {
-    let plugin = words[0].load(ordering: .acquiring)
-    guard plugin > 0, plugin <= 64 else { return nil }
-    let length = min(96, Int(words[2].load(ordering: .relaxed)))
-    return (
-      Int(plugin) - 1, words[1].load(ordering: .relaxed),
-      String(decoding: UnsafeRawBufferPointer(start: base + 24, count: length), as: UTF8.self)
-    )
   }
 }

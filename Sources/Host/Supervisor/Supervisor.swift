@@ -72,6 +72,7 @@ final class Supervisor {
   private func startWorker() {
     restartAt = nil
     generation += 1
+    memory.clearFrames(generation: generation)
     var manifest = Manifest()
     manifest.generation = generation
     manifest.configurationPath = configurationPath
@@ -162,7 +163,6 @@ final class Supervisor {
       message: "the worker ended \(how)" + (occupant.map { $0.requestID.isEmpty ? "" : " in request \($0.requestID)" } ?? ""),
       at: Clock.monotonic())
     hungPIDs.remove(worker.pid)
-    memory.clearFrames()
     if !wasServing { failedStarts += 1 }
     guard workers.isEmpty else { return }
     // A death that nobody explains is given a breath, lest a broken machine spin.
@@ -172,8 +172,8 @@ final class Supervisor {
   private var hungPIDs: Set<pid_t> = []
 
   /// The plugin on the dead worker's stack: the latest to enter, should several threads have been in one.
-  private func culprit(of worker: WorkerHandle, wasServing: Bool) -> (plugin: Int, since: UInt64, requestID: String)? {
-    (0..<SharedMemory.frameCount).compactMap { memory.frame($0).occupant }
+  private func culprit(of worker: WorkerHandle, wasServing: Bool) -> FaultFrame.Occupant? {
+    (0..<SharedMemory.frameCount).compactMap { memory.frame($0, generation: worker.generation).occupant }
       .filter { $0.plugin < worker.configuration.plugins.count }
       .max { $0.since < $1.since }
   }

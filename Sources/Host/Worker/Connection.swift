@@ -214,10 +214,70 @@ final class Connection: @unchecked Sendable {
     // Pipelined requests began when their turn came.
     if x.startedAt == 0 { x.startedAt = loop.now }
     try RequestView.prepare(x, viewContext(), random: &loop.random)
-    switch loop.worker.pipeline.run(x, on: loop.frame) {
+    runPipeline(x)
+  }
+
+  /// The connection is noted, so that another thread can go on with it should this one freeze in a plugin.
+  private func runPipeline(_ x: Exchange) {
+    loop.inHand = self
+    let progress = loop.worker.pipeline.run(x, on: loop.frame)
+    loop.inHand = nil
+    switch progress {
     case .done: finish(x)
     case .blocking: startHandler(x)
     }
+  }
+
+  // MARK: Frozen threads
+
+  /// The loop's thread froze in a plugin, on this connection's request. Goes on with a copy of the exchange; the frozen
+  /// thread keeps the old one.
+  func recover(from frame: FaultFrame) {
+    guard let (x, plugin, problem) = replaceExchange(frozenIn: frame) else { return }
+    loop.worker.pipeline.skipFrozen(plugin, problem, x)
+    runPipeline(x)
+    proceed()
+  }
+
+  /// The pool thread that ran this connection's handler, or pulled its stream, will not come back.
+  func handlerLost(in frame: FaultFrame) {
+    switch state {
+    case .handling:
+      guard let (x, plugin, problem) = replaceExchange(frozenIn: frame) else { return }
+      state = .reading
+      if isClosed {
+        exchange = nil
+        return loop.give(back: x)
+      }
+      loop.worker.pipeline.skipFrozen(plugin, problem, x)
+      runPipeline(x)
+      proceed()
+    case .streaming:
+      loop.worker.freeze(frame, exchange: nil)
+      stream?.abandon()
+      stream = nil
+      close()
+    case .reading, .lingering:
+      loop.worker.freeze(frame, exchange: nil)
+    }
+  }
+
+  private func replaceExchange(frozenIn frame: FaultFrame) -> (Exchange, Plugin, HostProblem)? {
+    guard let old = exchange, let occupant = frame.occupant else { return nil }
+    let copy = old.replacement(limits: loop.worker.limits, context: viewContext())
+    _ = Unmanaged.passRetained(old)
+    exchange = copy
+    loop.worker.freeze(frame, exchange: copy)
+    return (copy, loop.worker.plugins[occupant.plugin], occupant.hasCrashed ? .fault : .timeout)
+  }
+
+  /// After an answer that was not made on the way through `advance`.
+  private func proceed() {
+    guard send() else { return }
+    if isLast && state == .reading && unsent.isEmpty { return startLingering() }
+    // What arrived meanwhile was not read.
+    mayRead = true
+    advance()
   }
 
   /// The codec, or the path, is malformed: one answer, and the end.
@@ -274,7 +334,7 @@ final class Connection: @unchecked Sendable {
     state = .handling
     loop.setDeadline(self, .max)
     let worker = loop.worker
-    let isTaken = worker.pool.submit { frame in
+    let isTaken = worker.pool.submit(for: self) { frame in
       worker.pipeline.handle(x, frame)
       self.loop.post(.handled(self))
     }
@@ -282,8 +342,7 @@ final class Connection: @unchecked Sendable {
     state = .reading
     x.respond(.overloaded)
     x.phase = .handled
-    _ = worker.pipeline.run(x, on: loop.frame)
-    finish(x)
+    runPipeline(x)
   }
 
   /// The handler's exchange is the loop's again.
@@ -296,13 +355,8 @@ final class Connection: @unchecked Sendable {
       exchange = nil
       return loop.give(back: x)
     }
-    _ = loop.worker.pipeline.run(x, on: loop.frame)
-    finish(x)
-    guard send() else { return }
-    if isLast && state == .reading && unsent.isEmpty { return startLingering() }
-    // What arrived meanwhile was not read.
-    mayRead = true
-    advance()
+    runPipeline(x)
+    proceed()
   }
 
   // MARK: Streams
@@ -332,7 +386,7 @@ final class Connection: @unchecked Sendable {
     guard let stream, !stream.isPulling else { return }
     stream.isPulling = true
     loop.setDeadline(self, .max)
-    let isTaken = loop.worker.pool.submit { frame in
+    let isTaken = loop.worker.pool.submit(for: self) { frame in
       stream.pull(on: frame)
       self.loop.post(.pulled(self))
     }

@@ -10,7 +10,13 @@ import Synchronization
 final class EventLoop: @unchecked Sendable {
   let index: Int
   unowned(unsafe) let worker: Worker
-  let frame: FaultFrame
+  /// The frame of the thread that has the loop; the watchdog changes it when it takes the loop from that thread.
+  var frame: FaultFrame
+  /// The connection whose request is in the pipeline.
+  unowned(unsafe) var inHand: Connection?
+  /// When the turn began, 0 while the loop waits. Read by the watchdog.
+  private let turn = Atomic<UInt64>(0)
+  private let hasLostHandler = Atomic<Bool>(false)
   let statistics = LoopStatistics()
   let recent: RecentRequests
   var accessLog: AccessLog
@@ -18,6 +24,8 @@ final class EventLoop: @unchecked Sendable {
   private let epoll: FileDescriptor
   private let wakeup: FileDescriptor
   private let inbox = Mutex<[LoopMessage]>([])
+  private var messages: [LoopMessage] = []
+  private var messageIndex = 0
 
   private let events = UnsafeMutablePointer<epoll_event>.allocate(capacity: EventLoop.batch)
   private var eventCount = 0
@@ -66,13 +74,25 @@ final class EventLoop: @unchecked Sendable {
 
   /// Serves until the loop has drained. Called on the loop's own thread.
   func run() {
+    guard_adopt_thread(frame.guarded)
+    turns()
+  }
+
+  /// A fresh thread goes on where another froze in a plugin.
+  func takeOver(from frozen: FaultFrame) {
+    if let connection = inHand {
+      inHand = nil
+      connection.recover(from: frozen)
+    }
+    worker.watchdog.replenish()
+    turns()
+  }
+
+  private func turns() {
     shim_name_thread("loop \(index)")
     while !isEnding {
-      let count = epoll_wait(epoll.raw, events, Int32(EventLoop.batch), nextTimeout())
-      now = Clock.monotonic()
-      statistics.heartbeat.store(now, ordering: .relaxed)
-      eventIndex = 0
-      eventCount = max(0, Int(count))
+      // Of a turn that another thread began there may be something left.
+      finishMessages()
       while eventIndex < eventCount {
         let event = events[eventIndex]
         eventIndex += 1
@@ -84,8 +104,37 @@ final class EventLoop: @unchecked Sendable {
       for connection in closed { Unmanaged.passUnretained(connection).release() }
       closed.removeAll(keepingCapacity: true)
       if isDraining && statistics.open.load(ordering: .relaxed) == 0 { isEnding = true }
+      if !isEnding { wait() }
     }
+    turn.store(0, ordering: .relaxed)
     accessLog.flush(at: .max)
+  }
+
+  private func wait() {
+    turn.store(0, ordering: .sequentiallyConsistent)
+    eventIndex = 0
+    eventCount = 0
+    let count = epoll_wait(epoll.raw, events, Int32(EventLoop.batch), nextTimeout())
+    eventCount = max(0, Int(count))
+    now = Clock.monotonic()
+    turn.store(now, ordering: .sequentiallyConsistent)
+    worker.watchdog.poke()
+  }
+
+  var turnStartedAt: UInt64 { turn.load(ordering: .sequentiallyConsistent) }
+
+  /// Watchdog: the loop has just been given to another thread.
+  func noteTurn(at now: UInt64) { turn.store(now, ordering: .sequentiallyConsistent) }
+
+  /// Watchdog: a pool thread is lost, whose connection is of this loop.
+  func noteLostHandler() {
+    hasLostHandler.store(true, ordering: .sequentiallyConsistent)
+    wake()
+  }
+
+  private func wake() {
+    var one: UInt64 = 1
+    _ = write(wakeup.raw, &one, 8)
   }
 
   private func nextTimeout() -> Int32 {
@@ -110,19 +159,31 @@ final class EventLoop: @unchecked Sendable {
   /// Hands the loop something to do. Any thread.
   func post(_ message: LoopMessage) {
     inbox.withLock { $0.append(message) }
-    var one: UInt64 = 1
-    _ = write(wakeup.raw, &one, 8)
+    wake()
   }
 
   private func receive() {
     var count: UInt64 = 0
     _ = read(wakeup.raw, &count, 8)
-    let messages = inbox.withLock { messages in
+    if hasLostHandler.exchange(false, ordering: .sequentiallyConsistent) {
+      worker.pool.settleLost(of: self, isFirst: index == 0) { connection, frame in
+        if let connection { connection.handlerLost(in: frame) } else { worker.freeze(frame, exchange: nil) }
+      }
+    }
+    finishMessages()
+    messages = inbox.withLock { messages in
       let taken = messages
       messages.removeAll(keepingCapacity: true)
       return taken
     }
-    for message in messages {
+    messageIndex = 0
+    finishMessages()
+  }
+
+  private func finishMessages() {
+    while messageIndex < messages.count {
+      let message = messages[messageIndex]
+      messageIndex += 1
       switch message {
       case .startAccepting: startAccepting()
       case .adopt(let descriptor): open(descriptor, Peer.unix(), isTCP: false)
@@ -268,7 +329,6 @@ final class LoopStatistics: Sendable {
   let responses4 = Atomic<UInt64>(0)
   let responses5 = Atomic<UInt64>(0)
   let refused = Atomic<UInt64>(0)
-  let heartbeat = Atomic<UInt64>(0)
   let latency = Histogram()
 
   func count(status: UInt32) {

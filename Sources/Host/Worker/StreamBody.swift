@@ -40,7 +40,9 @@ final class StreamBody: @unchecked Sendable {
     }
     var delay: UInt64 = 0
     let handle = OpaquePointer(Unmanaged.passUnretained(piece).toOpaque())
-    requestID.withBytes { frame.enter(plugin: plugin.index, requestID: $0, at: Clock.monotonic()) }
+    requestID.withBytes {
+      frame.enter(plugin: plugin.index, phase: FaultFrame.Phase.pull, requestID: $0, at: Clock.monotonic())
+    }
     let answer = function(source.state, handle, &delay)
     frame.leave()
     switch answer {
@@ -54,11 +56,18 @@ final class StreamBody: @unchecked Sendable {
   }
 
   /// Thread: pool, once.
-  func release() {
-    guard !isReleased else { return }
+  func release(on frame: FaultFrame) {
+    guard !isReleased, let function = source.release else { return }
     isReleased = true
-    source.release?(source.state)
+    requestID.withBytes {
+      frame.enter(plugin: plugin.index, phase: FaultFrame.Phase.pull, requestID: $0, at: Clock.monotonic())
+    }
+    function(source.state)
+    frame.leave()
   }
+
+  /// The pool thread that has it will not come back: it stays that thread's, and is released by nobody.
+  func abandon() { result = .fault }
 
   /// Appends the piece, framed.
   func moveBytes(into output: inout ByteBuffer) {

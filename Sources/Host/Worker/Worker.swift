@@ -18,7 +18,8 @@ final class Worker: @unchecked Sendable {
   let faults: FaultLog
   let startedAt = Clock.monotonic()
   let plugins: [Plugin]
-  private(set) var pool: BlockingPool
+  private(set) var pool: BlockingPool!
+  private(set) var watchdog: Watchdog!
   private(set) var pipeline: Pipeline!
   private(set) var builtIns: BuiltIns!
   private(set) var loops: [EventLoop] = []
@@ -26,6 +27,8 @@ final class Worker: @unchecked Sendable {
   private let probeFailures = Mutex<[String]>([])
   private let running = Atomic<Int>(0)
   private let memory: SharedMemory
+  /// Tells the supervisor something; any thread.
+  var report: @Sendable (String) -> Void = { _ in }
 
   /// Nanoseconds.
   struct Timeouts {
@@ -35,9 +38,9 @@ final class Worker: @unchecked Sendable {
     let request: UInt64
   }
 
-  /// The frame of the main thread, which starts plugins.
-  static let mainFrame = SharedMemory.frameCount - 1
   private static let poolThreads = 32
+  private static let maxLoops = 32
+  private let nextFrame = Atomic<Int>(0)
 
   init(
     manifest: Manifest, configuration: Configuration, listeners: [Listener], memory: SharedMemory
@@ -64,15 +67,22 @@ final class Worker: @unchecked Sendable {
       : configuration.plugins.enumerated().map { index, plugin in
         Plugin(index: index, configuration: plugin, sha256: digests[plugin.libraryPath], faults: faults)
       }
-    let loopCount = Worker.loopCount(host)
-    pool = BlockingPool(limit: Worker.poolThreads) { memory.frame(loopCount + $0) }
   }
 
   static func loopCount(_ host: HostConfiguration) -> Int {
-    min(host.threads ?? max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))), 64)
+    min(host.threads ?? max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))), maxLoops)
   }
 
   var failedProbes: [String] { probeFailures.withLock { $0 } }
+
+  /// A frame that no thread has. There are enough for every loop, pool thread, and thread lost.
+  func takeFrame() -> FaultFrame {
+    let index = nextFrame.wrappingAdd(1, ordering: .relaxed).oldValue
+    return memory.frame(min(index, SharedMemory.frameCount - 1), generation: generation)
+  }
+
+  /// Nothing is under way on any loop or pool thread.
+  var isQuiet: Bool { pool.isQuiet && loops.allSatisfy { $0.turnStartedAt == 0 } }
 
   // MARK: Starting
 
@@ -81,9 +91,16 @@ final class Worker: @unchecked Sendable {
   func prepare(culprits: [Manifest.Culprit]) throws(SystemError) {
     startPlugins(culprits)
     pipeline = makePipeline()
-    for index in 0..<Worker.loopCount(configuration.host) {
-      loops.append(try EventLoop(index: index, worker: self, frame: memory.frame(index)))
+    watchdog = try Watchdog(worker: self)
+    for plugin in plugins {
+      plugin.onTaint = { plugin, reason in self.report("taint \(plugin.name) \(reason.rawValue)") }
     }
+    pool = BlockingPool(
+      limit: Worker.poolThreads, takeFrame: { self.takeFrame() }, started: { self.watchdog.poke() })
+    for index in 0..<Worker.loopCount(configuration.host) {
+      loops.append(try EventLoop(index: index, worker: self, frame: takeFrame()))
+    }
+    try watchdog.start()
     for loop in loops {
       running.wrappingAdd(1, ordering: .relaxed)
       let isStarted = Thread.start(named: "loop \(loop.index)") {
@@ -100,7 +117,7 @@ final class Worker: @unchecked Sendable {
       configurationPath: configurationPath, stateDirectory: configuration.host.stateDirectory,
       generation: UInt32(generation), loopCount: UInt32(Worker.loopCount(configuration.host)),
       host: HostTable.shared)
-    let frame = memory.frame(Worker.mainFrame)
+    let frame = takeFrame()
     for plugin in plugins {
       let culprit = culprits.first { $0.plugin == plugin.name }
       if plugin.configuration.mode == .off {
@@ -111,7 +128,8 @@ final class Worker: @unchecked Sendable {
         plugin.fail(PluginFailure(reason: culprit.reason, message: culprit.message))
         continue
       }
-      frame.enter(plugin: plugin.index, requestID: bh_bytes(), at: Clock.monotonic())
+      frame.enter(
+        plugin: plugin.index, phase: FaultFrame.Phase.start, requestID: bh_bytes(), at: Clock.monotonic())
       plugin.load(environment: environment)
       frame.leave()
       if let culprit, plugin.state == .active {
@@ -172,6 +190,14 @@ final class Worker: @unchecked Sendable {
       return !mount.isEmpty && (path == mount || path.hasPrefix(mount + "/"))
     }.max { $0.configuration.mount.utf8.count < $1.configuration.mount.utf8.count }
     if let owner, owner.state == .active { owner.fail(PluginFailure(reason: .startFailed, message: message)) }
+  }
+
+  // MARK: Frozen threads
+
+  /// A thread of ours froze in a plugin: it is quarantined for all loops, and this worker is to be replaced.
+  func freeze(_ frame: FaultFrame, exchange: Exchange?) {
+    guard let occupant = frame.occupant else { return }
+    plugins[occupant.plugin].freeze(in: frame, reason: occupant.hasCrashed ? .crashed : .hung, exchange: exchange)
   }
 
   // MARK: Serving and ending

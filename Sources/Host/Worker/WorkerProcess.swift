@@ -38,6 +38,14 @@ enum WorkerProcess {
     }
     let worker = Worker(
       manifest: manifest, configuration: configuration, listeners: listeners, memory: memory)
+    worker.report = { message in
+      Array(message.utf8).withUnsafeBytes { view in
+        let flags = Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT)
+        if Glibc.send(control.raw, view.baseAddress, view.count, flags) < 0 {
+          Log.shared.write(.error, "the supervisor could not be told: \(message): \(SystemError("send"))")
+        }
+      }
+    }
     try worker.prepare(culprits: manifest.culprits)
     worker.startAccepting()
     try send("ready", on: control)

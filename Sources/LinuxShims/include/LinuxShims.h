@@ -2,6 +2,8 @@
 #ifndef LINUX_SHIMS_H
 #define LINUX_SHIMS_H
 
+#include "FaultGuard.h"
+
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -21,8 +23,16 @@ int shim_memfd(const char *name);
 /* pipe2(2), close-on-exec. */
 int shim_pipe(int descriptors[2]);
 
-/* The image that `address` lies in, for attributing a program counter: dladdr(3). Null if none. */
-const char *shim_image_of(const void *address);
+/* What dladdr(3) knows of an address. */
+typedef struct shim_place {
+  const char *file;
+  const void *base;
+  const char *symbol; /* null if none is exported there */
+  const void *symbol_start;
+} shim_place;
+
+/* The image that `address` lies in; false if none. */
+int shim_find_place(const void *address, shim_place *place);
 
 /* dlerror(3) and dlopen(3) with RTLD_NOW | RTLD_LOCAL. */
 void *shim_dlopen(const char *path);
@@ -52,5 +62,8 @@ ssize_t shim_send_descriptor(int socket, const void *bytes, size_t count, int de
 
 /* recvmsg(2); `*descriptor` is -1 if none came with it. Close-on-exec. Bytes received, 0 at the end, or -1. */
 ssize_t shim_receive_descriptor(int socket, void *bytes, size_t capacity, int *descriptor);
+
+/* Of the Swift runtime: the name as it stands in the source; null if it is no Swift name. The caller frees it. */
+char *swift_demangle(const char *name, size_t length, char *output, size_t *capacity, uint32_t flags);
 
 #endif

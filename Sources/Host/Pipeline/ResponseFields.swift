@@ -1,0 +1,38 @@
+/// The response's header fields, in order, in memory that is never moved: a thread that hangs in the middle of a plugin
+/// leaves behind what another thread can read.
+final class ResponseFields: Sequence {
+  static let capacity = 64
+  private let base = UnsafeMutablePointer<bh_field>.allocate(capacity: ResponseFields.capacity)
+  private(set) var count = 0
+
+  deinit { base.deallocate() }
+
+  var isEmpty: Bool { count == 0 }
+
+  /// False if there are too many.
+  @discardableResult
+  func append(_ field: bh_field) -> Bool {
+    guard count < ResponseFields.capacity else { return false }
+    base[count] = field
+    count += 1
+    return true
+  }
+
+  /// Removes each field of this name.
+  func remove(_ name: bh_bytes) {
+    var kept = 0
+    for index in 0..<count where !base[index].name.equalsIgnoringCase(name) {
+      if kept != index { base[kept] = base[index] }
+      kept += 1
+    }
+    count = kept
+  }
+
+  func removeAll() { count = 0 }
+
+  subscript(index: Int) -> bh_field { base[index] }
+
+  func makeIterator() -> UnsafeBufferPointer<bh_field>.Iterator {
+    UnsafeBufferPointer(start: base, count: count).makeIterator()
+  }
+}

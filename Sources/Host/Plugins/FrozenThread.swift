@@ -1,0 +1,38 @@
+import Glibc
+import LinuxShims
+
+/// What the signal handler, or the watchdog, left in the frame of a thread that will not come back.
+struct FrozenThread {
+  /// The signal's name; nil if the thread hangs.
+  let signal: String?
+  let message: String
+  let counters: [UInt64]
+
+  init(_ frame: FaultFrame, timeout: UInt64) {
+    let left = frame.guarded.pointee
+    guard guard_owner(frame.guarded) & UInt32(GUARD_CRASHED) != 0 else {
+      signal = nil
+      message = "did not come back within \(timeout / 1_000_000) ms"
+      counters = []
+      return
+    }
+    let name = FrozenThread.name(of: left.signal)
+    signal = name
+    let isAboutMemory = left.signal == SIGSEGV || left.signal == SIGBUS
+    message = isAboutMemory ? "\(name) at address 0x\(String(left.address, radix: 16))" : name
+    let count = min(Int(left.counter_count), Int(GUARD_MAX_COUNTERS))
+    counters = withUnsafeBytes(of: left.counters) { Array($0.bindMemory(to: UInt64.self).prefix(count)) }
+  }
+
+  private static func name(of signal: Int32) -> String {
+    switch signal {
+    case SIGILL: "SIGILL"
+    case SIGTRAP: "SIGTRAP"
+    case SIGSEGV: "SIGSEGV"
+    case SIGBUS: "SIGBUS"
+    case SIGFPE: "SIGFPE"
+    case SIGABRT: "SIGABRT"
+    default: "signal \(signal)"
+    }
+  }
+}

@@ -1,0 +1,57 @@
+import Glibc
+@_exported import LinuxShims
+
+/// One thread's frame: which plugin is on its stack, for which request, since when; see FaultGuard.h.
+///
+/// In shared memory, so that whoever finds the worker dead can name the culprit.
+struct FaultFrame: @unchecked Sendable {
+  let guarded: UnsafeMutablePointer<guard_frame>
+
+  /// What a frame's plugin is called for: `PluginPass.Phase`, and the calls that are no request's.
+  enum Phase {
+    static let start: UInt32 = 3
+    static let pull: UInt32 = 4
+  }
+
+  static let maxRequestID = 108
+
+  /// The plugin named is about to be on this thread's stack.
+  @inline(__always)
+  func enter(plugin: Int, phase: UInt32, requestID: bh_bytes, at now: UInt64) {
+    let count = min(requestID.count, FaultFrame.maxRequestID)
+    if count > 0 { memcpy(&guarded.pointee.request_id, requestID.data, count) }
+    guarded.pointee.request_id_count = UInt32(count)
+    guard_enter(guarded, UInt32(plugin), phase, now)
+  }
+
+  /// The plugin has returned. Does not return itself if the watchdog has given the thread up.
+  @inline(__always)
+  func leave() { guard_leave(guarded) }
+
+  /// The plugin on the stack, or the one that was when the thread froze; nil if none.
+  var occupant: Occupant? {
+    let owner = guard_owner(guarded)
+    let plugin = Int(owner & UInt32(GUARD_PLUGIN_MASK))
+    guard plugin > 0, plugin <= ConfigurationFile.maximumPlugins else { return nil }
+    return Occupant(
+      plugin: plugin - 1, owner: owner, phase: guarded.pointee.phase, since: guard_since(guarded),
+      requestID: requestID)
+  }
+
+  struct Occupant {
+    var plugin: Int
+    /// The word itself, by which the frame is taken.
+    var owner: UInt32
+    var phase: UInt32
+    var since: UInt64
+    var requestID: String
+
+    var hasCrashed: Bool { owner & UInt32(GUARD_CRASHED) != 0 }
+    var isTaken: Bool { owner & UInt32(GUARD_TAKEN) != 0 }
+  }
+
+  private var requestID: String {
+    let count = min(Int(guarded.pointee.request_id_count), FaultFrame.maxRequestID)
+    return withUnsafeBytes(of: guarded.pointee.request_id) { String(decoding: $0.prefix(count), as: UTF8.self) }
+  }
+}

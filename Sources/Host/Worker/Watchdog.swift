@@ -1,0 +1,202 @@
+import Glibc
+import LinuxShims
+import Synchronization
+
+/// Watches the frames: takes a loop from a thread that has crashed or hangs in a plugin, and gives it to a fresh one.
+///
+/// A thread of its own. Between the notice and the hand-over it allocates nothing and takes no lock that a frozen thread
+/// could hold: the threads that take over are made in advance. Should a thread that took over not get on, because the
+/// frozen one holds malloc's lock, the process ends itself, and the supervisor starts another without the culprit.
+final class Watchdog: @unchecked Sendable {
+  private unowned(unsafe) let worker: Worker
+  private let notice: FileDescriptor
+  private let background: FaultFrame
+  private let standbys: UnsafeMutablePointer<Standby>
+  /// Threads made in all: a worker in which so many have frozen is given up.
+  private static let standbyLimit = 32
+  /// Threads that wait at any time.
+  private static let standbysReady = 3
+  private let standbyCount = Atomic<Int>(0)
+  private let isReplenishing = Atomic<Bool>(false)
+  /// How often frames are looked at while any loop or pool thread is at work.
+  private static let period: Int32 = 50
+  /// A loop that took so long without a plugin on its stack is stuck for good.
+  private static let patience: UInt64 = 10_000_000_000
+
+  private static let stopped: UInt64 = 1_000_000_000
+  private var sleptQuietly = true
+
+  /// Loops say so when they wake while it sleeps.
+  let isAsleep = Atomic<Bool>(false)
+
+  /// A thread that waits to take a loop over. Written by the watchdog before it posts `wakeup`.
+  private struct Standby {
+    var wakeup = sem_t()
+    var isTaken = false
+    var loop: Unmanaged<EventLoop>?
+    var frame: FaultFrame
+    var frozen: FaultFrame
+  }
+
+  init(worker: Worker) throws(SystemError) {
+    self.worker = worker
+    notice = FileDescriptor(
+      raw: try checked("eventfd") { eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK)) })
+    background = worker.takeFrame()
+    standbys = .allocate(capacity: Watchdog.standbyLimit)
+  }
+
+  /// Installs the handlers and starts the threads. Main thread, once the plugins are loaded.
+  func start() throws(SystemError) {
+    try checked("sigaction") { guard_install(notice.raw, background.guarded) }
+    describeImages()
+    for _ in 0..<Watchdog.standbysReady {
+      guard addStandby() else { throw SystemError("pthread_create", EAGAIN) }
+    }
+    guard Thread.start(named: "watchdog", { self.run() }) else { throw SystemError("pthread_create", EAGAIN) }
+  }
+
+  /// False if there is no room for another, or the system has no thread left.
+  private func addStandby() -> Bool {
+    let index = standbyCount.load(ordering: .relaxed)
+    guard index < Watchdog.standbyLimit else { return false }
+    let standby = standbys + index
+    standby.initialize(to: Standby(frame: worker.takeFrame(), frozen: background))
+    sem_init(&standby.pointee.wakeup, 0, 0)
+    guard Thread.start(named: "standby \(index)", { Watchdog.wait(standby) }) else { return false }
+    standbyCount.store(index + 1, ordering: .releasing)
+    return true
+  }
+
+  /// In the place of a thread that has taken over. Any thread that may allocate; one at a time.
+  func replenish() {
+    guard !isReplenishing.exchange(true, ordering: .acquiring) else { return }
+    if !addStandby() { Log.shared.write(.warning, "no thread could be put by for the next fault") }
+    isReplenishing.store(false, ordering: .releasing)
+  }
+
+  /// By which image a fault on a plugin's own thread is attributed.
+  private func describeImages() {
+    let images = UnsafeMutablePointer<guard_image>.allocate(capacity: max(1, worker.plugins.count))
+    var count = 0
+    for plugin in worker.plugins {
+      guard let table = plugin.library?.table, let start = table.pointee.start else { continue }
+      var image = guard_image(start: 0, end: 0, plugin: UInt32(plugin.index + 1))
+      guard guard_image_extent(unsafeBitCast(start, to: UnsafeRawPointer.self), &image.start, &image.end) else {
+        continue
+      }
+      images[count] = image
+      count += 1
+    }
+    guard_set_images(images, count)
+  }
+
+  /// Something has begun that may have to be watched. Any thread.
+  @inline(__always)
+  func poke() {
+    if isAsleep.load(ordering: .relaxed) { wake() }
+  }
+
+  private func wake() {
+    var one: UInt64 = 1
+    _ = write(notice.raw, &one, 8)
+  }
+
+  // MARK: The thread
+
+  private func run() {
+    var lookedAt = Clock.monotonic()
+    while true {
+      sleep()
+      let now = Clock.monotonic()
+      // The whole process may have been stopped: then nobody is late who was stopped with us.
+      let wasStopped = !sleptQuietly && now &- lookedAt > Watchdog.stopped
+      lookedAt = now
+      look(at: now, isLate: !wasStopped)
+    }
+  }
+
+  /// Until a handler or a loop gives notice; or for a short while if anything is under way.
+  private func sleep() {
+    isAsleep.store(true, ordering: .sequentiallyConsistent)
+    let isQuiet = worker.isQuiet
+    var descriptor = pollfd(fd: notice.raw, events: Int16(POLLIN), revents: 0)
+    if !isQuiet { isAsleep.store(false, ordering: .relaxed) }
+    _ = poll(&descriptor, 1, isQuiet ? -1 : Watchdog.period)
+    sleptQuietly = isQuiet
+    isAsleep.store(false, ordering: .relaxed)
+    var count: UInt64 = 0
+    _ = read(notice.raw, &count, 8)
+  }
+
+  /// - Parameter isLate: false if only crashes count, and no lateness.
+  private func look(at now: UInt64, isLate: Bool) {
+    for loop in worker.loops {
+      let since = loop.turnStartedAt
+      guard let found = verdict(on: loop.frame, at: now, isLate) else {
+        if isLate, since != 0, now &- since > Watchdog.patience, guard_owner(loop.frame.guarded) == 0 { giveUp() }
+        continue
+      }
+      if found { takeOver(loop) }
+    }
+    worker.pool.lookAtFrames(
+      { verdict(on: $0, at: now, isLate) == true }, wake: { ($0 ?? worker.loops[0]).noteLostHandler() })
+    lookAtBackground()
+  }
+
+  /// True if the frame's thread is lost: it has crashed, or hangs and the frame is now taken from it. Nil if no plugin
+  /// is on its stack, false if one is, and is not late.
+  private func verdict(on frame: FaultFrame, at now: UInt64, _ isLate: Bool) -> Bool? {
+    let owner = guard_owner(frame.guarded)
+    guard owner != 0 else { return nil }
+    if owner & UInt32(GUARD_CRASHED) != 0 { return true }
+    if owner & UInt32(GUARD_TAKEN) != 0 { return nil }
+    let index = Int(owner & UInt32(GUARD_PLUGIN_MASK)) - 1
+    guard index >= 0, index < worker.plugins.count else { return false }
+    guard isLate else { return false }
+    let since = guard_since(frame.guarded)
+    let limit = worker.plugins[index].timeout(phase: frame.guarded.pointee.phase)
+    guard now > since, now &- since > limit else { return false }
+    return guard_take(frame.guarded, owner)
+  }
+
+  /// Hands the loop to a thread that waits for it.
+  private func takeOver(_ loop: EventLoop) {
+    for index in 0..<standbyCount.load(ordering: .acquiring) where !standbys[index].isTaken {
+      let standby = standbys + index
+      standby.pointee.isTaken = true
+      standby.pointee.loop = Unmanaged.passUnretained(loop)
+      standby.pointee.frozen = loop.frame
+      // From here on the loop is its new thread's, and its old frame is nobody's any more.
+      loop.frame = standby.pointee.frame
+      loop.noteTurn(at: Clock.monotonic())
+      sem_post(&standby.pointee.wakeup)
+      return
+    }
+    giveUp()
+  }
+
+  private static func wait(_ standby: UnsafeMutablePointer<Standby>) {
+    guard_adopt_thread(standby.pointee.frame.guarded)
+    while sem_wait(&standby.pointee.wakeup) != 0 {}
+    guard let loop = standby.pointee.loop?.takeUnretainedValue() else { return }
+    loop.takeOver(from: standby.pointee.frozen)
+  }
+
+  /// A thread that a plugin made has faulted: nobody waits for it, but the worker is tainted.
+  private func lookAtBackground() {
+    guard let occupant = background.occupant, occupant.hasCrashed, !occupant.isTaken else { return }
+    guard guard_take(background.guarded, occupant.owner) else { return }
+    let plugin = worker.plugins[occupant.plugin]
+    let frame = background
+    // On a thread of its own, as it allocates.
+    _ = Thread.start(named: "fault") { plugin.freeze(in: frame, reason: .crashed, exchange: nil) }
+  }
+
+  /// This process cannot go on: a loop is stuck, or too many threads are frozen. The frames tell the supervisor why.
+  private func giveUp() -> Never {
+    let text: StaticString = "bulkhead: a worker's loop is stuck; ending the worker\n"
+    _ = write(STDERR_FILENO, text.utf8Start, text.utf8CodeUnitCount)
+    _exit(70)
+  }
+}

@@ -1,0 +1,207 @@
+#define _GNU_SOURCE
+#include "FaultGuard.h"
+
+#include <errno.h>
+#include <link.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+_Static_assert(sizeof(guard_frame) == 1024, "frames are laid out by the supervisor too");
+
+static const int faults[] = {SIGILL, SIGTRAP, SIGSEGV, SIGBUS, SIGFPE, SIGABRT};
+enum { FAULT_COUNT = sizeof faults / sizeof faults[0] };
+
+static int notice = -1;
+static guard_frame *background_frame;
+static const guard_image *images;
+static size_t image_count;
+
+/* Initial-exec: a plain load in the handler, which may not allocate. */
+static __thread guard_frame *own_frame __attribute__((tls_model("initial-exec")));
+static __thread uintptr_t stack_start __attribute__((tls_model("initial-exec")));
+static __thread uintptr_t stack_end __attribute__((tls_model("initial-exec")));
+
+void guard_park(void) {
+  for (;;) pause();
+}
+
+static uint32_t plugin_of(uintptr_t address) {
+  for (size_t index = 0; index < image_count; index++)
+    if (address >= images[index].start && address < images[index].end) return images[index].plugin;
+  return 0;
+}
+
+/* Program counters by the chain of frame pointers, which Swift and -fno-omit-frame-pointer code keep. Reads only within
+ * [low, high). Without known bounds there is the first counter alone. */
+static uint32_t walk(const ucontext_t *context, uint64_t *counters, uintptr_t low, uintptr_t high) {
+#if defined(__x86_64__)
+  uintptr_t counter = (uintptr_t)context->uc_mcontext.gregs[REG_RIP];
+  uintptr_t frame = (uintptr_t)context->uc_mcontext.gregs[REG_RBP];
+  uintptr_t stack = (uintptr_t)context->uc_mcontext.gregs[REG_RSP];
+#elif defined(__aarch64__)
+  uintptr_t counter = (uintptr_t)context->uc_mcontext.pc;
+  uintptr_t frame = (uintptr_t)context->uc_mcontext.regs[29];
+  uintptr_t stack = (uintptr_t)context->uc_mcontext.sp;
+#else
+#error "no register names for this processor"
+#endif
+  uint32_t count = 0;
+  counters[count++] = counter;
+  if (stack > low) low = stack;
+  while (count < GUARD_MAX_COUNTERS && frame >= low && frame + 16 <= high && (frame & 7) == 0) {
+    const uintptr_t *pair = (const uintptr_t *)frame;
+    if (pair[1] == 0) break;
+    counters[count++] = pair[1];
+    if (pair[0] <= frame) break;
+    low = frame;
+    frame = pair[0];
+  }
+  return count;
+}
+
+static void record(guard_frame *frame, int signal, const siginfo_t *info, const ucontext_t *context) {
+  frame->signal = signal;
+  frame->code = info->si_code;
+  frame->address = (uint64_t)(uintptr_t)info->si_addr;
+  frame->counter_count = walk(context, frame->counters, stack_start, stack_end);
+}
+
+static void notify(void) {
+  uint64_t one = 1;
+  ssize_t written = write(notice, &one, sizeof one);
+  (void)written; /* the watchdog also looks by itself */
+}
+
+/* Nobody's fault but the host's: the process ends as it would have without us. */
+static void die(int signal) {
+  struct sigaction action = {.sa_handler = SIG_DFL};
+  sigaction(signal, &action, 0);
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, signal);
+  pthread_sigmask(SIG_UNBLOCK, &set, 0);
+  raise(signal);
+  _exit(128 + signal);
+}
+
+static void on_own_thread(guard_frame *frame, int signal, const siginfo_t *info, const ucontext_t *context) {
+  uint32_t owner = guard_owner(frame);
+  if (owner & GUARD_TAKEN) guard_park();
+  if (owner == 0 || (owner & GUARD_CRASHED)) die(signal);
+  record(frame, signal, info, context);
+  if (!__atomic_compare_exchange_n(
+          &frame->owner, &owner, owner | GUARD_CRASHED, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+    guard_park(); /* the watchdog was faster */
+  notify();
+  guard_park();
+}
+
+/* A thread that a plugin made: the program counter, or the nearest frame, lies in its image. The thread's stack is not
+ * known to us, and is taken to reach a little above the stack pointer. */
+static void on_other_thread(int signal, const siginfo_t *info, const ucontext_t *context) {
+  uint64_t counters[GUARD_MAX_COUNTERS];
+#if defined(__x86_64__)
+  uintptr_t stack = (uintptr_t)context->uc_mcontext.gregs[REG_RSP];
+#else
+  uintptr_t stack = (uintptr_t)context->uc_mcontext.sp;
+#endif
+  uint32_t count = walk(context, counters, stack, (stack | 0xfff) + 1);
+  uint32_t plugin = 0;
+  for (uint32_t index = 0; index < count && plugin == 0; index++) plugin = plugin_of((uintptr_t)counters[index]);
+  /* Without frame pointers: the nearest word on the stack's page that lies in an image. */
+  const uintptr_t *words = (const uintptr_t *)(stack & ~(uintptr_t)7);
+  for (; plugin == 0 && ((uintptr_t)words & 0xff8) != 0; words++) plugin = plugin_of(*words);
+  if (plugin == 0 || !background_frame) die(signal);
+  uint32_t none = 0;
+  if (!__atomic_compare_exchange_n(
+          &background_frame->owner, &none, plugin, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+    guard_park(); /* one such fault is enough to replace the worker */
+  background_frame->signal = signal;
+  background_frame->code = info->si_code;
+  background_frame->address = (uint64_t)(uintptr_t)info->si_addr;
+  background_frame->counter_count = count;
+  for (uint32_t index = 0; index < count; index++) background_frame->counters[index] = counters[index];
+  __atomic_store_n(&background_frame->owner, plugin | GUARD_CRASHED, __ATOMIC_RELEASE);
+  notify();
+  guard_park();
+}
+
+static void on_fault(int signal, siginfo_t *info, void *context) {
+  if (own_frame)
+    on_own_thread(own_frame, signal, info, context);
+  else
+    on_other_thread(signal, info, context);
+}
+
+int guard_install(int eventfd, guard_frame *background) {
+  notice = eventfd;
+  background_frame = background;
+  struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+  sigemptyset(&action.sa_mask);
+  for (int index = 0; index < FAULT_COUNT; index++)
+    if (sigaction(faults[index], &action, 0) != 0) return -1;
+  return 0;
+}
+
+void guard_set_images(const guard_image *list, size_t count) {
+  image_count = 0;
+  images = list;
+  image_count = count;
+}
+
+int guard_adopt_thread(guard_frame *frame) {
+  pthread_attr_t attributes;
+  if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
+    void *start;
+    size_t size;
+    if (pthread_attr_getstack(&attributes, &start, &size) == 0) {
+      stack_start = (uintptr_t)start;
+      stack_end = stack_start + size;
+    }
+    pthread_attr_destroy(&attributes);
+  }
+  size_t size = 64 << 10;
+  void *memory = mmap(0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+  if (memory == MAP_FAILED) return -1;
+  stack_t alternate = {.ss_sp = memory, .ss_size = size};
+  if (sigaltstack(&alternate, 0) != 0) return -1;
+  own_frame = frame;
+  return 0;
+}
+
+struct extent {
+  uintptr_t address, start, end;
+};
+
+static int find_extent(struct dl_phdr_info *info, size_t size, void *data) {
+  (void)size;
+  struct extent *wanted = data;
+  uintptr_t start = UINTPTR_MAX, end = 0;
+  bool holds = false;
+  for (int index = 0; index < info->dlpi_phnum; index++) {
+    const ElfW(Phdr) *header = &info->dlpi_phdr[index];
+    if (header->p_type != PT_LOAD) continue;
+    uintptr_t low = info->dlpi_addr + header->p_vaddr, high = low + header->p_memsz;
+    if (wanted->address >= low && wanted->address < high) holds = true;
+    if (!(header->p_flags & PF_X)) continue;
+    if (low < start) start = low;
+    if (high > end) end = high;
+  }
+  if (!holds) return 0;
+  wanted->start = start;
+  wanted->end = end;
+  return 1;
+}
+
+bool guard_image_extent(const void *address, uintptr_t *start, uintptr_t *end) {
+  struct extent wanted = {.address = (uintptr_t)address};
+  if (dl_iterate_phdr(find_extent, &wanted) == 0 || wanted.end == 0) return false;
+  *start = wanted.start;
+  *end = wanted.end;
+  return true;
+}

@@ -1,0 +1,90 @@
+/* The guard around a plugin's frame: what a signal handler may do, and nothing else. Thin C, as it has to be
+ * async-signal-safe (signal-safety(7)).
+ *
+ * Each thread that runs plugins has a frame, in memory that the supervisor shares. While a plugin is on the thread's
+ * stack, `owner` names it; whoever changes `owner` from that name decides what becomes of the thread:
+ *   - the thread itself, back from the plugin, sets it to 0 and goes on;
+ *   - the signal handler, should the plugin trap, adds GUARD_CRASHED, records what it knows, and parks the thread;
+ *   - the watchdog, should the plugin not come back, adds GUARD_TAKEN; the thread parks itself if it ever does. */
+#ifndef FAULT_GUARD_H
+#define FAULT_GUARD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define GUARD_CRASHED (1u << 30)
+#define GUARD_TAKEN (1u << 31)
+#define GUARD_PLUGIN_MASK 0xffffu
+#define GUARD_MAX_COUNTERS 48
+
+/* 1 KiB, in shared memory, zero at first. `owner` and `since` are read and written atomically. */
+typedef struct guard_frame {
+  uint32_t owner; /* the plugin's index plus 1, with the flags above; 0: none */
+  uint32_t phase;         /* of PluginPass.Phase; 3: start, 4: pull of a stream */
+  uint64_t since; /* CLOCK_MONOTONIC, when the plugin was entered */
+  uint32_t request_id_count;
+  char request_id[108];
+  /* Filled in by the handler, before GUARD_CRASHED is seen. */
+  int32_t signal;
+  int32_t code;
+  uint64_t address;
+  uint32_t counter_count;
+  uint32_t reserved;
+  uint64_t counters[GUARD_MAX_COUNTERS];
+  uint8_t padding[1024 - 536];
+} guard_frame;
+
+/* A loaded plugin's code, for faults on threads that are not ours. */
+typedef struct guard_image {
+  uintptr_t start;
+  uintptr_t end;
+  uint32_t plugin; /* index plus 1 */
+} guard_image;
+
+/* Installs the handler for SIGILL, SIGTRAP, SIGSEGV, SIGBUS, SIGFPE and SIGABRT. After a fault is recorded it writes to
+ * `eventfd`. `background` is the frame that takes the record of a fault on a thread without a frame of its own. */
+int guard_install(int eventfd, guard_frame *background);
+
+/* The images by which faults on other threads are attributed. Called once, before plugins run; `images` is kept. */
+void guard_set_images(const guard_image *images, size_t count);
+
+/* Makes `frame` the calling thread's, and gives the thread an alternate signal stack. */
+int guard_adopt_thread(guard_frame *frame);
+
+/* A plugin is about to be on the stack, or has left it. `guard_leave` does not return if the watchdog has taken the
+ * frame meanwhile. */
+static inline void guard_enter(guard_frame *frame, uint32_t plugin, uint32_t phase, uint64_t now) {
+  frame->phase = phase;
+  __atomic_store_n(&frame->since, now, __ATOMIC_RELAXED);
+  __atomic_store_n(&frame->owner, plugin + 1, __ATOMIC_RELEASE);
+}
+
+void guard_park(void) __attribute__((noreturn));
+
+static inline void guard_leave(guard_frame *frame) {
+  uint32_t owner = __atomic_exchange_n(&frame->owner, 0, __ATOMIC_ACQ_REL);
+  if (__builtin_expect(owner & GUARD_TAKEN, 0)) {
+    __atomic_store_n(&frame->owner, owner, __ATOMIC_RELEASE);
+    guard_park();
+  }
+}
+
+/* The watchdog's: takes the frame from `owner`. False if the plugin came back, or crashed, in that instant. */
+static inline bool guard_take(guard_frame *frame, uint32_t owner) {
+  return __atomic_compare_exchange_n(
+      &frame->owner, &owner, owner | GUARD_TAKEN, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+static inline uint32_t guard_owner(const guard_frame *frame) {
+  return __atomic_load_n(&frame->owner, __ATOMIC_ACQUIRE);
+}
+
+static inline uint64_t guard_since(const guard_frame *frame) {
+  return __atomic_load_n(&frame->since, __ATOMIC_RELAXED);
+}
+
+/* The extent of the code that holds `address` (dl_iterate_phdr(3)); false if none does. */
+bool guard_image_extent(const void *address, uintptr_t *start, uintptr_t *end);
+
+#endif
