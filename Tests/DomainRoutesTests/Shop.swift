@@ -1,0 +1,125 @@
+import Foundation
+import PluginAPI
+import PluginTesting
+import SQLite
+import Synchronization
+
+@testable import DomainRoutes
+
+let alice = Identity(subject: "alice", email: "alice@example.com", role: "viewer")
+let bob = Identity(subject: "bob", email: "bob@example.com", role: "viewer")
+let admin = Identity(subject: "root", email: "root@example.com", role: "admin")
+
+/// The plugin in a host of its own, with requests in JSON.
+struct Shop {
+  let host: InProcessHost
+
+  /// - Parameter workers: "0" leaves generations pending.
+  init(_ settings: [(String, String)] = [], workers: String = "0", stateDirectory: String? = nil) throws {
+    host = try InProcessHost(
+      PluginTable.of(DomainRouter.self),
+      settings: Fields((settings + [("workers", workers)]).map { (name: $0.0, value: $0.1) }),
+      mount: "/api/v1", stateDirectory: stateDirectory)
+  }
+
+  @discardableResult
+  func send(
+    _ method: String, _ path: String, _ body: String? = nil, as identity: Identity? = alice,
+    headers: [(String, String)] = []
+  ) throws -> Answer {
+    let type = body == nil ? [] : [("Content-Type", "application/json")]
+    return try host.send(
+      method, "/api/v1/\(path)", headers: Fields((type + headers).map { (name: $0.0, value: $0.1) }),
+      body: body ?? "", identity: identity)
+  }
+
+  func get(_ path: String, as identity: Identity? = alice) throws -> JSONValue {
+    try send("GET", path, as: identity).json
+  }
+
+  func balance(of identity: Identity = alice) throws -> Int? {
+    try get("credits/balance", as: identity)["current_balance"].int
+  }
+
+  /// Makes a small generation, and answers its id.
+  func generate(_ more: String = "", as identity: Identity = alice) throws -> String {
+    let answer = try send(
+      "POST", "generations",
+      "{\"model_id\":\"sketch-1\",\"prompt\":\"a blue sea\",\"parameters\":{\"width\":64,\"height\":64,\"seed\":7}\(more)}",
+      as: identity)
+    guard answer.status == 202, let id = try answer.json["id"].string else {
+      throw UnexpectedAnswer(answer: answer)
+    }
+    return id
+  }
+
+  /// A second way to the same database, with another clock if wanted.
+  func store(_ clock: TestClock? = nil) throws -> Store {
+    try Store(path: host.stateDirectory + "/domain.sqlite3") {
+      clock?.now ?? Int64(Date().timeIntervalSince1970 * 1000)
+    }
+  }
+
+  /// What is wrong with the credits; empty if nothing is.
+  func violations() throws -> [String] {
+    try store().read { try LedgerAudit(session: $0).violations() }
+  }
+}
+
+struct UnexpectedAnswer: Error { let answer: Answer }
+
+extension Answer {
+  var json: JSONValue { get throws { try JSONValue(parsing: body) } }
+  /// The fields that a 422 names.
+  var errorFields: [String] { get throws { try json["errors"].array.compactMap { $0["field"].string } } }
+}
+
+/// A clock that stands still until it is moved.
+final class TestClock: Sendable {
+  private let milliseconds: Mutex<Int64>
+
+  init(_ milliseconds: Int64 = 1_800_000_000_000) { self.milliseconds = Mutex(milliseconds) }
+
+  var now: Int64 { milliseconds.withLock { $0 } }
+  func advance(milliseconds step: Int64) { milliseconds.withLock { $0 += step } }
+}
+
+/// A directory that is removed with this value's owner.
+final class TemporaryDirectory: Sendable {
+  let path: String
+
+  init() throws {
+    path = FileManager.default.temporaryDirectory.appendingPathComponent("domain-\(UUID())").path
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+  }
+
+  deinit {
+    do {
+      try FileManager.default.removeItem(atPath: path)
+    } catch {
+      print("cannot remove \(path): \(error)")
+    }
+  }
+}
+
+/// Runs `body` on as many threads at once, and hands out what each returned.
+/// - Throws: What the first of them threw.
+func onThreads<R: Sendable>(_ count: Int, _ body: @escaping @Sendable (Int) throws -> R) throws -> [R] {
+  let results = Results<R>()
+  let group = DispatchGroup()
+  for index in 0..<count {
+    group.enter()
+    Thread {
+      let result = Result { try body(index) }
+      results.byThread.withLock { $0[index] = result }
+      group.leave()
+    }.start()
+  }
+  group.wait()
+  let all = results.byThread.withLock { $0 }
+  return try (0..<count).compactMap { try all[$0]?.get() }
+}
+
+private final class Results<R: Sendable>: Sendable {
+  let byThread = Mutex<[Int: Result<R, any Error>]>([:])
+}
