@@ -123,3 +123,8 @@ func onThreads<R: Sendable>(_ count: Int, _ body: @escaping @Sendable (Int) thro
 private final class Results<R: Sendable>: Sendable {
   let byThread = Mutex<[Int: Result<R, any Error>]>([:])
 }
+
+/// The permission bits of a file.
+func permissions(of path: String) throws -> Int? {
+  try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int
+}

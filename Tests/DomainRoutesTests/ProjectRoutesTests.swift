@@ -1,0 +1,188 @@
+import PluginAPI
+import PluginTesting
+import Testing
+
+@testable import DomainRoutes
+
+@Suite struct ProjectRoutesTests {
+  private func create(_ shop: Shop, _ body: String, as identity: Identity = alice) throws -> JSONValue {
+    let answer = try shop.send("POST", "projects", body, as: identity)
+    guard answer.status == 201 else { throw UnexpectedAnswer(answer: answer) }
+    return try answer.json
+  }
+
+  private func id(_ project: JSONValue) throws -> String { try #require(project["id"].string) }
+
+  @Test("a project is made with defaults, an ETag and its place")
+  func make() throws {
+    let shop = try Shop()
+    let answer = try shop.send("POST", "projects", "{\"name\":\"Étude\",\"unknown\":1}")
+    #expect(answer.status == 201)
+    let project = try answer.json
+    #expect(project["name"].string == "Étude")
+    #expect(project["description"].string == "")
+    #expect(project["visibility"].string == "private")
+    #expect(project["tags"].array.isEmpty)
+    #expect(project["metadata"] == .object([:]))
+    #expect(project["generation_count"].int == 0)
+    #expect(project["user_id"].string == "alice")
+    #expect(project["created_at"].string?.hasSuffix("Z") == true)
+    #expect(answer.header("location") == "/api/v1/projects/\(try id(project))")
+    #expect(try shop.send("GET", "projects/\(try id(project))").header("etag") == answer.header("etag"))
+  }
+
+  @Test("every unacceptable field is named at once")
+  func validation() throws {
+    let shop = try Shop()
+    let long = String(repeating: "x", count: 501)
+    let tags = (0..<21).map { "\"\($0)\"" }.joined(separator: ",")
+    let body =
+      "{\"name\":\"\",\"description\":\"\(long)\",\"visibility\":\"secret\",\"tags\":[\(tags)],\"metadata\":[]}"
+    let answer = try shop.send("POST", "projects", body)
+    #expect(answer.status == 422)
+    #expect(try answer.errorFields == ["name", "description", "visibility", "tags", "metadata"])
+    let big = String(repeating: "m", count: 8200)
+    #expect(
+      try shop.send("POST", "projects", "{\"name\":\"x\",\"metadata\":{\"a\":\"\(big)\"}}").status == 422)
+    #expect(try shop.send("POST", "projects", "{\"name\":\"  \"}").status == 422)
+    #expect(
+      try shop.send("POST", "projects", "{\"name\":\"\(String(repeating: "n", count: 100))\"}").status == 201)
+  }
+
+  @Test("metadata of any shape comes back as it was sent")
+  func metadata() throws {
+    let shop = try Shop()
+    let project = try create(shop, "{\"name\":\"x\",\"metadata\":{\"a\":[1,2.5,null,true,{\"b\":\"ü\"}]}}")
+    let a = try shop.get("projects/\(try id(project))")["metadata"]["a"]
+    #expect(a == .array([.number(1), .number(2.5), .null, .boolean(true), .object(["b": .string("ü")])]))
+  }
+
+  @Test("an edit changes what it names, and leaves the rest")
+  func edit() throws {
+    let shop = try Shop()
+    let project = try create(shop, "{\"name\":\"a\",\"description\":\"d\",\"tags\":[\"x\",\"y\",\"x\"]}")
+    #expect(project["tags"].array == [.string("x"), .string("y")])
+    let path = "projects/\(try id(project))"
+    for method in ["PUT", "PATCH"] {
+      let answer = try shop.send(method, path, "{\"name\":\"\(method)\",\"tags\":[\"z\"]}")
+      #expect(answer.status == 200)
+      #expect(try answer.json["name"].string == method)
+      #expect(try answer.json["description"].string == "d")
+      #expect(try answer.json["tags"].array == [.string("z")])
+    }
+    #expect(try shop.send("PATCH", path, "{\"description\":null,\"tags\":null}").json["tags"].array == [])
+    #expect(try shop.send("PATCH", path, "{\"name\":null}").status == 422)
+  }
+
+  @Test("a stale If-Match answers 412 and changes nothing; a current one goes through")
+  func ifMatch() throws {
+    let shop = try Shop()
+    let path = "projects/\(try id(create(shop, "{\"name\":\"a\"}")))"
+    let first = try #require(try shop.send("GET", path).header("etag"))
+    #expect(try shop.send("PUT", path, "{\"name\":\"b\"}", headers: [("If-Match", first)]).status == 200)
+    for method in ["PUT", "PATCH", "DELETE"] {
+      let body = method == "DELETE" ? nil : "{\"name\":\"c\"}"
+      #expect(try shop.send(method, path, body, headers: [("If-Match", first)]).status == 412)
+      #expect(try shop.send(method, path, body, headers: [("If-Match", "W/\(first)")]).status == 412)
+    }
+    #expect(try shop.get(path)["name"].string == "b")
+    #expect(try shop.send("PUT", path, "{\"name\":\"d\"}", headers: [("If-Match", "*")]).status == 200)
+    let current = try #require(try shop.send("GET", path).header("etag"))
+    #expect(try shop.send("GET", path, headers: [("If-None-Match", current)]).status == 304)
+    #expect(
+      try shop.send("DELETE", path, headers: [("If-Match", "\"other\", \(current)")]).status == 204)
+  }
+
+  @Test("a new generation changes the ETag, but is no conflict with an edit")
+  func generationAndETag() throws {
+    let shop = try Shop()
+    let id = try id(create(shop, "{\"name\":\"a\"}"))
+    let before = try #require(try shop.send("GET", "projects/\(id)").header("etag"))
+    _ = try shop.generate(",\"project_id\":\"\(id)\"")
+    #expect(try shop.send("GET", "projects/\(id)", headers: [("If-None-Match", before)]).status == 200)
+    let edit = try shop.send("PATCH", "projects/\(id)", "{\"name\":\"b\"}", headers: [("If-Match", before)])
+    #expect(edit.status == 200)
+  }
+
+  @Test("others' projects are 404, but public ones can be read, and not changed")
+  func visibility() throws {
+    let shop = try Shop()
+    for visibility in ["private", "team-only", "public"] {
+      let id = try id(create(shop, "{\"name\":\"a\",\"visibility\":\"\(visibility)\"}"))
+      let isPublic = visibility == "public"
+      #expect(try shop.send("GET", "projects/\(id)", as: bob).status == (isPublic ? 200 : 404))
+      #expect(try shop.send("GET", "projects/\(id)/stats", as: bob).status == (isPublic ? 200 : 404))
+      #expect(try shop.send("PATCH", "projects/\(id)", "{\"name\":\"b\"}", as: bob).status == 404)
+      #expect(try shop.send("DELETE", "projects/\(id)", as: bob).status == 404)
+    }
+    #expect(try shop.get("projects", as: bob)["total"].int == 0)
+    #expect(try shop.send("GET", "projects/not-a-uuid").status == 404)
+  }
+
+  @Test("lists are searched, filtered, sorted and paged")
+  func lists() throws {
+    let shop = try Shop()
+    for (name, description, visibility, tags) in [
+      ("beta", "100% wool", "private", "\"red\""), ("Alpha", "under_score", "public", "\"red\",\"blue\""),
+      ("ÄRGER", "", "public", ""),
+    ] {
+      _ = try create(
+        shop,
+        "{\"name\":\"\(name)\",\"description\":\"\(description)\",\"visibility\":\"\(visibility)\",\"tags\":[\(tags)]}"
+      )
+    }
+    func names(_ query: String) throws -> [String] {
+      try shop.get("projects?\(query)")["items"].array.compactMap { $0["name"].string }
+    }
+    #expect(try names("") == ["ÄRGER", "Alpha", "beta"])
+    #expect(try names("order=asc") == ["beta", "Alpha", "ÄRGER"])
+    #expect(try names("sort=name") == ["Alpha", "beta", "ÄRGER"])
+    #expect(try names("sort=name&order=desc") == ["ÄRGER", "beta", "Alpha"])
+    #expect(try names("search=ALPH") == ["Alpha"])
+    #expect(try names("search=%C3%A4rger") == ["ÄRGER"])
+    #expect(try names("search=%25") == ["beta"])
+    #expect(try names("search=_") == ["Alpha"])
+    #expect(try names("visibility=public&sort=name") == ["Alpha", "ÄRGER"])
+    #expect(try names("tag=red&order=asc") == ["beta", "Alpha"])
+    #expect(try names("tag=blue&visibility=private") == [])
+    #expect(try names("page=2&per_page=2") == ["beta"])
+    #expect(try shop.send("GET", "projects?sort=size&order=up&visibility=x&page=-1").errorFields.count == 4)
+  }
+
+  @Test("the latest edit comes first when sorted by updated_at")
+  func sortedByUpdate() throws {
+    let shop = try Shop()
+    let first = try id(create(shop, "{\"name\":\"first\"}"))
+    _ = try create(shop, "{\"name\":\"second\"}")
+    let made = try shop.get("projects/\(first)")["updated_at"].string
+    try wait("the clock moves on") {
+      try shop.send("PATCH", "projects/\(first)", "{\"name\":\"first\"}").json["updated_at"].string != made
+        && shop.get("projects?sort=updated_at")["items"][0]["id"].string == first
+    }
+  }
+
+  @Test("a deleted project's generations stay, without one")
+  func deletion() throws {
+    let shop = try Shop()
+    let project = try id(create(shop, "{\"name\":\"a\"}"))
+    let generation = try shop.generate(",\"project_id\":\"\(project)\"")
+    #expect(try shop.get("projects/\(project)")["generation_count"].int == 1)
+    #expect(try shop.send("DELETE", "projects/\(project)").status == 204)
+    #expect(try shop.send("GET", "projects/\(project)").status == 404)
+    #expect(try shop.get("generations/\(generation)")["project_id"] == .null)
+  }
+
+  @Test("statistics count the project's generations and what they cost")
+  func statistics() throws {
+    let shop = try Shop(workers: "1")
+    let project = try id(create(shop, "{\"name\":\"a\"}"))
+    let generation = try shop.generate(",\"project_id\":\"\(project)\"")
+    try wait("it completes") { try shop.get("generations/\(generation)")["status"].string == "completed" }
+    let stats = try shop.get("projects/\(project)/stats")
+    #expect(stats["generation_count"].int == 1)
+    #expect(stats["completed"].int == 1)
+    #expect(stats["failed"].int == 0)
+    #expect(stats["credits_used"].int == 5)
+    #expect(stats["last_activity"] == (try shop.get("generations/\(generation)")["updated_at"]))
+  }
+}
