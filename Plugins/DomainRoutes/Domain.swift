@@ -1,4 +1,5 @@
 import PluginAPI
+import Synchronization
 
 /// What all routes share: the database, and what the settings say. Any thread.
 final class Domain: Sendable {
@@ -11,6 +12,7 @@ final class Domain: Sendable {
   let models: ModelCatalogue
   let media: MediaFiles
   let workers: JobWorkers
+  private let knownUsers = Mutex<Set<String>>([])
 
   /// - Throws: `SettingsError`; `SQLiteError` and `MediaError` if the state directory cannot be used.
   init(_ start: Start<DomainSettings>) throws {
@@ -29,8 +31,21 @@ final class Domain: Sendable {
     workers = JobWorkers(
       JobRunner(
         store: store, media: media, models: models, lease: settings.jobLease.milliseconds,
-        attempts: Int64(settings.jobAttempts), log: { host.log($0, $1) }),
+        attempts: Int64(settings.jobAttempts), metrics: JobMetrics(host), log: { host.log($0, $1) }),
       threads: settings.workers, idempotencyWindow: idempotencyWindow)
+  }
+
+  /// Opens the account of a user who is seen for the first time.
+  func welcome(_ user: String) throws {
+    if knownUsers.withLock({ $0.contains(user) }) { return }
+    if try !store.read({ try Ledger(session: $0).hasAccount(user) }) {
+      try store.write { try Ledger(session: $0).openAccount(user, bonus: signupCredits) }
+    }
+    // Accounts are never closed, so this stays true. Bounded: it is only a memory of the database.
+    knownUsers.withLock { users in
+      if users.count >= 10_000 { users.removeAll() }
+      users.insert(user)
+    }
   }
 
   /// Checks that the guards of the schema are there, and the latest entries of the ledger agree with their accounts.

@@ -57,6 +57,32 @@ import Testing
     #expect(try shop.violations() == [])
   }
 
+  @Test("an image that is lost on the disk is 503, and takes nothing else out")
+  func lostMedia() throws {
+    let shop = try Shop(workers: "1")
+    let id = try shop.generate()
+    _ = try completed(shop, id)
+    try FileManager.default.removeItem(atPath: shop.host.stateDirectory + "/media")
+    let answer = try shop.send("GET", "generations/\(id)/media")
+    #expect(answer.status == 503)
+    #expect(try answer.json["code"].string == "media-unavailable")
+    #expect(try shop.send("GET", "generations/\(id)").status == 200)
+  }
+
+  @Test("a generation whose image cannot be written fails, and is refunded")
+  func unwritableMedia() throws {
+    let shop = try Shop(workers: "1")
+    let media = shop.host.stateDirectory + "/media"
+    try FileManager.default.removeItem(atPath: media)
+    try Data([1]).write(to: URL(fileURLWithPath: media))
+    let id = try shop.generate()
+    try wait("it fails") { try shop.get("generations/\(id)")["status"].string == "failed" }
+    #expect(try shop.get("generations/\(id)")["error_message"].string != nil)
+    #expect(try shop.balance() == 100)
+    #expect(shop.host.metric("generations_failed_total") != nil)
+    #expect(try shop.violations() == [])
+  }
+
   @Test("the same prompt, seed and parameters give the same image")
   func deterministic() throws {
     let shop = try Shop(workers: "2")

@@ -21,7 +21,7 @@ import Testing
     media = try MediaFiles(directory: directory.path + "/media")
     runner = JobRunner(
       store: store, media: media, models: try ModelCatalogue([]), lease: Self.lease, attempts: 3,
-      log: { _, _ in })
+      metrics: nil, log: { _, _ in })
     try store.write { try Ledger(session: $0).openAccount("u", bonus: 100) }
   }
 
@@ -154,7 +154,7 @@ import Testing
     let other = JobRunner(
       store: store, media: media, models: try ModelCatalogue(["other price 1"]), lease: Self.lease,
       attempts: 3,
-      log: { _, _ in })
+      metrics: nil, log: { _, _ in })
     #expect(try other.runNext { false })
     #expect(try status(id) == .failed)
     #expect(try balance()?.current == 100)

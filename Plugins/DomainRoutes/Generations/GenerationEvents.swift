@@ -1,5 +1,6 @@
 import JSONBodies
 import PluginAPI
+import SQLite
 import Synchronization
 
 /// The changes of one generation, as server-sent events, until it ends.
@@ -31,7 +32,12 @@ final class GenerationEvents: StreamSource {
   }
 
   func pull(_ writer: borrowing StreamWriter) throws -> StreamStep {
-    let generation = try store.read { try GenerationTable(session: $0, mount: mount).find(id, of: user) }
+    let generation: Generation?
+    do {
+      generation = try store.read { try GenerationTable(session: $0, mount: mount).find(id, of: user) }
+    } catch let error as SQLiteError where error.isBusy {
+      return .later(Self.interval)
+    }
     guard let generation else {
       try writer.write("event: deleted\ndata: {\"id\":\"\(id)\"}\n\n")
       return .end

@@ -148,12 +148,20 @@ struct GenerationRoutes {
       if tag.isKnown(ifNoneMatch: request.headers["if-none-match"]) {
         return Response(status: 304, headers: headers)
       }
+      let bytes: [UInt8]
+      do {
+        bytes = try domain.media.read(file)
+      } catch let error as MediaError {
+        // One file that cannot be read must not take the plugin out.
+        request.log(.error, "the image of generation \(generation.id) cannot be read: \(error)")
+        throw Problem.unavailable("The image cannot be read now.", code: "media-unavailable")
+      }
       return Response(
         headers: headers + [
           (name: "Content-Type", value: type),
           (name: "Content-Disposition", value: "inline; filename=\"\(generation.id).png\""),
         ],
-        body: .bytes(try domain.media.read(file)))
+        body: .bytes(bytes))
     }
   }
 

@@ -10,6 +10,7 @@ struct JobRunner: Sendable {
   let lease: Int64
   /// How often a job is run before it fails.
   let attempts: Int64
+  let metrics: JobMetrics?
   let log: @Sendable (LogLevel, String) -> Void
 
   /// What ends a run early.
@@ -32,11 +33,15 @@ struct JobRunner: Sendable {
       _ = try store.write {
         try JobQueue(session: $0).fail(job, message: "The generation could not be completed.")
       }
+      metrics?.failed.add()
       return true
     }
     do {
+      let begun = store.now
       let image = try render(job, isStopping: isStopping)
       try finish(job, image)
+      metrics?.completed.add()
+      metrics?.duration.observe(seconds: Double(store.now - begun) / 1000)
     } catch Interruption.stopping {
       try store.write { try JobQueue(session: $0).giveBack(job) }
     } catch Interruption.leaseLost {
@@ -91,6 +96,22 @@ struct JobRunner: Sendable {
     _ = try store.write {
       try JobQueue(session: $0).fail(job, message: "The image could not be made; the credits are refunded.")
     }
+    metrics?.failed.add()
+  }
+}
+
+/// What operators see of the jobs at `/metrics`.
+struct JobMetrics: Sendable {
+  let completed: Counter
+  let failed: Counter
+  let duration: Histogram
+
+  /// [main, during start]
+  init(_ host: Host) {
+    completed = host.counter("generations_completed_total", help: "Generations that completed here.")
+    failed = host.counter(
+      "generations_failed_total", help: "Generations that failed here, and were refunded.")
+    duration = host.histogram("generation_seconds", help: "From a generation's start to its completion.")
   }
 }
 

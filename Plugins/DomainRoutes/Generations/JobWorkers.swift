@@ -9,12 +9,13 @@ import SQLite
 final class JobWorkers: @unchecked Sendable {
   /// How often jobs of other processes, and of processes that died, are looked for.
   private static let pollMilliseconds = 250
+  private static let stopMilliseconds = 5000
   private static let purgeInterval: Int64 = 60_000
 
   private struct State {
     var isStopping = false
     var wakeUps = 0
-    var threads: [pthread_t] = []
+    var running = 0
     var purgedAt: Int64 = 0
   }
 
@@ -51,21 +52,31 @@ final class JobWorkers: @unchecked Sendable {
   /// - Throws: `ThreadError`; those that were started are stopped then.
   func start() throws {
     for _ in 0..<threads {
-      var thread = pthread_t()
-      let code = pthread_create(
-        &thread, nil,
-        { argument in
-          guard let argument else { return nil }
-          Unmanaged<JobWorkers>.fromOpaque(argument).takeRetainedValue().run()
-          return nil
-        }, Unmanaged.passRetained(self).toOpaque())
+      withLock { $0.running += 1 }
+      let code = startThread()
       guard code == 0 else {
-        Unmanaged.passUnretained(self).release()
+        withLock { $0.running -= 1 }
         stop()
         throw ThreadError(code: code)
       }
-      withLock { $0.threads.append(thread) }
     }
+  }
+
+  private func startThread() -> Int32 {
+    var thread = pthread_t()
+    let code = pthread_create(
+      &thread, nil,
+      { argument in
+        guard let argument else { return nil }
+        Unmanaged<JobWorkers>.fromOpaque(argument).takeRetainedValue().run()
+        return nil
+      }, Unmanaged.passRetained(self).toOpaque())
+    if code == 0 {
+      pthread_detach(thread)
+    } else {
+      Unmanaged.passUnretained(self).release()
+    }
+    return code
   }
 
   /// Says that there is a job. Any thread.
@@ -73,14 +84,11 @@ final class JobWorkers: @unchecked Sendable {
     withLock { $0.wakeUps += 1 }
   }
 
-  /// Ends the threads; jobs under way are given back. Returns when they have ended. [main]
+  /// Ends the threads; jobs under way are given back. Returns when they have ended, or after some seconds: a thread
+  /// that the host has frozen never ends, and its job's lease runs out. [main]
   func stop() {
-    let running = withLock { state in
-      state.isStopping = true
-      defer { state.threads = [] }
-      return state.threads
-    }
-    for thread in running { pthread_join(thread, nil) }
+    withLock { $0.isStopping = true }
+    wait(milliseconds: Self.stopMilliseconds) { $0.running == 0 }
   }
 
   private var isStopping: Bool { withLock { $0.isStopping } }
@@ -98,8 +106,9 @@ final class JobWorkers: @unchecked Sendable {
       } catch {
         runner.log(.error, "a generation could not be run: \(error)")
       }
-      waitForWork(since: seen)
+      wait(milliseconds: Self.pollMilliseconds) { $0.isStopping || $0.wakeUps != seen }
     }
+    withLock { $0.running -= 1 }
   }
 
   /// Forgets old answers, one thread at a time.
@@ -114,17 +123,16 @@ final class JobWorkers: @unchecked Sendable {
     _ = try runner.store.write { try IdempotencyKeys(session: $0).purge(window: idempotencyWindow) }
   }
 
-  private func waitForWork(since seen: Int) {
+  /// Waits until `condition` holds, or the time is up.
+  private func wait(milliseconds: Int, until condition: (State) -> Bool) {
     var deadline = timespec()
     clock_gettime(CLOCK_MONOTONIC, &deadline)
-    deadline.tv_nsec += Self.pollMilliseconds * 1_000_000
-    if deadline.tv_nsec >= 1_000_000_000 {
-      deadline.tv_sec += 1
-      deadline.tv_nsec -= 1_000_000_000
-    }
+    let nanoseconds = deadline.tv_nsec + milliseconds % 1000 * 1_000_000
+    deadline.tv_sec += milliseconds / 1000 + nanoseconds / 1_000_000_000
+    deadline.tv_nsec = nanoseconds % 1_000_000_000
     pthread_mutex_lock(mutex)
     defer { pthread_mutex_unlock(mutex) }
-    while !state.isStopping, state.wakeUps == seen {
+    while !condition(state) {
       if pthread_cond_timedwait(changed, mutex, &deadline) == ETIMEDOUT { return }
     }
   }

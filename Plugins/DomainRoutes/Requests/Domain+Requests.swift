@@ -102,12 +102,6 @@ extension Domain {
     return bytes
   }
 
-  /// Opens the account of a user who is seen for the first time.
-  func welcome(_ user: String) throws {
-    if try store.read({ try Ledger(session: $0).hasAccount(user) }) { return }
-    try store.write { try Ledger(session: $0).openAccount(user, bonus: signupCredits) }
-  }
-
   /// A database that is busy for too long is no fault of this plugin's: the client may try again.
   private func unlessBusy<R>(_ body: () throws -> R) throws -> R {
     do {
