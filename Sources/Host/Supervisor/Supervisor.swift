@@ -103,6 +103,7 @@ final class Supervisor {
     for index in workers.indices {
       while let message = workers[index].hear(), !message.isEmpty {
         if message == "ready" { isReady(index) }
+        if message.hasPrefix("taint "), workers.count == 1 { startWorker() }
       }
     }
   }
@@ -120,9 +121,25 @@ final class Supervisor {
     }
     for other in workers.indices where other != index {
       if case .draining = workers[other].state { continue }
-      retire(other)
+      replace(other, by: index)
     }
     if isStopping { retire(index) }
+  }
+
+  /// The old worker passes its connections to the new one, and ends.
+  private func replace(_ old: Int, by new: Int) {
+    workers[old].state = .draining(since: Clock.monotonic())
+    do throws(SystemError) {
+      var pair: [Int32] = [-1, -1]
+      let type = Int32(SOCK_SEQPACKET.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+      try checked("socketpair") { socketpair(AF_UNIX, type, 0, &pair) }
+      defer { for end in pair { close(end) } }
+      try workers[new].tell("adopt", with: FileDescriptor(raw: pair[0]))
+      try workers[old].tell("handover", with: FileDescriptor(raw: pair[1]))
+    } catch {
+      Log.shared.write(.warning, "connections are not handed over: \(error)")
+      workers[old].tell("drain")
+    }
   }
 
   private func retire(_ index: Int) {

@@ -53,6 +53,13 @@ struct WorkerHandle {
     }
   }
 
+  func tell(_ message: String, with descriptor: FileDescriptor) throws(SystemError) {
+    let sent = Array(message.utf8).withUnsafeBytes {
+      shim_send_descriptor(control.raw, $0.baseAddress, $0.count, descriptor.raw)
+    }
+    if sent < 0 { throw SystemError("sendmsg") }
+  }
+
   /// A message, "" if the worker is gone, nil if there is none now.
   func hear() -> String? {
     var buffer = [UInt8](repeating: 0, count: 4096)

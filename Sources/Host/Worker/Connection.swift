@@ -9,6 +9,7 @@ final class Connection: @unchecked Sendable {
   unowned(unsafe) let loop: EventLoop
   let peer: Peer
   private let descriptor: FileDescriptor
+  private let isTCP: Bool
 
   /// The request in hand; nil while the connection is idle.
   private var exchange: Exchange?
@@ -48,13 +49,21 @@ final class Connection: @unchecked Sendable {
   private static let readSize = 16 << 10
   private static let lingerNanoseconds: UInt64 = 2_000_000_000
 
-  init(_ descriptor: FileDescriptor, _ peer: Peer, loop: EventLoop) {
+  init(_ descriptor: FileDescriptor, _ peer: Peer, isTCP: Bool, loop: EventLoop) {
+    self.isTCP = isTCP
     self.descriptor = descriptor
     self.peer = peer
     self.loop = loop
   }
 
   deinit { peer.release() }
+
+  /// The bytes that another worker has read and not answered; they are taken up with the first event.
+  func begin(with unread: [UInt8]) {
+    guard !unread.isEmpty else { return }
+    let x = begin()
+    unread.withUnsafeBytes { x.input.append($0) }
+  }
 
   // MARK: Events
 
@@ -130,6 +139,7 @@ final class Connection: @unchecked Sendable {
 
   /// Nothing to be done until the client acts: sets the deadline for that, and gives buffers back.
   private func waitForMore() {
+    if passIfIdle() { return }
     guard let x = exchange else { return }
     if x.input.isEmpty && x.reading == .head {
       exchange = nil
@@ -495,6 +505,25 @@ final class Connection: @unchecked Sendable {
       }
     }
     return sent
+  }
+
+  // MARK: Hand-over
+
+  /// Passes the connection to the next worker, if there is one and no request is in hand. True if it is gone.
+  @discardableResult
+  func passIfIdle() -> Bool {
+    guard let handOver = loop.handOver, state == .reading, !isClosed, !isLast, unsent.isEmpty else { return false }
+    if let x = exchange {
+      guard x.reading == .head, x.input.count <= HandOver.maxBytes else { return false }
+    }
+    let unread = exchange.map { UnsafeRawBufferPointer($0.input.readable) }
+    guard handOver.send(descriptor, isTCP: isTCP, unread: unread ?? UnsafeRawBufferPointer(start: nil, count: 0)) else {
+      loop.stopPassing()
+      return false
+    }
+    loop.unwatch(descriptor)
+    close()
+    return true
   }
 
   // MARK: Ends

@@ -44,6 +44,8 @@ final class EventLoop: @unchecked Sendable {
   private var isAccepting = false
   private var resumeAcceptingAt: UInt64 = 0
   private(set) var isDraining = false
+  /// Where connections are passed on to, in a worker that is to end.
+  private(set) var handOver: HandOver?
   private var isEnding = false
 
   private static let wakeupTag: UInt64 = 1
@@ -103,7 +105,7 @@ final class EventLoop: @unchecked Sendable {
       accessLog.flush(at: now)
       for connection in closed { Unmanaged.passUnretained(connection).release() }
       closed.removeAll(keepingCapacity: true)
-      if isDraining && statistics.open.load(ordering: .relaxed) == 0 { isEnding = true }
+      if isDraining || handOver != nil, statistics.open.load(ordering: .relaxed) == 0 { isEnding = true }
       if !isEnding { wait() }
     }
     turn.store(0, ordering: .relaxed)
@@ -186,7 +188,8 @@ final class EventLoop: @unchecked Sendable {
       messageIndex += 1
       switch message {
       case .startAccepting: startAccepting()
-      case .adopt(let descriptor): open(descriptor, Peer.unix(), isTCP: false)
+      case .adopt(let passed): open(passed.descriptor, passed.peer, isTCP: passed.isTCP, unread: passed.unread)
+      case .handOver(let handOver): passConnections(on: handOver)
       case .handled(let connection): connection.handlerReturned()
       case .pulled(let connection): connection.pullReturned()
       case .drain: drain()
@@ -241,16 +244,17 @@ final class EventLoop: @unchecked Sendable {
         default: continue  // the client went away while it waited (accept(2), error handling)
         }
       }
-      open(FileDescriptor(raw: raw), Peer(&address), isTCP: listener.isTCP)
+      open(FileDescriptor(raw: raw), Peer(&address), isTCP: listener.isTCP, unread: [])
     }
   }
 
-  private func open(_ descriptor: FileDescriptor, _ peer: Peer, isTCP: Bool) {
+  private func open(_ descriptor: FileDescriptor, _ peer: Peer, isTCP: Bool, unread: [UInt8]) {
     if isTCP {
       var on: Int32 = 1
       setsockopt(descriptor.raw, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
     }
-    let connection = Connection(descriptor, peer, loop: self)
+    let connection = Connection(descriptor, peer, isTCP: isTCP, loop: self)
+    connection.begin(with: unread)
     let reference = Unmanaged.passRetained(connection)
     do throws(SystemError) {
       let interest = EPOLLIN.rawValue | EPOLLOUT.rawValue | EPOLLRDHUP.rawValue | EPOLLET.rawValue
@@ -289,6 +293,23 @@ final class EventLoop: @unchecked Sendable {
     wheel.forEach { $0.drain() }
   }
 
+  /// Takes no new connection, and passes each that it has to the next worker when no request of it is in hand.
+  private func passConnections(on handOver: HandOver) {
+    guard !isDraining else { return }
+    stopAccepting()
+    self.handOver = handOver
+    wheel.forEach { $0.passIfIdle() }
+  }
+
+  /// The next worker is gone: what is left stays here until the supervisor ends this one.
+  func stopPassing() { handOver = nil }
+
+  /// For a connection that is passed on: the kernel keeps watching a socket that another process has open.
+  func unwatch(_ descriptor: FileDescriptor) {
+    var event = epoll_event()
+    _ = epoll_ctl(epoll.raw, EPOLL_CTL_DEL, descriptor.raw, &event)
+  }
+
   // MARK: Exchanges
 
   func takeExchange() -> Exchange {
@@ -310,8 +331,10 @@ final class EventLoop: @unchecked Sendable {
 /// What other threads ask of a loop.
 enum LoopMessage {
   case startAccepting
-  /// A connected socket of the worker's own: a probe.
-  case adopt(FileDescriptor)
+  /// A connection that was begun elsewhere: by the worker before, or by a probe.
+  case adopt(PassedConnection)
+  /// Pass connections on to the next worker, as they become idle.
+  case handOver(HandOver)
   case handled(Connection)
   case pulled(Connection)
   case drain

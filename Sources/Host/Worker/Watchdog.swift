@@ -134,7 +134,7 @@ final class Watchdog: @unchecked Sendable {
     for loop in worker.loops {
       let since = loop.turnStartedAt
       guard let found = verdict(on: loop.frame, at: now, isLate) else {
-        if isLate, since != 0, now &- since > Watchdog.patience, guard_owner(loop.frame.guarded) == 0 { giveUp() }
+        if isLate, since != 0, now > since, now - since > Watchdog.patience, guard_owner(loop.frame.guarded) == 0 { giveUp() }
         continue
       }
       if found { takeOver(loop) }

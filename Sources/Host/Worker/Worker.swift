@@ -206,6 +206,17 @@ final class Worker: @unchecked Sendable {
     for loop in loops { loop.post(.startAccepting) }
   }
 
+  /// Passes connections on to the next worker; the loops end when they have none left.
+  func handOver(on socket: FileDescriptor) {
+    for loop in loops { loop.post(.handOver(HandOver(socket: socket))) }
+  }
+
+  /// Takes the connections that the worker before passes on.
+  func adopt(from socket: FileDescriptor) {
+    let isStarted = Thread.start(named: "adopt") { HandOver(socket: socket).receive(into: self.loops) }
+    if !isStarted { socket.close() }
+  }
+
   func drain() {
     for loop in loops { loop.post(.drain) }
   }

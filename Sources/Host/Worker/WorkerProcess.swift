@@ -49,8 +49,8 @@ enum WorkerProcess {
     try worker.prepare(culprits: manifest.culprits)
     worker.startAccepting()
     try send("ready", on: control)
-    waitForEnd(control)
-    drain(worker, within: configuration.host.drainTimeout.nanoseconds)
+    let isPassing = waitForEnd(control, worker)
+    drain(worker, isPassing: isPassing, within: configuration.host.drainTimeout.nanoseconds)
     return 0
   }
 
@@ -58,20 +58,33 @@ enum WorkerProcess {
     try control.writeAll(Array(message.utf8))
   }
 
-  /// Until the supervisor says "drain", or is no more.
-  private static func waitForEnd(_ control: FileDescriptor) {
-    var buffer = [UInt8](repeating: 0, count: 64)
+  /// Until the supervisor says "drain" or "handover", or is no more. True if connections are passed on.
+  private static func waitForEnd(_ control: FileDescriptor, _ worker: Worker) -> Bool {
+    var buffer = [UInt8](repeating: 0, count: 4096)
     while true {
-      let count = read(control.raw, &buffer, buffer.count)
+      var passed: Int32 = -1
+      let count = shim_receive_descriptor(control.raw, &buffer, buffer.count, &passed)
       if count < 0 && errno == EINTR { continue }
-      if count <= 0 { return }
-      if String(decoding: buffer[..<count], as: UTF8.self) == "drain" { return }
+      guard count > 0 else { return false }
+      let message = String(decoding: buffer[..<count], as: UTF8.self)
+      let socket = passed >= 0 ? FileDescriptor(raw: passed) : nil
+      switch (message, socket) {
+      case ("drain", _): return false
+      case ("adopt", let socket?): worker.adopt(from: socket)
+      case ("handover", let socket?):
+        worker.handOver(on: socket)
+        return true
+      default:
+        socket?.close()
+        Log.shared.write(.warning, "worker: unknown message '\(message)'")
+      }
     }
   }
 
-  private static func drain(_ worker: Worker, within timeout: UInt64) {
+  /// Lets requests in flight come to their end, then closes what the plugins have open.
+  private static func drain(_ worker: Worker, isPassing: Bool, within timeout: UInt64) {
     let deadline = Clock.monotonic() &+ timeout
-    worker.drain()
+    if !isPassing { worker.drain() }
     while worker.isRunning && Clock.monotonic() < deadline { usleep(2000) }
     worker.stop(by: min(deadline, Clock.monotonic() &+ 1_000_000_000))
   }
