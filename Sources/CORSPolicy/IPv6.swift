@@ -21,12 +21,11 @@ func canonicalIPv6(_ text: Substring) -> String? {
 
 /// The eight groups of an address (RFC 4291 section 2.2), its last two perhaps written as IPv4.
 private func ipv6Groups(_ text: Substring) -> [UInt16]? {
-  let halves = text.split(separator: "::", maxSplits: 1, omittingEmptySubsequences: false)
-  if halves.count == 1 {
-    guard let groups = groupList(halves[0]), groups.count == 8 else { return nil }
+  guard let halves = parts(of: text, around: "::") else {
+    guard let groups = groupList(text), groups.count == 8 else { return nil }
     return groups
   }
-  guard let head = groupList(halves[0], mayEndInIPv4: false), let tail = groupList(halves[1]),
+  guard let head = groupList(halves.before, mayEndInIPv4: false), let tail = groupList(halves.after),
     head.count + tail.count <= 7
   else { return nil }
   return head + Array(repeating: 0, count: 8 - head.count - tail.count) + tail

@@ -5,14 +5,14 @@ extension OriginPattern {
   init(parsing text: String) throws(CORSPolicyError) {
     func malformed(_ reason: String) -> CORSPolicyError { .malformedOrigin(text, reason: reason) }
     let lowercase = text.lowercased()
-    guard let separator = lowercase.firstRange(of: "://") else {
+    guard let (start, tail) = parts(of: lowercase[...], around: "://") else {
       throw malformed("needs a scheme, as in https://\(text.isEmpty ? "example.com" : text)")
     }
-    let scheme = String(lowercase[..<separator.lowerBound])
+    let scheme = String(start)
     guard isScheme(scheme) else { throw malformed("\"\(scheme)\" is no URL scheme") }
     guard scheme != "file" else { throw malformed("pages from files have the origin \"null\"") }
 
-    let rest = lowercase[separator.upperBound...]
+    let rest = tail
     if rest.contains("@") { throw malformed("an origin has no user name") }
     if let end = rest.firstIndex(where: { "/?#\\".contains($0) }) {
       let isSlash = rest[end...] == "/"

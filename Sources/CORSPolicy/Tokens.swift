@@ -60,3 +60,18 @@ func allElements(
   }
   return true
 }
+
+/// What stands before and after the first `separator`; nil if there is none.
+///
+/// The standard library's own searches for text live in _StringProcessing, which the host does without: it would load
+/// the whole of the regular expressions.
+func parts(of text: Substring, around separator: String) -> (before: Substring, after: Substring)? {
+  var index = text.startIndex
+  while index < text.endIndex {
+    if text[index...].hasPrefix(separator) {
+      return (text[..<index], text[index...].dropFirst(separator.count))
+    }
+    index = text.index(after: index)
+  }
+  return nil
+}
