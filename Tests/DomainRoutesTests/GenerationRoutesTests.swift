@@ -57,6 +57,22 @@ import Testing
     #expect(try shop.violations() == [])
   }
 
+  @Test("a large image is streamed, and arrives whole")
+  func largeMedia() throws {
+    let shop = try Shop([("model", "m price 1 max 2048x2048")], workers: "1")
+    let id = try shop.generate(model: "m")
+    let generation = try completed(shop, id)
+    let path = MediaFiles.name(generation: id, attempt: 1, extension: "png")
+    let large = (0..<2_500_000).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 3) }
+    let media = try MediaFiles(directory: shop.host.stateDirectory + "/media")
+    try media.write(large, to: path)
+    let answer = try shop.send("GET", "generations/\(id)/media")
+    #expect(answer.status == 200)
+    #expect(answer.header("content-type") == "image/png")
+    #expect(answer.body == large)
+    #expect(generation["status"].string == "completed")
+  }
+
   @Test("an image that is lost on the disk is 503, and takes nothing else out")
   func lostMedia() throws {
     let shop = try Shop(workers: "1")

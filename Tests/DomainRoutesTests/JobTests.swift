@@ -160,6 +160,24 @@ import Testing
     #expect(try balance()?.current == 100)
   }
 
+  @Test("images that no generation has are swept once they are old, and no others")
+  func sweep() throws {
+    let id = try create()
+    _ = try runner.runNext { false }
+    try media.write([1], to: MediaFiles.name(generation: id, attempt: 9, extension: "png"))
+    let kept = MediaFiles.name(generation: id, attempt: 1, extension: "png")
+    func sweep(after hours: Int64) throws -> Int {
+      try media.sweep(now: Int64(Date().timeIntervalSince1970 * 1000) + hours * 3_600_000) { $0 == kept }
+    }
+    #expect(try sweep(after: 0) == 0)
+    #expect(try sweep(after: 2) == 1)
+    #expect(try files() == [kept])
+    // The runner's own clock is years ahead of the files, and it asks the database.
+    #expect(try runner.sweep() == 0)
+    try store.write { try GenerationTable(session: $0, mount: "").delete(id) }
+    #expect(try runner.sweep() == 1)
+  }
+
   @Test("jobs are claimed oldest first, each by one of many threads")
   func claimedOnce() throws {
     let ids = try (0..<20).map { _ in try create() }
@@ -191,7 +209,7 @@ import Testing
       case 4: clock.advance(milliseconds: Int64.random(in: 0...Self.lease, using: &random))
       case 5:
         guard let job = jobs.randomElement(using: &random) else { continue }
-        _ = try store.write { try JobQueue(session: $0).complete(job, file: "f", type: "image/png") }
+        _ = try store.write { try JobQueue(session: $0).complete(job, file: job.owner, type: "image/png") }
       case 6:
         guard let job = jobs.randomElement(using: &random) else { continue }
         _ = try store.write { try JobQueue(session: $0).fail(job, message: "x") }

@@ -162,6 +162,16 @@ import Testing
     #expect(try database.query("SELECT 1 FROM sqlite_schema WHERE name = 'c'").isEmpty)
   }
 
+  @Test("a program that is rolled back uses a newer database if its successor says that it can")
+  func rolledBack() throws {
+    let database = try Database(path: path)
+    let scripts = ["CREATE TABLE a (x)", "CREATE TABLE b (x)", "CREATE TABLE c (x)"]
+    try Migrations.apply(scripts, to: database, readableFrom: 2)
+    #expect(try Migrations.apply(Array(scripts.prefix(2)), to: database) == 3)
+    #expect(throws: SQLiteError.self) { try Migrations.apply(Array(scripts.prefix(1)), to: database) }
+    #expect(try Migrations.version(of: database) == 3)
+  }
+
   @Test("a new file is readable to its owner only")
   func mode() throws {
     _ = try Database(path: path)

@@ -42,10 +42,12 @@ struct Shop {
   }
 
   /// Makes a small generation, and answers its id.
-  func generate(_ more: String = "", as identity: Identity = alice) throws -> String {
+  func generate(_ more: String = "", model: String = "sketch-1", as identity: Identity = alice) throws
+    -> String
+  {
     let answer = try send(
       "POST", "generations",
-      "{\"model_id\":\"sketch-1\",\"prompt\":\"a blue sea\",\"parameters\":{\"width\":64,\"height\":64,\"seed\":7}\(more)}",
+      "{\"model_id\":\"\(model)\",\"prompt\":\"a blue sea\",\"parameters\":{\"width\":64,\"height\":64,\"seed\":7}\(more)}",
       as: identity)
     guard answer.status == 202, let id = try answer.json["id"].string else {
       throw UnexpectedAnswer(answer: answer)

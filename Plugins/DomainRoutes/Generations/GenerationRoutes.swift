@@ -148,9 +148,10 @@ struct GenerationRoutes {
       if tag.isKnown(ifNoneMatch: request.headers["if-none-match"]) {
         return Response(status: 304, headers: headers)
       }
-      let bytes: [UInt8]
+      let body: Response.Body
       do {
-        bytes = try domain.media.read(file)
+        let file = try domain.media.open(file)
+        body = file.size > 1 << 20 ? .stream(MediaStream(file)) : .bytes(try file.read(file.size))
       } catch let error as MediaError {
         // One file that cannot be read must not take the plugin out.
         request.log(.error, "the image of generation \(generation.id) cannot be read: \(error)")
@@ -161,7 +162,7 @@ struct GenerationRoutes {
           (name: "Content-Type", value: type),
           (name: "Content-Disposition", value: "inline; filename=\"\(generation.id).png\""),
         ],
-        body: .bytes(bytes))
+        body: body)
     }
   }
 

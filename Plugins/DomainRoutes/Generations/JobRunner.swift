@@ -91,6 +91,13 @@ struct JobRunner: Sendable {
     }
   }
 
+  /// Removes images that no generation has.
+  func sweep() throws -> Int {
+    try media.sweep(now: store.now) { name in
+      try store.read { try $0.first("SELECT 1 FROM generations WHERE media_file = $1", [.text(name)]) != nil }
+    }
+  }
+
   private func fail(_ job: JobQueue.Job, _ error: any Error) throws {
     log(.error, "generation \(job.generation.id) failed: \(error)")
     _ = try store.write {

@@ -11,12 +11,14 @@ final class JobWorkers: @unchecked Sendable {
   private static let pollMilliseconds = 250
   private static let stopMilliseconds = 5000
   private static let purgeInterval: Int64 = 60_000
+  private static let sweepInterval: Int64 = 3_600_000
 
   private struct State {
     var isStopping = false
     var wakeUps = 0
     var running = 0
     var purgedAt: Int64 = 0
+    var sweptAt: Int64 = 0
   }
 
   private let runner: JobRunner
@@ -111,7 +113,7 @@ final class JobWorkers: @unchecked Sendable {
     withLock { $0.running -= 1 }
   }
 
-  /// Forgets old answers, one thread at a time.
+  /// Forgets old answers, and the files that runs and deletions left behind when they died, one thread at a time.
   private func purgeIfDue() throws {
     let now = runner.store.now
     let isDue = withLock { state in
@@ -121,6 +123,18 @@ final class JobWorkers: @unchecked Sendable {
     }
     guard isDue else { return }
     _ = try runner.store.write { try IdempotencyKeys(session: $0).purge(window: idempotencyWindow) }
+    let isSweepDue = withLock { state in
+      guard now - state.sweptAt >= Self.sweepInterval else { return false }
+      state.sweptAt = now
+      return true
+    }
+    guard isSweepDue else { return }
+    do {
+      let removed = try runner.sweep()
+      if removed > 0 { runner.log(.info, "\(removed) images of nobody's were removed") }
+    } catch let error as MediaError {
+      runner.log(.warning, "the images cannot be swept: \(error)")
+    }
   }
 
   /// Waits until `condition` holds, or the time is up.

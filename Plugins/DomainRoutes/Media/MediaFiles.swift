@@ -25,7 +25,7 @@ final class MediaFiles: Sendable {
     let folder = String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
     try Self.makeDirectory(folder)
     let temporary = path + ".part"
-    let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+    let descriptor = Glibc.open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else { throw MediaError("open", temporary) }
     do {
       defer { close(descriptor) }
@@ -43,24 +43,30 @@ final class MediaFiles: Sendable {
     try Self.synchronise(directory: folder)
   }
 
-  /// The bytes of a file.
+  /// Opens a file; it can be read even if it is removed meanwhile.
   /// - Throws: `MediaError`.
-  func read(_ name: String) throws -> [UInt8] {
-    let path = "\(directory)/\(name)"
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw MediaError("open", path) }
-    defer { close(descriptor) }
-    var status = stat()
-    guard fstat(descriptor, &status) == 0 else { throw MediaError("fstat", path) }
-    let size = Int(status.st_size)
-    return try [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
-      while count < size {
-        let step = Glibc.read(descriptor, buffer.baseAddress.map { $0 + count }, size - count)
-        if step < 0, errno == EINTR { continue }
-        guard step > 0 else { throw MediaError("read", path) }
-        count += step
+  func open(_ name: String) throws -> MediaFile { try MediaFile(path: "\(directory)/\(name)") }
+
+  /// Removes the files that nobody needs: those that are older than an hour, so that no run is still at them.
+  /// - Parameters:
+  ///   - now: In milliseconds since 1970.
+  ///   - isNeeded: Told a file's name, as `name(generation:attempt:extension:)` made it.
+  /// - Returns: How many were removed.
+  /// - Throws: `MediaError`, and what `isNeeded` throws.
+  func sweep(now: Int64, isNeeded: (String) throws -> Bool) throws -> Int {
+    var removed = 0
+    for folder in try Self.entries(of: directory) {
+      for file in try Self.entries(of: "\(directory)/\(folder)") {
+        let name = "\(folder)/\(file)"
+        var status = stat()
+        guard stat("\(directory)/\(name)", &status) == 0, status.st_mode & S_IFMT == S_IFREG,
+          Int64(status.st_mtim.tv_sec) * 1000 < now - 3_600_000, try !isNeeded(name)
+        else { continue }
+        try remove(name)
+        removed += 1
       }
     }
+    return removed
   }
 
   /// Removes a file, if it is there.
@@ -86,28 +92,27 @@ final class MediaFiles: Sendable {
     guard mkdir(path, 0o700) == 0 || errno == EEXIST else { throw MediaError("mkdir", path) }
   }
 
+  /// The names in a directory; none if it is no directory.
+  private static func entries(of path: String) throws -> [String] {
+    guard let handle = opendir(path) else {
+      if errno == ENOTDIR || errno == ENOENT { return [] }
+      throw MediaError("opendir", path)
+    }
+    defer { closedir(handle) }
+    var names: [String] = []
+    while let entry = readdir(handle) {
+      let name = withUnsafeBytes(of: entry.pointee.d_name) {
+        String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+      }
+      if name != ".", name != ".." { names.append(name) }
+    }
+    return names
+  }
+
   private static func synchronise(directory: String) throws {
-    let descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    let descriptor = Glibc.open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard descriptor >= 0 else { throw MediaError("open", directory) }
     defer { close(descriptor) }
     guard fsync(descriptor) == 0 else { throw MediaError("fsync", directory) }
-  }
-}
-
-/// A file of the media directory could not be used.
-struct MediaError: Error, CustomStringConvertible {
-  let operation: String
-  let path: String
-  let code: Int32
-
-  /// Takes the reason from `errno`.
-  init(_ operation: String, _ path: String) {
-    code = errno
-    self.operation = operation
-    self.path = path
-  }
-
-  var description: String {
-    "\(operation) \(path): \(strerror(code).map { String(cString: $0) } ?? "\(code)")"
   }
 }

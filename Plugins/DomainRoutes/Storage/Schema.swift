@@ -4,6 +4,10 @@
 enum Schema {
   static let migrations = [credits + creditGuards + projects + generations + idempotency]
 
+  /// How many of the scripts a library must know to use a database that has them all: one that is rolled back goes on
+  /// with what its successor has migrated. To be raised by a script that an older library could not live with.
+  static let readableFrom = 1
+
   /// The objects that must be there: names, as `sqlite_schema` lists them.
   static let guards = [
     "ledger_is_not_updated", "ledger_is_not_deleted", "ledger_agrees_with_account",
@@ -156,6 +160,7 @@ enum Schema {
     );
     CREATE INDEX generations_by_user ON generations (user_id, sequence);
     CREATE INDEX generations_by_project ON generations (project_id);
+    CREATE UNIQUE INDEX generations_by_file ON generations (media_file);
     CREATE INDEX generations_to_run ON generations (sequence) WHERE status IN ('pending', 'processing');
 
     """

@@ -17,7 +17,9 @@ final class Store: Sendable {
     // FULL: a credit that a client was told of survives a loss of power.
     pool = try ConnectionPool(path: path, size: connections, synchronous: .full)
     self.clock = clock
-    _ = try pool.withConnection { try Migrations.apply(Schema.migrations, to: $0) }
+    _ = try pool.withConnection {
+      try Migrations.apply(Schema.migrations, to: $0, readableFrom: Schema.readableFrom)
+    }
   }
 
   /// Milliseconds since 1970.
