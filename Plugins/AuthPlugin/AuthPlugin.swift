@@ -30,7 +30,7 @@ struct AuthPlugin: Plugin {
     refused = start.host.counter("tokens_refused", help: "Access tokens that were refused.")
     authenticator = Authenticator(
       verifier: TokenVerifier(
-        keys: keys.verifying, issuer: settings.issuer, audience: settings.audience,
+        keys: keys.ring, issuer: settings.issuer, audience: settings.audience,
         leeway: settings.leeway.components.seconds),
       cache: TokenCache(capacity: settings.cacheSize), revocations: revocations,
       verified: start.host.counter("tokens_verified", help: "Access tokens whose signature was checked."))
@@ -59,43 +59,6 @@ extension AccountService {
     adminEmails = Set(settings.adminEmails.map(EmailAddress.normalised))
     refreshLifetime = settings.refreshTTL.milliseconds
     leeway = settings.leeway.components.seconds
-  }
-}
-
-/// The keys that the settings name.
-struct SigningKeys {
-  let signing: HMACKey
-  /// The signing key first.
-  let verifying: [any VerificationKey]
-
-  /// - Throws: `SettingsError` if a secret is too short; `SecretFile.Failure`; `CryptoError`.
-  init(_ settings: AuthSettings, _ start: Start<AuthSettings>) throws {
-    let given = settings.secret ?? ""
-    let secret: [UInt8]
-    if given.isEmpty {
-      let file = SecretFile(path: start.stateDirectory + "/signing-secret")
-      secret = try file.secret(random: start.host.random)
-      start.host.log(.info, "no secret is set: signing with the one in \(file.path)")
-    } else {
-      secret = Array(given.utf8)
-    }
-    let algorithm = settings.algorithm
-    signing = try Self.key(secret, algorithm, "secret")
-    let previous = try settings.previousSecret.map {
-      try Self.key(Array($0.utf8), algorithm, "previous-secret")
-    }
-    verifying = [signing] + previous
-  }
-
-  private static func key(_ secret: [UInt8], _ algorithm: SignatureAlgorithm, _ setting: String) throws
-    -> HMACKey
-  {
-    guard secret.count >= algorithm.minimumSecretCount else {
-      throw SettingsError(
-        key: setting,
-        reason: "has \(secret.count) bytes, and \(algorithm.rawValue) needs \(algorithm.minimumSecretCount)")
-    }
-    return try HMACKey(secret: secret, algorithm: algorithm)
   }
 }
 

@@ -5,6 +5,8 @@ struct AuthSettings: PluginSettings {
   var secret: String?
   var previousSecret: [String]
   var algorithm: SignatureAlgorithm
+  var publicKey: [String]
+  var jwksFile: String?
   var issuer: String
   var audience: String
   var accessTTL: Duration
@@ -29,8 +31,15 @@ struct AuthSettings: PluginSettings {
           "still verifies tokens that were signed with it; take it out one access-ttl after a change of secret"
       ),
       Setting(
-        "algorithm", .string, default: "HS256", choices: SignatureAlgorithm.allCases.map(\.rawValue),
-        help: "the one algorithm that tokens are signed with, and accepted for"),
+        "algorithm", .string, default: "HS256", choices: SignatureAlgorithm.symmetric.map(\.rawValue),
+        help: "what tokens are signed with, and the one thing that the secret verifies"),
+      Setting(
+        "public-key", .string, repeatable: true,
+        help: "ALGORITHM PATH: accepts tokens signed with another issuer's key too; "
+          + "RS256, PS256, ES256 or EdDSA, and a PEM file"),
+      Setting(
+        "jwks-file", .string,
+        help: "accepts tokens signed with the keys in this JWK set too; read again when it changes"),
       Setting(
         "issuer", .string, default: "bulkhead",
         help: "the iss claim: put into tokens, and demanded of them; empty: none"),

@@ -209,10 +209,12 @@ import Testing
       "scrypt-cost": "15", "login-attempts": "1000", "login-attempts-per-address": "1000",
     ])
     _ = try auth.register("ada@example.com")
-    func fastest(_ email: String) throws -> Duration {
-      try (0..<7).map { _ in
-        try ContinuousClock().measure { _ = try auth.logIn(email, password: "wrong password") }
-      }.min() ?? .zero
+    func fastest(_ email: String) throws -> Double {
+      try (0..<5).map { _ in
+        let before = threadSeconds()
+        _ = try auth.logIn(email, password: "wrong password")
+        return threadSeconds() - before
+      }.min() ?? 0
     }
     let (known, unknown) = (try fastest("ada@example.com"), try fastest("eve@example.com"))
     #expect(unknown > known * 0.7 && unknown < known * 1.4, "known \(known), unknown \(unknown)")
@@ -288,4 +290,11 @@ import Testing
     let log = auth.host.logLines.map(\.message).joined(separator: "\n")
     #expect(!log.contains(grant.refreshToken) && !log.contains(AuthHost.password))
   }
+}
+
+/// The processor time of this thread: what a request costs, whatever else runs on the machine.
+private func threadSeconds() -> Double {
+  var time = timespec()
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+  return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
 }

@@ -26,14 +26,15 @@ import Testing
     }
   }
 
-  @Test("an algorithm that is not among the choices is refused", arguments: ["none", "hs256", "RS257"])
+  @Test(
+    "an algorithm that is not among the choices is refused", arguments: ["none", "hs256", "RS256", "EdDSA"])
   func algorithm(_ name: String) throws {
     #expect(throws: StartFailure.self) { try AuthHost(["algorithm": name]) }
   }
 
   @Test(
     "tokens are signed and verified by any of the HMACs",
-    arguments: SignatureAlgorithm.allCases.filter { $0.hmacDigest != nil })
+    arguments: SignatureAlgorithm.symmetric)
   func algorithms(_ algorithm: SignatureAlgorithm) throws {
     let auth = try AuthHost(["algorithm": algorithm.rawValue, "secret": String(repeating: "s", count: 64)])
     let grant = try auth.register("ada@example.com")

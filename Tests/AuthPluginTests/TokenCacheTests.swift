@@ -6,7 +6,7 @@ import Testing
 @Suite struct TokenCacheTests {
   private func token(_ text: String, end: Int64 = 1000) -> VerifiedToken {
     Array(text.utf8).withUnsafeBytes {
-      VerifiedToken($0, identity: Identity(subject: text), end: end, id: text)
+      VerifiedToken($0, identity: Identity(subject: text), end: end, id: text, keyVersion: 0)
     }
   }
 

@@ -17,16 +17,18 @@ final class HMACKey: VerificationKey, @unchecked Sendable {
     }
     defer { EVP_MAC_free(mac) }
     guard let context = EVP_MAC_CTX_new(mac) else { throw CryptoError("a MAC context") }
-    var name = Array(digest.utf8CString)
+    var name = Array(digest.name.utf8CString)
     let isReady = name.withUnsafeMutableBufferPointer { name in
-      let parameters = [
-        OSSL_PARAM_construct_utf8_string("digest", name.baseAddress, 0), OSSL_PARAM_construct_end(),
-      ]
-      return EVP_MAC_init(context, secret, secret.count, parameters) == 1
+      Self.digestParameter.withCString { key in
+        let parameters = [
+          OSSL_PARAM_construct_utf8_string(key, name.baseAddress, 0), OSSL_PARAM_construct_end(),
+        ]
+        return EVP_MAC_init(context, secret, secret.count, parameters) == 1
+      }
     }
     guard isReady else {
       EVP_MAC_CTX_free(context)
-      throw CryptoError("HMAC with \(digest)")
+      throw CryptoError("HMAC with \(digest.name)")
     }
     template = context
     self.algorithm = algorithm
@@ -34,6 +36,8 @@ final class HMACKey: VerificationKey, @unchecked Sendable {
   }
 
   deinit { EVP_MAC_CTX_free(template) }
+
+  private static let digestParameter: StaticString = "digest"
 
   /// The signature of a message.
   ///

@@ -12,7 +12,8 @@ struct Authenticator: Sendable {
   /// - Parameter now: Unix time in seconds.
   /// - Throws: `TokenFault` if the token is to be refused; `CryptoError` or `SQLiteError` if that cannot be told.
   func authenticate(_ token: UnsafeRawBufferPointer, now: Int64) throws -> VerifiedToken {
-    if let known = cache.find(token) {
+    let keyVersion = verifier.keys.version(now: now)
+    if let known = cache.find(token), known.keyVersion == keyVersion {
       guard now < known.end else { throw TokenFault.expired }
       try checkRevocation(of: known)
       return known
@@ -20,8 +21,9 @@ struct Authenticator: Sendable {
     let claims = try verifier.verify(token, now: now)
     verified.add()
     let fresh = VerifiedToken(
-      token, identity: Identity(claims), end: verifier.end(of: claims), id: try claims.revocationID(of: token)
-    )
+      token, identity: Identity(claims), end: verifier.end(of: claims),
+      id: try claims.revocationID(of: token),
+      keyVersion: keyVersion)
     try checkRevocation(of: fresh)
     cache.insert(fresh)
     return fresh

@@ -3,22 +3,24 @@ enum SignatureAlgorithm: String, Sendable, CaseIterable, Decodable {
   case hs256 = "HS256"
   case hs384 = "HS384"
   case hs512 = "HS512"
+  case rs256 = "RS256"
+  case ps256 = "PS256"
+  case es256 = "ES256"
+  case edDSA = "EdDSA"
 
-  /// libcrypto's name of the digest that HMAC is made with; nil: not an HMAC.
-  var hmacDigest: String? {
-    switch self {
-    case .hs256: "SHA256"
-    case .hs384: "SHA384"
-    case .hs512: "SHA512"
-    }
-  }
+  /// Those that sign with the secret that verifies, and so those that this plugin signs with.
+  static let symmetric: [SignatureAlgorithm] = [.hs256, .hs384, .hs512]
+  /// Those of other issuers' public keys.
+  static let asymmetric: [SignatureAlgorithm] = [.rs256, .ps256, .es256, .edDSA]
 
-  /// The shortest secret: as many bytes as the digest has (RFC 7518 section 3.2).
-  var minimumSecretCount: Int {
+  /// libcrypto's name of the digest that HMAC is made with, and how many bytes it has: no secret may be shorter
+  /// (RFC 7518 section 3.2). Nil: not an HMAC.
+  var hmacDigest: (name: String, byteCount: Int)? {
     switch self {
-    case .hs256: 32
-    case .hs384: 48
-    case .hs512: 64
+    case .hs256: ("SHA256", 32)
+    case .hs384: ("SHA384", 48)
+    case .hs512: ("SHA512", 64)
+    case .rs256, .ps256, .es256, .edDSA: nil
     }
   }
 }

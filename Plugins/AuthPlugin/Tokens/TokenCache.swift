@@ -42,8 +42,9 @@ final class TokenCache: Sendable {
   func insert(_ token: VerifiedToken) {
     let (shard, places) = location(of: token.fingerprint)
     shard.places.withLock { kept in
-      // The free place, or the one whose token ends first.
-      let place = places.min { (kept[$0]?.end ?? .min) < (kept[$1]?.end ?? .min) }
+      // The place of the same token, verified with other keys; else a free one; else that whose token ends first.
+      let same = places.first { kept[$0].map { $0.equals(token) } ?? false }
+      let place = same ?? places.min { (kept[$0]?.end ?? .min) < (kept[$1]?.end ?? .min) }
       if let place { kept[place] = token }
     }
   }

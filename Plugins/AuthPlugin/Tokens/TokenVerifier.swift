@@ -2,8 +2,7 @@ import JSONBodies
 
 /// Verifies access tokens: JWTs in the compact serialisation (RFC 7519), as RFC 8725 recommends. Any thread.
 struct TokenVerifier: Sendable {
-  /// Each for one algorithm; the current one first.
-  let keys: [any VerificationKey]
+  let keys: KeyRing
   /// What `iss` must be; empty: anything.
   let issuer: String
   /// What `aud` must be or contain; empty: anything.
@@ -33,7 +32,7 @@ struct TokenVerifier: Sendable {
   func end(of claims: TokenClaims) -> Int64 { claims.expiresAt + leeway }
 
   private func verifySignature(of parts: TokenParts, _ header: TokenHeader) throws {
-    let candidates = keys.filter { $0.algorithm.rawValue == header.algorithm }
+    let candidates = keys.keys(for: header.algorithm)
     guard !candidates.isEmpty else { throw TokenFault.unsupportedAlgorithm }
     guard let signature = Base64.url.decode(parts.signature), !signature.isEmpty else {
       throw TokenFault.malformed

@@ -11,16 +11,19 @@ final class VerifiedToken: Sendable {
   let end: Int64
   /// What it is called in the list of revocations: `jti`.
   let id: String
+  /// The version of the keys that it was verified with.
+  let keyVersion: UInt64
   private let bytes: [UInt8]
   /// The version of the list of revocations in which this token was last looked up, and not found.
   private let clearedIn: Atomic<UInt64>
 
-  init(_ token: UnsafeRawBufferPointer, identity: Identity, end: Int64, id: String) {
+  init(_ token: UnsafeRawBufferPointer, identity: Identity, end: Int64, id: String, keyVersion: UInt64) {
     bytes = [UInt8](token)
     fingerprint = TokenFingerprint(token)
     self.identity = identity
     self.end = end
     self.id = id
+    self.keyVersion = keyVersion
     clearedIn = Atomic(.max)
   }
 
@@ -34,6 +37,10 @@ final class VerifiedToken: Sendable {
       return CRYPTO_memcmp(mine + rest, other + rest, token.count - rest) == 0
         && memcmp(mine, other, rest) == 0
     }
+  }
+
+  func equals(_ other: VerifiedToken) -> Bool {
+    fingerprint == other.fingerprint && other.bytes.withUnsafeBytes { equals($0) }
   }
 
   /// The base64url of a SHA-256 HMAC: 43 characters, and longer signatures have more than enough with as many.
