@@ -63,6 +63,22 @@ import Testing
     #expect(second.header("idempotency-replayed") == "true")
   }
 
+  @Test("a refusal that is kept keeps none of what was done before it")
+  func refusalWithoutEffects() throws {
+    let shop = try Shop([("redeem-code", "GIFT 10 limit 1")])
+    #expect(try shop.balance() == 100)
+    let limit = Schema.largestBalance
+    _ = try shop.store().write {
+      try $0.run("UPDATE accounts SET balance = $1, total_earned = $1", [.integer(limit)])
+    }
+    let full = try post(shop, key: "k", "{\"code\":\"GIFT\"}", path: "credits/redeem")
+    #expect(full.status == 409)
+    #expect(try full.json["code"].string == "balance-limit")
+    // The code counts one redemption at most: had alice's been counted, none were left.
+    let answer = try post(shop, key: "k", "{\"code\":\"GIFT\"}", path: "credits/redeem", as: bob)
+    #expect(answer.status == 201)
+  }
+
   @Test("a request that is malformed does not use up its key")
   func malformed() throws {
     let shop = try Shop()

@@ -68,6 +68,18 @@ import Testing
     #expect(try violations() == [])
   }
 
+  @Test("the database itself refuses to turn a settled reservation into a refunded one")
+  func closedForGood() throws {
+    try store.write { try Ledger(session: $0).reserve(30, for: "g", by: "u", description: "x") }
+    #expect(try store.write { try Ledger(session: $0).settle("g") })
+    for sql in ["SET state = 'refunded'", "SET amount = 1", "SET closed_at = 1"] {
+      #expect(throws: SQLiteError.self, "\(sql)") {
+        try store.write { try $0.run("UPDATE reservations \(sql) WHERE generation_id = 'g'") }
+      }
+    }
+    #expect(try violations() == [])
+  }
+
   @Test("a refund without its reservation, or a second one, is refused by the database")
   func forgedRefund() throws {
     #expect(throws: SQLiteError.self) {
