@@ -110,6 +110,7 @@ final class EventLoop: @unchecked Sendable {
     }
     turn.store(0, ordering: .relaxed)
     accessLog.flush(at: .max)
+    worker.loopEnded()
   }
 
   private func wait() {

@@ -103,10 +103,7 @@ final class Worker: @unchecked Sendable {
     try watchdog.start()
     for loop in loops {
       running.wrappingAdd(1, ordering: .relaxed)
-      let isStarted = Thread.start(named: "loop \(loop.index)") {
-        loop.run()
-        self.running.wrappingSubtract(1, ordering: .releasing)
-      }
+      let isStarted = Thread.start(named: "loop \(loop.index)") { loop.run() }
       guard isStarted else { throw SystemError("pthread_create", EAGAIN) }
     }
     for probe in configuration.host.probes where !isBare { run(probe) }
@@ -220,6 +217,9 @@ final class Worker: @unchecked Sendable {
   func drain() {
     for loop in loops { loop.post(.drain) }
   }
+
+  /// A loop has come to its end, on whatever thread it was by then.
+  func loopEnded() { running.wrappingSubtract(1, ordering: .releasing) }
 
   var isRunning: Bool { running.load(ordering: .acquiring) > 0 }
 
