@@ -15,11 +15,12 @@ let manyEntryPoints: [LinkerSetting] = [.unsafeFlags(["-Xlinker", "--allow-multi
 let commit =
   Context.gitInformation.map { String($0.currentCommit.prefix(12)) + ($0.hasUncommittedChanges ? "+" : "") } ?? "unknown"
 
+/// A plugin, and its library.
 func plugin(
-  _ name: String, dependencies: [Target.Dependency] = [], path: String
+  _ name: String, dependencies: [Target.Dependency] = [], path: String, exclude: [String] = []
 ) -> Target {
   .target(
-    name: name, dependencies: ["PluginAPI"] + dependencies, path: path, swiftSettings: strict)
+    name: name, dependencies: ["PluginAPI"] + dependencies, path: path, exclude: exclude, swiftSettings: strict)
 }
 
 func tests(_ name: String, of dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
@@ -63,11 +64,13 @@ let package = Package(
     .target(
       name: "JSONBodies", dependencies: ["PluginAPI"], path: "Plugins/Support/JSONBodies",
       swiftSettings: strict),
-    plugin("CORSPlugin", dependencies: ["CORSPolicy"], path: "Plugins/CORSPlugin"),
-    plugin("RateLimitPlugin", path: "Plugins/RateLimitPlugin"),
+    plugin("CORSPlugin", dependencies: ["CORSPolicy"], path: "Plugins/CORSPlugin", exclude: ["README.md"]),
+    plugin("RateLimitPlugin", path: "Plugins/RateLimitPlugin", exclude: ["README.md"]),
     plugin(
-      "AuthPlugin", dependencies: ["SQLite", "JSONBodies", "CCrypto"], path: "Plugins/AuthPlugin"),
-    plugin("DomainRoutes", dependencies: ["SQLite", "JSONBodies"], path: "Plugins/DomainRoutes"),
+      "AuthPlugin", dependencies: ["SQLite", "JSONBodies", "CCrypto"], path: "Plugins/AuthPlugin",
+      exclude: ["README.md"]),
+    plugin(
+      "DomainRoutes", dependencies: ["SQLite", "JSONBodies"], path: "Plugins/DomainRoutes", exclude: ["README.md"]),
 
     // What the tests break on purpose.
     plugin("FaultPlugin", path: "Tests/Fixtures/FaultPlugin"),
