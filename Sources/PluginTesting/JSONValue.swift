@@ -53,3 +53,18 @@ public enum JSONValue: Sendable, Equatable, Decodable {
   /// The members; none if this is no object.
   public var object: [String: JSONValue] { if case .object(let members) = self { members } else { [:] } }
 }
+
+extension JSONValue: CustomStringConvertible {
+  /// Compact JSON, members by name: for the text of a failure.
+  public var description: String {
+    switch self {
+    case .null: "null"
+    case .boolean(let value): "\(value)"
+    case .number(let value): Int(exactly: value).map { "\($0)" } ?? "\(value)"
+    case .string(let value): value.debugDescription
+    case .array(let items): "[\(items.map(\.description).joined(separator: ","))]"
+    case .object(let members):
+      "{\(members.sorted { $0.key < $1.key }.map { "\($0.key):\($0.value)" }.joined(separator: ","))}"
+    }
+  }
+}

@@ -4,7 +4,7 @@ import Foundation
 public enum ReleaseBuild {
   /// The package's root, two levels above this file's folder.
   public static let packageRoot: String = {
-    var url = URL(fileURLWithPath: #filePath)
+    var url = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath()
     for _ in 0..<3 { url.deleteLastPathComponent() }
     return url.path
   }()

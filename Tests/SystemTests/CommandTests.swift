@@ -3,7 +3,7 @@ import PluginTesting
 import Testing
 
 /// The command line: exit codes and what is printed.
-@Suite("The command", .timeLimit(.minutes(3)))
+@Suite("The command")
 struct CommandTests {
   private func check(_ settings: HostSettings, _ arguments: String...) throws -> CommandResult {
     let directory = try TemporaryDirectory()

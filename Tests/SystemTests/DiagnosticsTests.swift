@@ -2,7 +2,7 @@ import PluginTesting
 import Testing
 
 /// What the host says of itself, to whom, and what it keeps to itself.
-@Suite("Diagnostics", .timeLimit(.minutes(2)))
+@Suite("Diagnostics")
 struct DiagnosticsTests {
   static let endpoints = [
     "/__diag/plugins", "/__diag/middleware", "/__diag/routes", "/__diag/requests", "/__diag/faults",

@@ -3,7 +3,7 @@ import PluginTesting
 import Testing
 
 /// Start, stop, and what comes between.
-@Suite("Start and stop", .timeLimit(.minutes(3)))
+@Suite("Start and stop")
 struct LifecycleTests {
   @Test("SIGTERM and SIGINT end with 0, and leave no process behind", arguments: [SIGTERM, SIGINT])
   func stops(signal: Int32) throws {

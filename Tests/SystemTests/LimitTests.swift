@@ -2,7 +2,7 @@ import PluginTesting
 import Testing
 
 /// Limits on size and time, each with its own status.
-@Suite("Limits", .timeLimit(.minutes(3)))
+@Suite("Limits")
 struct LimitTests {
   private func start(_ lines: String...) throws -> HostProcess {
     try HostProcess(HostSettings(host: lines.joined(separator: "\n"), plugins: Section.fault()))

@@ -2,7 +2,7 @@ import PluginTesting
 import Testing
 
 /// Addresses: IPv4, IPv6, Unix sockets, several at once, and what overrides them.
-@Suite("Listeners", .timeLimit(.minutes(2)))
+@Suite("Listeners")
 struct ListenerTests {
   @Test("IPv4, IPv6 and a Unix socket serve the same host")
   func allFamilies() throws {

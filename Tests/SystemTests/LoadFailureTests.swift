@@ -4,7 +4,7 @@ import Testing
 
 /// Plugins that do not come up: the exact reason is shown, the scope answers per `on-failure`, the rest is
 /// served.
-@Suite("A plugin that does not come up", .timeLimit(.minutes(5)))
+@Suite("A plugin that does not come up")
 struct LoadFailureTests {
   /// Starts a host with the library in question, and a healthy plugin beside it.
   private func start(library: String, in directory: TemporaryDirectory, _ lines: String...) throws
@@ -18,39 +18,68 @@ struct LoadFailureTests {
       in: directory)
   }
 
+  /// The plugin is out for one of `reasons`, its scope answers 503, and the rest is served.
   private func expectFailure(
-    library: String, in directory: TemporaryDirectory, reason: String, state: String = "failed",
-    message: [String] = [], _ lines: String..., sourceLocation: SourceLocation = #_sourceLocation
+    library: String, in directory: TemporaryDirectory, reason reasons: String..., message: [String] = [],
+    lines: String = "", sourceLocation: SourceLocation = #_sourceLocation
   ) throws {
-    let settings = HostSettings(
-      plugins: Section.plugin(
-        "broken", library: library,
-        ["mount = /broken", "paths = /broken, /other/echo", "recover = never"] + lines)
-        + Section.fault("other", mount: "/other", "paths = /nothing"))
-    let host = try HostProcess(settings, in: directory)
+    let host = try start(library: library, in: directory, lines)
     let plugin = try host.plugin("broken")
-    #expect(plugin["state"].string == state, "\(plugin)", sourceLocation: sourceLocation)
-    #expect(plugin["last_fault"]["reason"].string == reason, "\(plugin)", sourceLocation: sourceLocation)
+    #expect(plugin["state"].string == "failed", "\(plugin)", sourceLocation: sourceLocation)
+    let reason = plugin["last_fault"]["reason"].string ?? "none"
+    #expect(reasons.contains(reason), "\(plugin)", sourceLocation: sourceLocation)
     let said = plugin["last_fault"]["message"].string ?? ""
     #expect(!said.isEmpty, "a reason without an explanation", sourceLocation: sourceLocation)
     for part in message { #expect(said.contains(part), "\(said)", sourceLocation: sourceLocation) }
 
-    let closed = try host.get("/other/echo", headers: [("Origin", Origin.own)])
-    #expect(closed.status == 503, sourceLocation: sourceLocation)
-    #expect(closed.json["code"].string == "plugin-unavailable", sourceLocation: sourceLocation)
-    #expect(closed.json["plugin"].string == "broken", sourceLocation: sourceLocation)
-    #expect(closed.header("Access-Control-Allow-Origin") == Origin.own, sourceLocation: sourceLocation)
-    #expect(try host.get("/broken/x").status == 503, sourceLocation: sourceLocation)
+    // What it is may be unknown: then it counts as middleware and as router. A known router is no middleware.
+    let kind = plugin["kind"].string ?? "middleware+router"
+    if kind.contains("middleware") {
+      let closed = try host.get("/other/echo", headers: [("Origin", Origin.own)])
+      #expect(closed.status == 503, sourceLocation: sourceLocation)
+      #expect(closed.json["code"].string == "plugin-unavailable", sourceLocation: sourceLocation)
+      #expect(closed.json["plugin"].string == "broken", sourceLocation: sourceLocation)
+      #expect(closed.header("Access-Control-Allow-Origin") == Origin.own, sourceLocation: sourceLocation)
+    }
+    if kind.contains("router") {
+      #expect(try host.get("/broken/x").status == 503, sourceLocation: sourceLocation)
+    }
     #expect(try host.get("/other/blocking").status == 200, sourceLocation: sourceLocation)
     #expect(try host.get("/health").json["status"].string == "degraded", sourceLocation: sourceLocation)
+  }
 
-    // The same library behind on-failure = open: skipped.
-    try host.rewrite(
-      HostSettings(
-        plugins: settings.plugins.replacing("recover = never", with: "recover = never\non-failure = open")))
+  @Test(
+    "on-failure = open: the scope of a plugin that did not come up is served without it",
+    arguments: [
+      "load-failed", "start-failed", "crashed",
+    ])
+  func open(reason: String) throws {
+    let directory = try TemporaryDirectory()
+    let host = try start(
+      library: reason == "load-failed" ? "Nowhere" : "FaultPlugin", in: directory, "on-failure = open",
+      reason == "load-failed" ? "" : "fault = \(reason == "crashed" ? "trap" : "throw")\nphase = start")
+    #expect(try host.plugin("broken")["last_fault"]["reason"].string == reason)
+    #expect(try host.get("/other/echo").status == 200)
+    #expect(try host.get("/broken/echo").status == 503)
+  }
+
+  @Test("a plugin that is swapped for one that kills its worker at start: the rest is served all along")
+  func deadlySwap() throws {
+    let directory = try TemporaryDirectory()
+    let host = try start(library: "FaultPlugin", in: directory)
+    #expect(try host.get("/broken/echo").status == 200)
+    let plugins =
+      Section.plugin(
+        "broken", library: "FaultPlugin",
+        ["mount = /broken", "paths = /broken", "recover = never", "fault = trap", "phase = start"])
+      + Section.fault("other", mount: "/other", "paths = /nothing")
+    try host.rewrite(HostSettings(plugins: plugins))
     host.process.send(signal: SIGHUP)
-    try wait("the scope to be served without the plugin") { try host.get("/other/echo").status == 200 }
-    #expect(try host.plugin("broken")["state"].string == state, sourceLocation: sourceLocation)
+    try wait("the new generation, without the plugin") {
+      #expect(try host.get("/other/echo").status == 200)
+      return try host.plugin("broken")["state"].string == "failed"
+    }
+    #expect(try host.plugin("broken")["last_fault"]["reason"].string == "crashed")
   }
 
   @Test("files that are no library: load-failed", arguments: ["garbage", "empty", "text", "truncated"])
@@ -61,11 +90,13 @@ struct LoadFailureTests {
       switch kind {
       case "garbage": (0..<4096).map { UInt8(truncatingIfNeeded: $0 &* 31 ^ $0 >> 3) }
       case "text": Array("#!/bin/sh\nexit 0\n".utf8)
-      case "truncated": Array(whole.prefix(whole.count / 3))
+      // Its first pages are mapped, and touching the next raises SIGBUS inside the loader.
+      case "truncated": Array(whole.prefix(8192))
       default: []
       }
     let path = try directory.write("libBroken.so", bytes, mode: 0o755)
-    try expectFailure(library: path, in: directory, reason: "load-failed")
+    try expectFailure(
+      library: path, in: directory, reason: "load-failed", kind == "truncated" ? "crashed" : "load-failed")
   }
 
   @Test("a file that is not there, and a directory: load-failed", arguments: ["missing", "directory"])
@@ -82,7 +113,7 @@ struct LoadFailureTests {
       library: "Nowhere", in: directory, reason: "load-failed", message: ["libNowhere.so"])
   }
 
-  @Test("a library that others may write to: unsafe-file", arguments: [0o757, 0o777, 0o775])
+  @Test("a library that others may write to: unsafe-file", arguments: [0o757, 0o777, 0o707])
   func writableByOthers(mode: Int) throws {
     let directory = try TemporaryDirectory()
     let path = try directory.copy(ReleaseBuild.library("FaultPlugin"), as: "libSpoiled.so", mode: mode)
@@ -103,31 +134,31 @@ struct LoadFailureTests {
     let path = try directory.copy(ReleaseBuild.library("FaultPlugin"), as: "libPinned.so")
     try expectFailure(
       library: path, in: directory, reason: "digest-mismatch",
-      "sha256 = \(String(repeating: "0", count: 64))")
+      lines: "sha256 = \(String(repeating: "0", count: 64))")
   }
 
   @Test(
     "broken plugins in C, each with its reason",
     arguments: [
-      ("no-entry", "failed", "load-failed", "bulkhead_plugin"),
-      ("null-table", "failed", "load-failed", ""),
-      ("undefined-symbol", "failed", "load-failed", ""),
-      ("bad-name", "failed", "load-failed", ""),
-      ("null-function", "failed", "load-failed", ""),
-      ("wrong-abi", "failed", "abi-mismatch", "99"),
-      ("short-table", "failed", "abi-mismatch", ""),
-      ("requires-setting", "failed", "bad-settings", "api-key"),
-      ("start-fails", "failed", "start-failed", "the database is locked"),
-      ("start-fails-silently", "failed", "start-failed", ""),
-      ("bad-route", "failed", "start-failed", "no such route"),
-      ("self-test-fails", "failed", "start-failed", "two and two make five"),
-      ("dies-in-constructor", "quarantined", "crashed", ""),
+      ("no-entry", "load-failed", "bulkhead_plugin"),
+      ("null-table", "load-failed", ""),
+      ("undefined-symbol", "load-failed", ""),
+      ("bad-name", "load-failed", ""),
+      ("null-function", "load-failed", ""),
+      ("wrong-abi", "abi-mismatch", "99"),
+      ("short-table", "abi-mismatch", ""),
+      ("requires-setting", "bad-settings", "api-key"),
+      ("start-fails", "start-failed", "the database is locked"),
+      ("start-fails-silently", "start-failed", ""),
+      ("bad-route", "start-failed", "no such route"),
+      ("self-test-fails", "start-failed", "two and two make five"),
+      ("dies-in-constructor", "crashed", ""),
     ])
-  func brokenC(name: String, state: String, reason: String, message: String) throws {
+  func brokenC(name: String, reason: String, message: String) throws {
     let directory = try TemporaryDirectory()
     let path = try BrokenPlugin.compile(name, in: directory)
     try expectFailure(
-      library: path, in: directory, reason: reason, state: state, message: message.isEmpty ? [] : [message])
+      library: path, in: directory, reason: reason, message: message.isEmpty ? [] : [message])
   }
 
   @Test("a library whose own system library is missing: load-failed, and the missing one is named")
@@ -149,7 +180,7 @@ struct LoadFailureTests {
     let directory = try TemporaryDirectory()
     try expectFailure(
       library: ReleaseBuild.library("FaultPlugin"), in: directory, reason: "bad-settings", message: [key],
-      line)
+      lines: line)
   }
 
   @Test(
@@ -158,7 +189,8 @@ struct LoadFailureTests {
     let directory = try TemporaryDirectory()
     try expectFailure(
       library: ReleaseBuild.library("FaultPlugin"), in: directory, reason: "start-failed",
-      message: ["thrown, as asked for"], "fault = throw", "phase = \(phase)")
+      message: ["thrown, as asked for"],
+      lines: "fault = throw\nphase = \(phase)")
   }
 
   @Test(
@@ -170,8 +202,8 @@ struct LoadFailureTests {
   func deadlyStart(fault: String, phase: String, reason: String) throws {
     let directory = try TemporaryDirectory()
     try expectFailure(
-      library: ReleaseBuild.library("FaultPlugin"), in: directory, reason: reason, state: "quarantined",
-      "fault = \(fault)", "phase = \(phase)")
+      library: ReleaseBuild.library("FaultPlugin"), in: directory, reason: reason,
+      lines: "fault = \(fault)\nphase = \(phase)")
   }
 
   @Test("a broken C plugin that answers a problem is well, and one with an unknown status has failed")

@@ -2,7 +2,7 @@ import PluginTesting
 import Testing
 
 /// The codec's list of malformed requests, over a socket against the whole host.
-@Suite("Malformed requests", .timeLimit(.minutes(3)))
+@Suite("Malformed requests")
 struct MalformedRequestTests {
   @Test("each gets one refusal as a problem, with the request's id, and a closed connection")
   func eachIsRefusedOnce() throws {

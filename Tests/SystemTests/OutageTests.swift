@@ -2,7 +2,7 @@ import PluginTesting
 import Testing
 
 /// What went dark in August 2025, looked at on the shipped configuration.
-@Suite("The outage", .timeLimit(.minutes(3)))
+@Suite("The outage")
 struct OutageTests {
   static let protected = [
     "/api/v1/credits/stats", "/api/v1/credits/balance", "/api/v1/projects", "/api/v1/generations",

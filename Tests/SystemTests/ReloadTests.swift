@@ -3,7 +3,7 @@ import PluginTesting
 import Testing
 
 /// Swaps: by SIGHUP, by saving the file, by a new library; without a lost request.
-@Suite("Swaps", .timeLimit(.minutes(4)))
+@Suite("Swaps")
 struct ReloadTests {
   private func settings(tag: String, _ lines: String...) -> HostSettings {
     HostSettings(

@@ -3,7 +3,7 @@ import PluginTesting
 import Testing
 
 /// One sitting of a customer: everything that the shop is for, over the wire.
-@Suite("A sitting", .timeLimit(.minutes(3)))
+@Suite("A sitting")
 struct SittingTests {
   @Test("register, create a project, generate, fetch the image, and pay for it once")
   func wholeSitting() throws {

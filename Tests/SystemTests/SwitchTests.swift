@@ -2,7 +2,7 @@ import PluginTesting
 import Testing
 
 /// The switches that need no deployment.
-@Suite("Switches", .timeLimit(.minutes(2)))
+@Suite("Switches")
 struct SwitchTests {
   private func settings() -> HostSettings {
     HostSettings(

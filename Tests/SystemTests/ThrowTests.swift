@@ -2,7 +2,7 @@ import PluginTesting
 import Testing
 
 /// Plugins that throw: named, quarantined within the request, and let back in by a probe.
-@Suite("A plugin that throws", .timeLimit(.minutes(3)))
+@Suite("A plugin that throws")
 struct ThrowTests {
   /// `fault` under /fault, and `other`, which must never notice.
   private func start(_ lines: String...) throws -> HostProcess {
