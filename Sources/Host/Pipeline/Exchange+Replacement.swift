@@ -23,16 +23,15 @@ extension Exchange {
     copy.ran = ran
     copy.probing = probing
     copy.copyView(of: self, context)
-    for index in 0..<min(headersBeforeCall, headers.count) {
-      copy.addHeader(headers[index].name, headers[index].value)
+    for field in headers.atMark { copy.addHeader(field.name, field.value) }
+    copy.isCORSDecided = before.isCORSDecided
+    copy.status = before.status
+    copy.body.append(UnsafeRawBufferPointer(before.isBodyReplaced ? bodyBefore.readable : body.readable))
+    // Set by the plugin that froze, it is worth nothing.
+    if before.hasIdentity { copy.setIdentity(identity.pointee) }
+    for attribute in attributes.prefix(before.attributeCount) {
+      _ = copy.setAttribute(attribute.name, attribute.value)
     }
-    copy.isCORSDecided = isCORSDecided
-    if phase == .response {
-      copy.status = status
-      copy.body.append(UnsafeRawBufferPointer(body.readable))
-    }
-    if hasIdentity { copy.setIdentity(identity.pointee) }
-    for attribute in attributes { _ = copy.setAttribute(attribute.name, attribute.value) }
     for index in 0..<timelineCount { copy.timeline[index] = timeline[index] }
     copy.timelineCount = timelineCount
     return copy

@@ -39,8 +39,10 @@ final class Exchange: @unchecked Sendable {
   var hasIdentity = false
   var attributes: [bh_field] = []
 
-  /// How many fields the response had before the running plugin was called.
-  var headersBeforeCall = 0
+  /// What the response and the identity were before the running plugin was called.
+  var before = BeforeCall()
+  /// The body before the running plugin was called, once that has set another.
+  var bodyBefore = ByteBuffer(capacity: 0)
 
   // Where the request is in the pipeline.
   var phase = Phase.start
@@ -107,6 +109,9 @@ final class Exchange: @unchecked Sendable {
     headers.removeAll()
     body.removeAll()
     if body.capacity > 64 << 10 { body.shrink(to: 0) }
+    bodyBefore.removeAll()
+    if bodyBefore.capacity > 64 << 10 { bodyBefore.shrink(to: 0) }
+    before = BeforeCall()
     isCORSDecided = false
     stream = nil
     closes = false
@@ -158,7 +163,7 @@ final class Exchange: @unchecked Sendable {
   /// Makes the response one of the host's own, of this type; header fields set before stay.
   func respond(_ status: Int, type: StaticString, _ write: (inout ByteBuffer) -> Void) {
     self.status = UInt32(status)
-    body.removeAll()
+    clearBody()
     write(&body)
     removeHeader(bh_bytes("Content-Type"))
     addHeader(borrowing: bh_bytes("Content-Type"), bh_bytes(type))

@@ -259,11 +259,10 @@ final class Pipeline: @unchecked Sendable {
   ) -> Outcome {
     guard let function else { return .passed }
     if admission == .probe { x.probing |= 1 << UInt64(plugin.index) }
-    x.current = plugin
+    x.beginCall(of: plugin)
     x.isShadowed = plugin.isShadow
     x.shadowStatus = 0
     let before = Clock.monotonic()
-    x.headersBeforeCall = x.headers.count
     frame.enter(
       plugin: plugin.index, phase: UInt32(phase.rawValue), requestID: x.request.pointee.request_id, at: before)
     let status = function(plugin.instance, x.handle, UnsafePointer(x.request))
@@ -297,6 +296,7 @@ final class Pipeline: @unchecked Sendable {
     x.probing &= ~(1 << UInt64(plugin.index))
     plugin.fault(.threw, message: faultMessage(status, x), exchange: x)
     x.errorMessage = nil
+    x.undoCall()
     guard plugin.fails == .closed else { return .failedOpen }
     x.respond(.fault, blaming: plugin)
     return .failedClosed
@@ -384,9 +384,8 @@ final class Pipeline: @unchecked Sendable {
     }
     guard Clock.monotonic() < x.request.pointee.deadline_ns else { return x.respond(.deadline, blaming: plugin) }
     x.phase = .handle
-    x.current = plugin
+    x.beginCall(of: plugin)
     let before = Clock.monotonic()
-    x.headersBeforeCall = x.headers.count
     frame.enter(
       plugin: plugin.index, phase: UInt32(PluginPass.Phase.route.rawValue),
       requestID: x.request.pointee.request_id, at: before)
@@ -404,6 +403,7 @@ final class Pipeline: @unchecked Sendable {
       x.releaseStream()
       plugin.fault(.threw, message: faultMessage(status, x), exchange: x)
       x.errorMessage = nil
+      x.undoCall()
       return x.respond(.fault, blaming: plugin)
     }
     x.note(plugin.index, .route, .passed, spent)

@@ -4,8 +4,14 @@ final class ResponseFields: Sequence {
   static let capacity = 64
   private let base = UnsafeMutablePointer<bh_field>.allocate(capacity: ResponseFields.capacity)
   private(set) var count = 0
+  /// The fields as `mark` found them.
+  private let marked = UnsafeMutablePointer<bh_field>.allocate(capacity: ResponseFields.capacity)
+  private var markedCount = 0
 
-  deinit { base.deallocate() }
+  deinit {
+    base.deallocate()
+    marked.deallocate()
+  }
 
   var isEmpty: Bool { count == 0 }
 
@@ -29,6 +35,22 @@ final class ResponseFields: Sequence {
   }
 
   func removeAll() { count = 0 }
+
+  /// Remembers the fields as they are.
+  @inline(__always)
+  func mark() {
+    markedCount = count
+    if count > 0 { marked.update(from: base, count: count) }
+  }
+
+  /// Makes the fields what they were at `mark`.
+  func restore() {
+    count = markedCount
+    base.update(from: marked, count: count)
+  }
+
+  /// The fields at `mark`; whoever changes the fields since does not touch them.
+  var atMark: UnsafeBufferPointer<bh_field> { UnsafeBufferPointer(start: marked, count: markedCount) }
 
   subscript(index: Int) -> bh_field { base[index] }
 

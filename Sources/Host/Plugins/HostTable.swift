@@ -90,7 +90,7 @@ enum HostTable {
     }
     host.set_body = { exchange, body in
       guard let exchange = Exchange.of(exchange), !exchange.isShadowed else { return }
-      exchange.body.removeAll()
+      exchange.clearBody()
       exchange.body.append(body)
     }
     host.body = { exchange in
