@@ -359,8 +359,12 @@ final class Pipeline: @unchecked Sendable {
   private func missingAuthenticator(_ x: Exchange) -> Plugin? {
     for entry in x.chain {
       let plugin = entry.plugin
-      guard plugin.library == nil || plugin.capabilities.contains(.authenticates) else { continue }
-      if plugin.isOut, applies(entry, to: x) { return plugin }
+      guard plugin.library == nil || plugin.capabilities.contains(.authenticates), applies(entry, to: x) else {
+        continue
+      }
+      // In service, and yet its request phase did not come to its end: it faulted, and has more faults to go.
+      let hasFaulted = plugin.state == .active && x.ran & (1 << UInt64(plugin.index)) == 0
+      if plugin.isOut || hasFaulted { return plugin }
     }
     return nil
   }
