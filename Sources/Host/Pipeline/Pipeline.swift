@@ -328,18 +328,15 @@ final class Pipeline: @unchecked Sendable {
   private func checkAccess(_ x: Exchange) {
     switch x.match {
     case .route(let route):
-      x.phase = .handle
-      guard route.access != .public else { return }
-      guard x.hasIdentity else {
-        if let plugin = missingAuthenticator(x) {
-          x.respond(.unavailable(retryAfter: plugin.retryAfter), blaming: plugin)
-        } else {
-          x.respond(.unauthorized)
-        }
-        return startResponsePhase(x)
+      if isAllowed(x, route) {
+        x.phase = .handle
+        return
       }
-      guard case .role = route.access, !x.identity.pointee.role.equals(route.role) else { return }
-      x.respond(.forbidden)
+      if let plugin = route.plugin.isOut ? route.plugin : x.hasIdentity ? nil : missingAuthenticator(x) {
+        x.respond(.unavailable(retryAfter: plugin.retryAfter), blaming: plugin)
+      } else {
+        x.respond(x.hasIdentity ? .forbidden : .unauthorized)
+      }
     case .otherMethod(let allow, _):
       x.addHeader(borrowing: bh_bytes("Allow"), allow)
       if x.request.pointee.method == bh_method(BH_METHOD_OPTIONS) {
@@ -353,6 +350,14 @@ final class Pipeline: @unchecked Sendable {
       x.respond(.notFound)
     }
     startResponsePhase(x)
+  }
+
+  private func isAllowed(_ x: Exchange, _ route: Route) -> Bool {
+    switch route.access {
+    case .public: true
+    case .authenticated: x.hasIdentity
+    case .role: x.hasIdentity && x.identity.pointee.role.equals(route.role)
+    }
   }
 
   /// The plugin that should have set an identity, if it is out.

@@ -205,10 +205,12 @@ final class RouteTable: @unchecked Sendable {
     if method == bh_method(BH_METHOD_HEAD) { wanted = bh_bytes("GET") }
     var rest = path
     while rest.count > 1, rest.data[rest.count - 1] == CChar(bitPattern: UInt8(ascii: "/")) { rest.count -= 1 }
-    guard let node = find(root, rest, parameters, 0), !node.routes.isEmpty else { return missing(path) }
-    for route in node.routes where route.method.withBytes({ $0.equals(wanted) }) {
+    let node = find(root, rest, parameters, 0)
+    for route in node?.routes ?? [] where route.method.withBytes({ $0.equals(wanted) }) {
       return .route(route)
     }
+    if let plugin = routerOut(over: path) { return .out(plugin) }
+    guard let node, !node.routes.isEmpty else { return .none }
     return .otherMethod(allow: node.allow, access: node.access)
   }
 
@@ -232,8 +234,9 @@ final class RouteTable: @unchecked Sendable {
     return nil
   }
 
-  /// No route: 404, or 503 if it may be a route of a router that is out. The longest mount over the path decides.
-  private func missing(_ path: bh_bytes) -> RouteMatch {
+  /// The router that is out, and under whose mount the path lies: what is not known there may yet be a route of its.
+  /// The longest mount over the path decides.
+  private func routerOut(over path: bh_bytes) -> Plugin? {
     for plugin in mounts {
       let covers = plugin.configuration.mount.withBytes { mount in
         path.count >= mount.count && memcmp(path.data, mount.data, mount.count) == 0
@@ -243,8 +246,8 @@ final class RouteTable: @unchecked Sendable {
       // A library that did not load may have been a router: nobody can tell.
       let mayRoute = plugin.library == nil || plugin.capabilities.contains(.routes)
       guard mayRoute else { continue }
-      return plugin.state == .active || plugin.state == .probing ? .none : .out(plugin)
+      return plugin.state == .active || plugin.state == .probing ? nil : plugin
     }
-    return .none
+    return nil
   }
 }
