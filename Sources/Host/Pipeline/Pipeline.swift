@@ -382,7 +382,11 @@ final class Pipeline: @unchecked Sendable {
     }
     let plugin = route.plugin
     x.phase = .handled
-    switch plugin.admit() {
+    // Nobody is to blame for the queue, and it is no verdict on a probe.
+    guard Clock.monotonic() < x.request.pointee.deadline_ns else { return x.respond(.deadline) }
+    // As middleware of this very request it may have been let in as a probe.
+    let isProbe = x.probing & (1 << UInt64(plugin.index)) != 0
+    switch isProbe ? .probe : plugin.admit() {
     case .run: break
     case .probe: x.probing |= 1 << UInt64(plugin.index)
     case .refuse(let retryAfter): return x.respond(.unavailable(retryAfter: retryAfter), blaming: plugin)
@@ -391,7 +395,6 @@ final class Pipeline: @unchecked Sendable {
     guard let function = plugin.handler else {
       return x.respond(.unavailable(retryAfter: plugin.retryAfter), blaming: plugin)
     }
-    guard Clock.monotonic() < x.request.pointee.deadline_ns else { return x.respond(.deadline, blaming: plugin) }
     x.phase = .handle
     x.beginCall(of: plugin)
     let before = Clock.monotonic()

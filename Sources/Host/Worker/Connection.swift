@@ -233,7 +233,7 @@ final class Connection: @unchecked Sendable {
     let progress = loop.worker.pipeline.run(x, on: loop.frame)
     loop.inHand = nil
     switch progress {
-    case .done: finish(x)
+    case .done: if isClosed { settleUnheard(x) } else { finish(x) }
     case .blocking: startHandler(x)
     }
   }
@@ -255,10 +255,6 @@ final class Connection: @unchecked Sendable {
     case .handling:
       guard let (x, plugin, problem) = replaceExchange(frozenIn: frame) else { return }
       state = .reading
-      if isClosed {
-        exchange = nil
-        return loop.give(back: x)
-      }
       loop.worker.pipeline.skipFrozen(plugin, problem, x)
       runPipeline(x)
       proceed()
@@ -359,14 +355,18 @@ final class Connection: @unchecked Sendable {
   func handlerReturned() {
     guard state == .handling, let x = exchange else { return }
     state = .reading
-    if isClosed {
-      x.releaseStream()
-      x.reset(limits: loop.worker.limits)
-      exchange = nil
-      return loop.give(back: x)
-    }
     runPipeline(x)
     proceed()
+  }
+
+  /// The client went away while its handler ran. The response phases have run all the same: they account for what was
+  /// done, and a half-open probe has had its verdict.
+  private func settleUnheard(_ x: Exchange) {
+    account(x)
+    x.releaseStream()
+    x.reset(limits: loop.worker.limits)
+    exchange = nil
+    loop.give(back: x)
   }
 
   // MARK: Streams

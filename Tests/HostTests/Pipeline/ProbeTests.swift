@@ -1,0 +1,66 @@
+import Testing
+
+@testable import bulkhead
+
+private let act = ActorPlugin.act
+
+@Suite("Pipeline: half-open probes", .serialized)
+struct ProbeTests {
+  private func out(_ sections: String, _ plugin: String, _ target: String, _ phase: String) throws -> TestHost {
+    let host = try TestHost(sections)
+    _ = try host.send("GET", target, [act(plugin, phase, "fault x")])
+    #expect(host.plugin(plugin).state == .quarantined)
+    return host
+  }
+
+  private func waitForRetry(_ plugin: Plugin) throws {
+    try wait(for: "the back-off to end") {
+      plugin.quarantine.withLock { $0.retryAt.map { $0 <= Clock.monotonic() } ?? true }
+    }
+  }
+
+  @Test("a plugin that is both middleware and router serves its own probe to the end")
+  func both() throws {
+    let host = try out(ActorPlugin.section("both", "Actor", "mount = /both", "recover = 5ms"), "both", "/both/open", "request")
+    try waitForRetry(host.plugin("both"))
+    let answer = try host.send("GET", "/both/open")
+    #expect(answer.status == 200)
+    #expect(answer.trail == ["both.request", "both.route", "both.response"])
+    #expect(host.plugin("both").state == .active)
+  }
+
+  @Test("while a probe runs on the pool all others are refused, and its end is its verdict")
+  func onePool() throws {
+    let host = try out(
+      ActorPlugin.section("app", "ActorRouter", "mount = /app", "recover = 5ms"), "app", "/app/open", "route")
+    try ActorPlugin.setGate(open: false, of: "ActorRouter")
+    defer { try? ActorPlugin.setGate(open: true, of: "ActorRouter") }
+    try waitForRetry(host.plugin("app"))
+    let probe = try host.connect()
+    probe.send(TestClient.request("GET", "/app/slow", [act("app", "route", "block")]))
+    try wait(for: "the probe to run") { host.plugin("app").state == .probing }
+    for _ in 0..<20 { #expect(try host.send("GET", "/app/open").status == 503) }
+    try ActorPlugin.setGate(open: true, of: "ActorRouter")
+    #expect(try probe.receive().status == 200)
+    #expect(host.plugin("app").state == .active)
+  }
+
+  @Test("a probe whose client has gone still gets its verdict", arguments: [true, false])
+  func clientGone(byReset: Bool) throws {
+    let host = try out(
+      ActorPlugin.section("guard", "Actor", "recover = 5ms", "mount = /guard")
+        + ActorPlugin.section("app", "ActorRouter", "mount = /app"), "guard", "/app/slow", "request")
+    try ActorPlugin.setGate(open: false, of: "ActorRouter")
+    defer { try? ActorPlugin.setGate(open: true, of: "ActorRouter") }
+    try waitForRetry(host.plugin("guard"))
+    do {
+      let probe = try host.connect()
+      probe.send(TestClient.request("GET", "/app/slow", [act("app", "route", "block")]))
+      try wait(for: "the probe to run") { host.plugin("guard").state == .probing }
+      if byReset { probe.reset() }
+    }
+    if byReset { try wait(for: "the connection to go") { host.worker.loops[0].statistics.open.load(ordering: .relaxed) == 0 } }
+    try ActorPlugin.setGate(open: true, of: "ActorRouter")
+    try wait(for: "the verdict", within: 5) { host.plugin("guard").state == .active }
+  }
+}
