@@ -103,7 +103,7 @@ final class Pipeline: @unchecked Sendable {
     }
     let view = x.request
     if isBare {
-      x.respond(.bare)
+      if isPreflight(x) { answerPreflight(x) } else { x.respond(.bare) }
       x.phase = .finish
       return
     }
