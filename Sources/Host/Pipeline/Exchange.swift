@@ -146,10 +146,17 @@ final class Exchange: @unchecked Sendable {
     headers.append(bh_field(name: arena.copy(name), value: arena.copy(value)))
   }
 
-  /// Appends a field whose bytes outlive the response: literals, and what lies in the arena or the request.
+  /// Appends a field of the host's own, whose bytes outlive the response: literals, and what lies in the arena or the
+  /// request.
   @inline(__always)
   func addHeader(borrowing name: bh_bytes, _ value: bh_bytes) {
-    headers.append(bh_field(name: name, value: value))
+    headers.append(bh_field(name: name, value: value), isHosts: true)
+  }
+
+  /// Replaces each field of this name by one of the host's own.
+  func setHeader(borrowing name: bh_bytes, _ value: bh_bytes) {
+    removeHeader(name)
+    addHeader(borrowing: name, value)
   }
 
   func removeHeader(_ name: bh_bytes) {
@@ -165,8 +172,7 @@ final class Exchange: @unchecked Sendable {
     self.status = UInt32(status)
     clearBody()
     write(&body)
-    removeHeader(bh_bytes("Content-Type"))
-    addHeader(borrowing: bh_bytes("Content-Type"), bh_bytes(type))
+    setHeader(borrowing: bh_bytes("Content-Type"), bh_bytes(type))
   }
 
   // MARK: The request's values

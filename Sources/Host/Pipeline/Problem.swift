@@ -49,10 +49,10 @@ extension Exchange {
       status: problem.status, code: bh_bytes(problem.code), title: bh_bytes(), detail: bh_bytes(problem.detail),
       members: bh_bytes())
     if let seconds = problem.retryAfter {
-      setHeader(bh_bytes("Retry-After"), arena.copy(String(max(1, seconds))))
+      setHeader(borrowing: bh_bytes("Retry-After"), arena.copy(String(max(1, seconds))))
     }
     if let challenge = problem.challenge {
-      setHeader(bh_bytes("WWW-Authenticate"), bh_bytes(challenge))
+      setHeader(borrowing: bh_bytes("WWW-Authenticate"), bh_bytes(challenge))
     }
   }
 

@@ -1,11 +1,15 @@
 /// The response's header fields, in order, in memory that is never moved: a thread that hangs in the middle of a plugin
 /// leaves behind what another thread can read.
 final class ResponseFields: Sequence {
+  /// What plugins may add, and what the host needs for its own beyond that: CORS, problems, Allow.
   static let capacity = 64
-  private let base = UnsafeMutablePointer<bh_field>.allocate(capacity: ResponseFields.capacity)
+  static let reserve = 32
+  private let base = UnsafeMutablePointer<bh_field>.allocate(
+    capacity: ResponseFields.capacity + ResponseFields.reserve)
   private(set) var count = 0
   /// The fields as `mark` found them.
-  private let marked = UnsafeMutablePointer<bh_field>.allocate(capacity: ResponseFields.capacity)
+  private let marked = UnsafeMutablePointer<bh_field>.allocate(
+    capacity: ResponseFields.capacity + ResponseFields.reserve)
   private var markedCount = 0
 
   deinit {
@@ -16,9 +20,14 @@ final class ResponseFields: Sequence {
   var isEmpty: Bool { count == 0 }
 
   /// False if there are too many.
+  ///
+  /// - Parameter isHosts: the field is the host's own, and goes where plugins cannot.
   @discardableResult
-  func append(_ field: bh_field) -> Bool {
-    guard count < ResponseFields.capacity else { return false }
+  @inline(__always)
+  func append(_ field: bh_field, isHosts: Bool = false) -> Bool {
+    guard count < (isHosts ? ResponseFields.capacity + ResponseFields.reserve : ResponseFields.capacity) else {
+      return false
+    }
     base[count] = field
     count += 1
     return true
