@@ -184,7 +184,7 @@ final class Pipeline: @unchecked Sendable {
         requestMethod: x.value(.accessControlRequestMethod)?.buffer ?? UnsafeRawBufferPointer(start: nil, count: 0),
         requestHeaders: x.value(.accessControlRequestHeaders)?.buffer,
         requestsPrivateNetwork: x.value(.accessControlRequestPrivateNetwork)?.equals("true") ?? false))
-    decision.forEachHeader { x.addHeader(borrowing: bh_bytes($0), x.arena.copy(bh_bytes($1))) }
+    decision.forEachHeader { x.addCORSHeader(bh_bytes($0), x.arena.copy(bh_bytes($1))) }
   }
 
   private func applies(_ entry: ChainEntry, to x: Exchange) -> Bool {
@@ -459,10 +459,10 @@ final class Pipeline: @unchecked Sendable {
   /// CORS on whatever is sent, the ids, and the verdict on half-open probes.
   private func finish(_ x: Exchange) {
     if let cors, !x.isCORSDecided {
+      // What a plugin wrote without having declared that it decides CORS does not count.
+      x.headers.removeAll { $0.name.hasCORSPrefix }
       let decision = cors.decide(origin: x.origin?.buffer, preflight: nil)
-      decision.forEachHeader { name, value in
-        x.setCORSHeader(bh_bytes(name), bh_bytes(value))
-      }
+      decision.forEachHeader { x.addCORSHeader(bh_bytes($0), x.arena.copy(bh_bytes($1))) }
     }
     if x.probing != 0 {
       for plugin in plugins where x.probing & (1 << UInt64(plugin.index)) != 0 {
@@ -503,18 +503,6 @@ extension Plugin {
 }
 
 extension Exchange {
-  /// One CORS field: Vary is joined with what a plugin has put there; all others replace.
-  func setCORSHeader(_ name: bh_bytes, _ value: bh_bytes) {
-    if headers.isEmpty {
-      addHeader(borrowing: name, arena.copy(value))
-    } else if name.equals("Vary") {
-      addHeader(borrowing: name, arena.copy(value))
-    } else {
-      removeHeader(name)
-      addHeader(borrowing: name, arena.copy(value))
-    }
-  }
-
   /// A handler that opened a stream and then failed: nothing will pull it.
   func releaseStream() {
     guard let source = stream else { return }

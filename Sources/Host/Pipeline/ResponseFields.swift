@@ -34,9 +34,12 @@ final class ResponseFields: Sequence {
   }
 
   /// Removes each field of this name.
-  func remove(_ name: bh_bytes) {
+  func remove(_ name: bh_bytes) { removeAll { $0.name.equalsIgnoringCase(name) } }
+
+  @inline(__always)
+  func removeAll(where isUnwanted: (bh_field) -> Bool) {
     var kept = 0
-    for index in 0..<count where !base[index].name.equalsIgnoringCase(name) {
+    for index in 0..<count where !isUnwanted(base[index]) {
       if kept != index { base[kept] = base[index] }
       kept += 1
     }
