@@ -8,6 +8,7 @@ struct BeforeCall {
   var isCORSDecided = false
   /// The body was replaced during the call; `bodyBefore` has the one before.
   var isBodyReplaced = false
+  var stream: bh_stream_source?
 }
 
 /// A plugin that fails in the middle of its call leaves nothing behind: no half of a response, and above all no identity,
@@ -19,7 +20,8 @@ extension Exchange {
     current = plugin
     headers.mark()
     before = BeforeCall(
-      status: status, hasIdentity: hasIdentity, attributeCount: attributes.count, isCORSDecided: isCORSDecided)
+      status: status, hasIdentity: hasIdentity, attributeCount: attributes.count, isCORSDecided: isCORSDecided,
+      stream: stream)
   }
 
   /// The plugin failed: the exchange is what it was before the call, but for attributes that were set anew.
@@ -35,10 +37,24 @@ extension Exchange {
       swap(&body, &bodyBefore)
       before.isBodyReplaced = false
     }
+    if before.stream == nil {
+      dropStream()
+    } else if stream == nil {
+      stream = droppedStreams.popLast()
+    }
+  }
+
+  /// The body will not come from the stream that the handler opened. It is released on the pool: the release is the
+  /// plugin's code, too.
+  func dropStream() {
+    guard let source = stream else { return }
+    stream = nil
+    droppedStreams.append(source)
   }
 
   /// Makes the body empty, to be written anew; what it was is kept while a plugin's call may have to be undone.
   func clearBody() {
+    dropStream()
     if current != nil, !before.isBodyReplaced {
       swap(&body, &bodyBefore)
       before.isBodyReplaced = true

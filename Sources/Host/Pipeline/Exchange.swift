@@ -31,6 +31,8 @@ final class Exchange: @unchecked Sendable {
   var isCORSDecided = false
   /// Set by a handler that streams its body.
   var stream: bh_stream_source?
+  /// Those that nothing will pull, and that are still to be released.
+  var droppedStreams: [bh_stream_source] = []
   /// The connection ends after this response.
   var closes = false
 
@@ -114,6 +116,7 @@ final class Exchange: @unchecked Sendable {
     before = BeforeCall()
     isCORSDecided = false
     stream = nil
+    if !droppedStreams.isEmpty { droppedStreams.removeAll() }
     closes = false
     hasIdentity = false
     if !attributes.isEmpty { attributes.removeAll(keepingCapacity: true) }

@@ -412,7 +412,6 @@ final class Pipeline: @unchecked Sendable {
     guard status == bh_status(BH_OK) || status == bh_status(BH_RESPOND) else {
       x.note(plugin.index, .route, .fault, spent)
       x.probing &= ~(1 << UInt64(plugin.index))
-      x.releaseStream()
       plugin.fault(.threw, message: faultMessage(status, x), exchange: x)
       x.errorMessage = nil
       x.undoCall()
@@ -499,14 +498,5 @@ extension Plugin {
   var retryAfter: Int {
     let now = Clock.monotonic()
     return quarantine.withLock { $0.retryAfter(at: now) }
-  }
-}
-
-extension Exchange {
-  /// A handler that opened a stream and then failed: nothing will pull it.
-  func releaseStream() {
-    guard let source = stream else { return }
-    stream = nil
-    source.release?(source.state)
   }
 }

@@ -36,7 +36,7 @@ enum HostExtensions {
     bh_stream_host(
       size: UInt32(MemoryLayout<bh_stream_host>.size),
       open: { exchange, source in
-        guard let exchange = Exchange.of(exchange), let source, exchange.phase == .handle,
+        guard let exchange = Exchange.of(exchange), let source, exchange.phase == .handle, exchange.stream == nil,
           source.pointee.size >= UInt32(MemoryLayout<bh_stream_source>.size), source.pointee.pull != nil
         else { return bh_status(BH_INVALID) }
         exchange.stream = source.pointee

@@ -300,6 +300,7 @@ final class Connection: @unchecked Sendable {
   /// The response is made: encodes it, and makes ready for the next request.
   private func finish(_ x: Exchange) {
     let isOver = x.closes || !x.head.isKeepAlive || loop.isDraining
+    releaseDroppedStreams(x)
     if let source = x.stream {
       return startStream(x, source, isOver: isOver)
     }
@@ -363,7 +364,8 @@ final class Connection: @unchecked Sendable {
   /// done, and a half-open probe has had its verdict.
   private func settleUnheard(_ x: Exchange) {
     account(x)
-    x.releaseStream()
+    x.dropStream()
+    releaseDroppedStreams(x)
     x.reset(limits: loop.worker.limits)
     exchange = nil
     loop.give(back: x)
@@ -390,6 +392,16 @@ final class Connection: @unchecked Sendable {
     stream = body
     state = .streaming
     pull()
+  }
+
+  private func releaseDroppedStreams(_ x: Exchange) {
+    guard !x.droppedStreams.isEmpty, case .route(let route) = x.match else { return }
+    for source in x.droppedStreams {
+      loop.worker.pool.submitRelease(
+        of: StreamBody(
+          source, plugin: route.plugin, isChunked: false, requestID: x.request.pointee.request_id.string))
+    }
+    x.droppedStreams.removeAll()
   }
 
   private func pull() {
