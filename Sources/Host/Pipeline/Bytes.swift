@@ -67,6 +67,12 @@ extension ByteBuffer {
   /// A JSON string (RFC 8259 section 7), quotes included. Ill-formed UTF-8 is repaired.
   mutating func appendJSONString(_ bytes: bh_bytes) {
     append(byte: UInt8(ascii: "\""))
+    appendJSONText(bytes)
+    append(byte: UInt8(ascii: "\""))
+  }
+
+  /// The same without the quotes.
+  mutating func appendJSONText(_ bytes: bh_bytes) {
     let isPlain = bytes.buffer.allSatisfy { $0 >= 0x20 && $0 < 0x7f && $0 != 0x22 && $0 != 0x5c }
     if isPlain {
       append(bytes)
@@ -86,7 +92,6 @@ extension ByteBuffer {
         }
       }
     }
-    append(byte: UInt8(ascii: "\""))
   }
 }
 

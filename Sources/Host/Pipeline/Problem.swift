@@ -77,9 +77,8 @@ extension Exchange {
   ) {
     let view = request.pointee
     respond(status, type: "application/problem+json") { body in
-      body.append("{\"type\":" as StaticString)
-      body.append("\"urn:bulkhead:problem:" as StaticString)
-      body.append(code)
+      body.append("{\"type\":\"urn:bulkhead:problem:" as StaticString)
+      body.appendJSONText(code)
       body.append("\",\"title\":" as StaticString)
       body.appendJSONString(title.isEmpty ? bh_bytes(ResponseEncoder.reasonPhrase(status)) : title)
       body.append(",\"status\":" as StaticString)
