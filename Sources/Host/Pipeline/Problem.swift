@@ -45,6 +45,7 @@ extension Exchange {
   /// Makes the response this problem, blaming `plugin` if it is given.
   func respond(_ problem: HostProblem, blaming plugin: Plugin? = nil) {
     blamed = plugin
+    if status != 0 { forgetBody() }
     writeProblem(
       status: problem.status, code: bh_bytes(problem.code), title: bh_bytes(), detail: bh_bytes(problem.detail),
       members: bh_bytes())
@@ -71,6 +72,18 @@ extension Exchange {
       }
     }
   }
+
+  /// Removes what describes the body that is replaced, or says how to cache it.
+  private func forgetBody() {
+    headers.removeAll { field in
+      Exchange.fieldsOfBody.contains { field.name.equalsIgnoringCase(bh_bytes($0)) }
+    }
+  }
+
+  private static let fieldsOfBody: [StaticString] = [
+    "Content-Encoding", "Content-Language", "Content-Location", "Content-Range", "Content-Disposition",
+    "Accept-Ranges", "ETag", "Last-Modified", "Cache-Control", "Expires",
+  ]
 
   private func writeProblem(
     status: Int, code: bh_bytes, title: bh_bytes, detail: bh_bytes, members: bh_bytes
