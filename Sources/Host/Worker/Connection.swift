@@ -293,6 +293,7 @@ final class Connection: @unchecked Sendable {
     let line = RefusedRequest.method(in: UnsafeRawBufferPointer(x.input.readable))
     RequestView.prepareRefusal(x, viewContext(), random: &loop.random)
     x.request.pointee.method_name = line
+    if line.equals("HEAD") { x.request.pointee.method = bh_method(BH_METHOD_HEAD) }
     loop.worker.pipeline.refuse(x, error)
     finish(x)
   }
