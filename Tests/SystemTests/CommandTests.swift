@@ -180,3 +180,29 @@ struct CommandTests {
     #expect(try host.command("faults", id).output.contains("thrown, as asked for"))
   }
 }
+
+/// The script that operators run against a host.
+@Suite("The check of a running host")
+struct DiagnosticScriptTests {
+  private let script = "\(ReleaseBuild.packageRoot)/scripts/test-diagnostic-endpoints.sh"
+
+  @Test("passes on the shipped configuration, fails on one with auth broken, and when nobody is there")
+  func judges() throws {
+    let good = try ShippedConfiguration.start()
+    let passed = try ReleaseBuild.run("/bin/sh", [script, "http://\(good.endpoints[0])"])
+    #expect(passed.status == .exited(0), "\(passed.output)")
+    #expect(passed.output.contains(" passed, 0 failed"))
+    let broken = try ShippedConfiguration.start(edit: {
+      $0.replacing("library = AuthPlugin", with: "library = Nowhere").replacing(
+        "probe = ", with: "# probe = ")
+    })
+    let failed = try ReleaseBuild.run("/bin/sh", [script, "http://\(broken.endpoints[0])"])
+    #expect(failed.status == .exited(1), "\(failed.output)")
+    #expect(failed.output.contains("FAIL  no plugin is out"))
+    #expect(failed.output.contains("ok    GET /health answers 200"))
+    try broken.stop()
+    let nobody = try ReleaseBuild.run("/bin/sh", [script, "http://\(broken.endpoints[0])"])
+    #expect(nobody.status == .exited(1))
+    #expect(!nobody.output.contains("ok    GET"))
+  }
+}
