@@ -1,0 +1,3 @@
+import PluginAPI
+
+@c(bulkhead_plugin) public func bulkheadPlugin() -> PluginTable { PluginTable.of(BenchPlugin.self) }
