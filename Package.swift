@@ -29,7 +29,9 @@ func tests(_ name: String, of dependencies: [Target.Dependency], resources: [Res
     linkerSettings: manyEntryPoints)
 }
 
-let plugins = ["AuthPlugin", "RateLimitPlugin", "CORSPlugin", "DomainRoutes", "FaultPlugin", "PlainCPlugin"]
+let plugins = [
+  "AuthPlugin", "RateLimitPlugin", "CORSPlugin", "DomainRoutes", "FaultPlugin", "PlainCPlugin", "BenchPlugin",
+]
 
 let package = Package(
   name: "bulkhead",
@@ -75,6 +77,9 @@ let package = Package(
     // What the tests break on purpose.
     plugin("FaultPlugin", path: "Tests/Fixtures/FaultPlugin"),
     .target(name: "PlainCPlugin", dependencies: ["PluginABI"], path: "Tests/Fixtures/PlainCPlugin"),
+
+    // The end of the chain that `make bench` measures.
+    plugin("BenchPlugin", path: "Benchmarks/BenchPlugin"),
 
     // Tests. `SystemTests` drive the release binary; the others test values in-process.
     .target(name: "PluginTesting", dependencies: ["PluginAPI", "PluginABI"], swiftSettings: strict),

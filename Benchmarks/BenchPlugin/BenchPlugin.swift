@@ -1,6 +1,7 @@
 import PluginAPI
 
-/// The end of the benchmarked chain: one authenticated route that answers from memory, so that what is measured is the
+/// The end of the benchmarked chain: one authenticated route that answers from memory, so that what is
+/// measured is the
 /// way to it.
 struct BenchPlugin: Router {
   static let plugin = PluginDescription(
