@@ -32,7 +32,7 @@ final class BlockingPool: @unchecked Sendable {
   private let lock: UnsafeMutablePointer<pthread_mutex_t>
   private let wakeup: UnsafeMutablePointer<pthread_cond_t>
   // Guarded by `lock`.
-  private var queue: [Job] = []
+  private var queue: [Job?] = []
   private var head = 0
   private var idle = 0
   private var threads = 0
@@ -67,7 +67,7 @@ final class BlockingPool: @unchecked Sendable {
   var isQuiet: Bool { busy.load(ordering: .sequentiallyConsistent) == 0 }
 
   /// False if too many wait already. Any thread.
-  func submit(for connection: Connection, _ run: @escaping (FaultFrame) -> Void) -> Bool {
+  func submit(for connection: Connection?, _ run: @escaping (FaultFrame) -> Void) -> Bool {
     enqueue(Job(connection: connection, run: run), isBounded: true)
   }
 
@@ -81,7 +81,13 @@ final class BlockingPool: @unchecked Sendable {
     defer { pthread_mutex_unlock(lock) }
     guard !isEnding, !isBounded || queue.count - head < BlockingPool.maxQueued else { return false }
     queue.append(job)
-    if idle > 0 { pthread_cond_signal(wakeup) } else { startThread() }
+    // An idle thread that was woken counts as idle until it runs: what it was woken for waits in the queue still.
+    if queue.count - head > idle { startThread() }
+    guard threads > 0 else {
+      queue.removeLast()
+      return false
+    }
+    if idle > 0 { pthread_cond_signal(wakeup) }
     return true
   }
 
@@ -106,19 +112,29 @@ final class BlockingPool: @unchecked Sendable {
         idle -= 1
       }
       guard head < queue.count else { break }
-      let job = queue[head]
-      head += 1
-      if head == queue.count {
-        queue.removeAll(keepingCapacity: true)
-        head = 0
-      }
+      let job = takeFirst()
       pthread_mutex_unlock(lock)
-      run(job, on: slot)
+      if let job { run(job, on: slot) }
       pthread_mutex_lock(lock)
     }
     threads -= 1
     pthread_cond_broadcast(wakeup)
     pthread_mutex_unlock(lock)
+  }
+
+  /// Called with `lock` held. What is taken is let go at once, and its place before long.
+  private func takeFirst() -> Job? {
+    let job = queue[head]
+    queue[head] = nil
+    head += 1
+    if head == queue.count {
+      queue.removeAll(keepingCapacity: true)
+      head = 0
+    } else if head > BlockingPool.maxQueued {
+      queue.removeFirst(head)
+      head = 0
+    }
+    return job
   }
 
   private func run(_ job: Job, on slot: UnsafeMutablePointer<Slot>) {
@@ -165,7 +181,9 @@ final class BlockingPool: @unchecked Sendable {
   // MARK: Ending
 
   /// Runs what is queued, then ends the threads. Waits for them, until `deadline` (monotonic nanoseconds).
-  func end(by deadline: UInt64) {
+  ///
+  /// - Returns: false if some are still at work.
+  func end(by deadline: UInt64) -> Bool {
     pthread_mutex_lock(lock)
     isEnding = true
     pthread_cond_broadcast(wakeup)
@@ -179,6 +197,8 @@ final class BlockingPool: @unchecked Sendable {
       }
       pthread_cond_timedwait(wakeup, lock, &until)
     }
+    let areGone = threads == 0
     pthread_mutex_unlock(lock)
+    return areGone
   }
 }
