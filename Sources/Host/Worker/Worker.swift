@@ -223,9 +223,12 @@ final class Worker: @unchecked Sendable {
 
   var isRunning: Bool { running.load(ordering: .acquiring) > 0 }
 
-  /// After the last request: lets plugins close what they have open.
+  /// After the last request: lets plugins close what they have open. If any thread may still be in one, the process
+  /// ends by force, and no plugin is stopped: `stop` frees what that thread uses.
   func stop(by deadline: UInt64) {
-    pool.end(by: deadline)
+    guard pool.end(by: deadline), !isRunning else {
+      return Log.shared.write(.warning, "requests are still under way: plugins are ended without being stopped")
+    }
     for plugin in plugins.reversed() { plugin.stop() }
   }
 }
