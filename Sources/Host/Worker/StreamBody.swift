@@ -15,6 +15,9 @@ final class StreamBody: @unchecked Sendable {
   var isPulling = false
   private(set) var result = Result.more
 
+  /// A day, in nanoseconds.
+  private static let longestDelay: UInt64 = 86_400_000_000_000
+
   enum Result {
     case more, end, fault
     /// Nanoseconds.
@@ -47,7 +50,7 @@ final class StreamBody: @unchecked Sendable {
     frame.leave()
     switch answer {
     case bh_pull_result(BH_PULL_MORE): result = piece.bytes.isEmpty ? .later(10_000_000) : .more
-    case bh_pull_result(BH_PULL_LATER): result = .later(delay)
+    case bh_pull_result(BH_PULL_LATER): result = .later(min(delay, StreamBody.longestDelay))
     case bh_pull_result(BH_PULL_END): result = .end
     default:
       result = .fault

@@ -107,6 +107,12 @@ final class TestClient {
     }
   }
 
+  /// Reads something and forgets it. False at the end.
+  func swallow() -> Bool {
+    defer { buffer = [] }
+    return fill() == nil
+  }
+
   private func line() throws -> String {
     while true {
       if let end = buffer.firstIndex(of: 0x0a) {
