@@ -70,9 +70,12 @@ final class Connection: @unchecked Sendable {
   /// The kernel has news (EPOLLIN and so on).
   func ready(_ events: UInt32) {
     guard !isClosed else { return }
-    if events & (EPOLLERR.rawValue | EPOLLHUP.rawValue) != 0 { return close() }
-    if events & (EPOLLIN.rawValue | EPOLLRDHUP.rawValue) != 0 { mayRead = true }
-    if events & EPOLLRDHUP.rawValue != 0 { sawEnd = true }
+    if events & EPOLLERR.rawValue != 0 { return close() }
+    // Nobody hears our answer, but what was sent before may still be a request.
+    let isGone = events & EPOLLHUP.rawValue != 0
+    if isGone, state != .reading || !unsent.isEmpty { return close() }
+    if isGone || events & (EPOLLIN.rawValue | EPOLLRDHUP.rawValue) != 0 { mayRead = true }
+    if isGone || events & EPOLLRDHUP.rawValue != 0 { sawEnd = true }
     if !unsent.isEmpty, events & EPOLLOUT.rawValue != 0 {
       guard flush() else { return }
     }
