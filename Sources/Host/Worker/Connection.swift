@@ -265,7 +265,7 @@ final class Connection: @unchecked Sendable {
       loop.worker.freeze(frame, exchange: nil)
       stream?.abandon()
       stream = nil
-      close()
+      cut()
     case .reading, .lingering:
       loop.worker.freeze(frame, exchange: nil)
     }
@@ -434,10 +434,8 @@ final class Connection: @unchecked Sendable {
       stream.writeEnd(into: &loop.output)
       endStream()
     case .fault:
-      // What was sent cannot be taken back: the cut tells the client that it is not whole.
-      loop.output.removeAll()
       endStream()
-      return close()
+      return cut()
     }
     guard send() else { return }
     proceedWithStream()
@@ -591,6 +589,15 @@ final class Connection: @unchecked Sendable {
   /// The worker is ending: closes now if idle, else after the request in hand.
   func drain() {
     if state == .reading && exchange == nil && unsent.isEmpty { close() }
+  }
+
+  /// What was sent cannot be taken back: the cut tells the client that it is not whole. With a reset, as the plain end
+  /// of the connection is the end of the body where there are no chunks.
+  private func cut() {
+    guard !isClosed else { return }
+    var option = linger(l_onoff: 1, l_linger: 0)
+    setsockopt(descriptor.raw, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
+    close()
   }
 
   private func close() {
