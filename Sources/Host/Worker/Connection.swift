@@ -467,7 +467,7 @@ final class Connection: @unchecked Sendable {
   /// Writes what the loop has for this connection. False if the connection is over.
   private func send() -> Bool {
     guard !loop.output.isEmpty else { return !isClosed }
-    defer { loop.output.removeAll() }
+    defer { loop.clearOutput() }
     if !unsent.isEmpty {
       unsent.append(UnsafeRawBufferPointer(loop.output.readable))
       return true

@@ -37,7 +37,9 @@ final class EventLoop: @unchecked Sendable {
   var random = IdentifierGenerator()
   var dates = DateLine()
   /// What the connection in hand has to say; written at the end of its turn.
-  var output = ByteBuffer(capacity: 64 << 10)
+  var output = ByteBuffer(capacity: outputKept)
+  private static let outputKept = 64 << 10
+  private static let maxOutputKept = 1 << 20
   private var spare: [Exchange] = []
   private var closed: [Connection] = []
   private let wheel: TimerWheel
@@ -312,6 +314,12 @@ final class EventLoop: @unchecked Sendable {
   }
 
   // MARK: Exchanges
+
+  /// What was in `output` is sent, or kept elsewhere.
+  func clearOutput() {
+    output.removeAll()
+    if output.capacity > EventLoop.maxOutputKept { output.shrink(to: EventLoop.outputKept) }
+  }
 
   func takeExchange() -> Exchange {
     spare.popLast() ?? Exchange(limits: worker.limits)
