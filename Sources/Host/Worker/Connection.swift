@@ -16,6 +16,8 @@ final class Connection: @unchecked Sendable {
   /// What the socket has not taken yet.
   private var unsent = ByteBuffer(capacity: 0)
   private(set) var stream: StreamBody?
+  /// When the stream last had something to say.
+  private var lastOutputAt: UInt64 = 0
 
   private var state = State.reading
   private(set) var isClosed = false
@@ -394,6 +396,7 @@ final class Connection: @unchecked Sendable {
     x.reset(limits: loop.worker.limits)
     guard hasBody else { return loop.worker.pool.submitRelease(of: body) }
     stream = body
+    lastOutputAt = loop.now
     state = .streaming
     pull()
   }
@@ -427,7 +430,7 @@ final class Connection: @unchecked Sendable {
     guard let stream else { return }
     stream.isPulling = false
     if isClosed { return endStream() }
-    stream.moveBytes(into: &loop.output)
+    if stream.moveBytes(into: &loop.output) { lastOutputAt = loop.now }
     switch stream.result {
     case .more, .later: break
     case .end:
@@ -451,7 +454,10 @@ final class Connection: @unchecked Sendable {
       return advance()
     }
     switch stream.result {
-    case .later(let delay): loop.setDeadline(self, loop.now + max(delay, 1_000_000))
+    case .later(let delay):
+      // The client's direction has ended: perhaps the client, too, which only a write would show.
+      if sawEnd, loop.now &- lastOutputAt > loop.worker.timeouts.body { return close() }
+      loop.setDeadline(self, loop.now + max(delay, 1_000_000))
     default: pull()
     }
   }

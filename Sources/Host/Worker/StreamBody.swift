@@ -72,12 +72,13 @@ final class StreamBody: @unchecked Sendable {
   /// The pool thread that has it will not come back: it stays that thread's, and is released by nobody.
   func abandon() { result = .fault }
 
-  /// Appends the piece, framed.
-  func moveBytes(into output: inout ByteBuffer) {
-    guard !piece.bytes.isEmpty else { return }
+  /// Appends the piece, framed. False if it is empty.
+  func moveBytes(into output: inout ByteBuffer) -> Bool {
+    guard !piece.bytes.isEmpty else { return false }
     let bytes = UnsafeRawBufferPointer(piece.bytes.readable)
     if isChunked { ResponseEncoder.chunk(bytes, into: &output) } else { output.append(bytes) }
     piece.bytes.removeAll()
+    return true
   }
 
   func writeEnd(into output: inout ByteBuffer) {
