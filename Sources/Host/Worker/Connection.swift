@@ -49,6 +49,8 @@ final class Connection: @unchecked Sendable {
   /// Beyond this, requests wait until the client has taken what was answered.
   private static let maxUnsent = 256 << 10
   private static let readSize = 16 << 10
+  /// Reads in one turn, before it is the others'.
+  private static let maxReads = 16
   private static let lingerNanoseconds: UInt64 = 2_000_000_000
 
   init(_ descriptor: FileDescriptor, _ peer: Peer, isTCP: Bool, loop: EventLoop) {
@@ -84,15 +86,25 @@ final class Connection: @unchecked Sendable {
     advance()
   }
 
-  /// Reads and answers as far as it goes without waiting.
+  /// It is this connection's turn again, though the kernel has no news.
+  func goOn() {
+    guard !isClosed, state == .reading else { return }
+    advance()
+  }
+
+  /// Reads and answers as far as it goes without waiting, and without keeping others waiting.
   private func advance() {
     if state == .lingering { return discard() }
+    var reads = 0
     while !isClosed, state == .reading, unsent.isEmpty {
       if let exchange, !exchange.input.isEmpty || isLast {
         if !process(exchange) { return }
         guard state == .reading, unsent.isEmpty, !isClosed else { return }
       }
       guard mayRead, !isLast else { return waitForMore() }
+      // The edge comes once: who stops before the socket is empty has to come back by himself.
+      guard reads < Connection.maxReads else { return loop.post(.goOn(self)) }
+      reads += 1
       if !receive() { return }
     }
   }

@@ -193,6 +193,7 @@ final class EventLoop: @unchecked Sendable {
       case .startAccepting: startAccepting()
       case .adopt(let passed): open(passed.descriptor, passed.peer, isTCP: passed.isTCP, unread: passed.unread)
       case .handOver(let handOver): passConnections(on: handOver)
+      case .goOn(let connection): connection.goOn()
       case .handled(let connection): connection.handlerReturned()
       case .pulled(let connection): connection.pullReturned()
       case .drain: drain()
@@ -344,6 +345,8 @@ enum LoopMessage {
   case adopt(PassedConnection)
   /// Pass connections on to the next worker, as they become idle.
   case handOver(HandOver)
+  /// It stopped for the others' sake.
+  case goOn(Connection)
   case handled(Connection)
   case pulled(Connection)
   case drain

@@ -46,6 +46,9 @@ final class TestClient {
     guard result == 0 else { throw TestFailure("connect: \(String(cString: strerror(errno)))") }
   }
 
+  /// A socket that is connected already, and ours from now on.
+  init(descriptor: Int32) { self.descriptor = descriptor }
+
   deinit { close(descriptor) }
 
   static func request(
