@@ -1,0 +1,181 @@
+import Glibc
+
+/// Private copies of the plugins' libraries, by content: what is loaded is exactly what was digested, and writing over
+/// a library's file touches no running worker, whose code is mapped from its own copy.
+///
+/// `state-dir/libraries/SHA256/FILE` are the copies in use, `state-dir/good/SHA256/FILE` those that have served well.
+struct LibraryStore {
+  /// A library's file as it was when it was looked at.
+  struct File: Sendable, Equatable {
+    /// Lower-case hexadecimal; nil if the file cannot be read.
+    var sha256: String?
+    /// Nil if there is none: the file is not there, is not safe, or could not be copied.
+    var copy: String?
+  }
+
+  /// What changes when a file does (stat(2)).
+  struct Stamp: Sendable, Equatable {
+    var device: UInt64
+    var inode: UInt64
+    var size: Int64
+    var modified: Int64
+    var changed: Int64
+    var mode: UInt32
+
+    /// Nil if there is no such file.
+    static func of(_ path: String) -> Stamp? {
+      var status = stat()
+      guard stat(path, &status) == 0 else { return nil }
+      func nanoseconds(_ time: timespec) -> Int64 { Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec) }
+      return Stamp(
+        device: UInt64(status.st_dev), inode: UInt64(status.st_ino), size: Int64(status.st_size),
+        modified: nanoseconds(status.st_mtim), changed: nanoseconds(status.st_ctim), mode: status.st_mode)
+    }
+  }
+
+  let copies: String
+  let good: String
+  private var known: [String: (stamp: Stamp, file: File)] = [:]
+  private var draftCount = 0
+
+  private static let sizeLimit: Int64 = 1 << 30
+  /// A file that was changed a moment ago may change again within one tick of the file system's clock.
+  private static let settled: Int64 = 1_000_000_000
+
+  /// - Throws: when the directories cannot be made.
+  init(stateDirectory: String) throws(SystemError) {
+    copies = "\(stateDirectory)/libraries"
+    good = "\(stateDirectory)/good"
+    try StateDirectory.make(copies)
+    try StateDirectory.make(good)
+  }
+
+  // MARK: Copies in use
+
+  /// Looks at the files, and copies those that are new. By path.
+  mutating func take(_ paths: [String]) -> [String: File] {
+    var found: [String: File] = [:]
+    var drafts: [(path: String, draft: String, stamp: Stamp)] = []
+    var unsafe: [(path: String, stamp: Stamp)] = []
+    for path in Set(paths) {
+      guard let stamp = Stamp.of(path) else { continue }
+      if let known = known[path], known.stamp == stamp, known.file.copy.map({ access($0, R_OK) == 0 }) ?? false {
+        found[path] = known.file
+        continue
+      }
+      if let draft = draft(of: path) {
+        drafts.append((path, draft, stamp))
+      } else {
+        unsafe.append((path, stamp))
+      }
+    }
+    let digests = digests(of: drafts.map(\.draft) + unsafe.map(\.path))
+    for (path, draft, stamp) in drafts {
+      let sha256 = digests[draft]
+      let file = File(sha256: sha256, copy: sha256.flatMap { settle(draft, as: $0, name: fileName(path)) })
+      if file.copy == nil { unlink(draft) }
+      found[path] = file
+      if Clock.realtime() - stamp.changed > LibraryStore.settled { known[path] = (stamp, file) }
+    }
+    for (path, _) in unsafe { found[path] = File(sha256: digests[path], copy: nil) }
+    return found
+  }
+
+  /// Removes copies that no digest of these stands for.
+  func keep(only digests: Set<String>) {
+    for name in StateDirectory.entries(of: copies) where !digests.contains(name) {
+      StateDirectory.remove(directory: "\(copies)/\(name)")
+    }
+  }
+
+  /// A copy that has no digest yet; nil if the file may not be loaded anyway, or cannot be read.
+  private mutating func draft(of path: String) -> String? {
+    do throws(PluginFailure) { try LibraryFile.check(path) } catch { return nil }
+    draftCount += 1
+    let draft = "\(copies)/.draft-\(draftCount)"
+    do throws(SystemError) {
+      try LibraryStore.copy(path, to: draft)
+      return draft
+    } catch {
+      Log.shared.write(.warning, "\(path) cannot be copied, and is loaded from its place: \(error)")
+      unlink(draft)
+      return nil
+    }
+  }
+
+  /// Moves the draft to its place; the place's path, or nil if that cannot be.
+  private func settle(_ draft: String, as sha256: String, name: String) -> String? {
+    let directory = "\(copies)/\(sha256)"
+    let place = "\(directory)/\(name)"
+    guard mkdir(directory, 0o700) == 0 || errno == EEXIST, rename(draft, place) == 0 else { return nil }
+    return place
+  }
+
+  private func digests(of paths: [String]) -> [String: String] {
+    do throws(SystemError) {
+      return Dictionary(try LibraryDigest.compute(paths).map { ($0.path, $0.sha256) }) { first, _ in first }
+    } catch {
+      Log.shared.write(.warning, "digests of libraries are not known: \(error)")
+      return [:]
+    }
+  }
+
+  // MARK: Good copies
+
+  /// Keeps a copy for the day when a later one fails. False if it cannot be kept.
+  func keepGood(_ copy: String, sha256: String) -> Bool {
+    let directory = "\(good)/\(sha256)"
+    let place = "\(directory)/\(fileName(copy))"
+    guard mkdir(directory, 0o700) == 0 || errno == EEXIST else { return false }
+    if link(copy, place) == 0 || errno == EEXIST { return true }
+    do throws(SystemError) {
+      try LibraryStore.copy(copy, to: place)
+      return true
+    } catch {
+      Log.shared.write(.warning, "the good copy \(place) cannot be kept: \(error)")
+      unlink(place)
+      return false
+    }
+  }
+
+  /// The file of a good copy, if it is there and still what its name says.
+  func goodCopy(sha256: String) -> String? {
+    let directory = "\(good)/\(sha256)"
+    guard let name = StateDirectory.entries(of: directory).first else { return nil }
+    let path = "\(directory)/\(name)"
+    return digests(of: [path])[path] == sha256 ? path : nil
+  }
+
+  func removeGood(sha256: String) { StateDirectory.remove(directory: "\(good)/\(sha256)") }
+
+  // MARK: Files
+
+  private func fileName(_ path: String) -> String { path.split(separator: "/").last.map(String.init) ?? "library.so" }
+
+  private static func copy(_ source: String, to target: String) throws(SystemError) {
+    // Not blocking, should the path be a named pipe's.
+    let input = FileDescriptor(
+      raw: try checked("open \(source)") { open(source, O_RDONLY | O_CLOEXEC | O_NONBLOCK) })
+    defer { input.close() }
+    var status = stat()
+    try checked("stat \(source)") { fstat(input.raw, &status) }
+    guard status.st_mode & S_IFMT == S_IFREG, status.st_size <= sizeLimit else {
+      throw SystemError("copy \(source)", EFBIG)
+    }
+    let output = FileDescriptor(
+      raw: try checked("open \(target)") {
+        open(target, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
+      })
+    defer { output.close() }
+    var chunk = [UInt8](repeating: 0, count: 256 << 10)
+    while true {
+      let count = read(input.raw, &chunk, chunk.count)
+      if count < 0 {
+        if errno == EINTR { continue }
+        throw SystemError("read \(source)")
+      }
+      if count == 0 { return }
+      try output.writeAll(Array(chunk[..<count]))
+    }
+  }
+}

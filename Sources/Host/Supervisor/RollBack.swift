@@ -1,0 +1,119 @@
+/// Which library each plugin is given: the file that the configuration names, or the last copy that served well. A pure
+/// value, without clock or I/O.
+///
+/// | a plugin's library | and | then |
+/// | --- | --- | --- |
+/// | has served for its probation without a fault | | it is good |
+/// | is good | it faults | nothing here: quarantine alone |
+/// | is not good | it fails to load or start, or faults, and there is a good one | the good one is loaded in its place |
+/// | is rolled back | another file, or an edit of the configuration | the file is tried again |
+struct RollBack: Sendable {
+  struct Change: Sendable, Equatable {
+    /// The digest of the file that failed; nil if there is no file.
+    var from: String?
+    var to: String
+  }
+
+  /// What a plugin of the serving generation runs.
+  struct Served: Sendable, Equatable {
+    var plugin: String
+    var sha256: String?
+    /// Nanoseconds.
+    var probation: UInt64
+  }
+
+  private struct Trial: Sendable {
+    var sha256: String
+    var since: UInt64
+    var probation: UInt64
+  }
+
+  /// Digests that served well, by plugin, the latest last.
+  private(set) var good: [String: [String]]
+  private(set) var changes: [String: Change] = [:]
+  private var trials: [String: Trial] = [:]
+
+  static let goodCopies = 3
+
+  init(good: [String: [String]] = [:]) { self.good = good }
+
+  /// The change that holds for a plugin whose file has this digest. One of another file ends here.
+  mutating func change(of plugin: String, file: String?) -> Change? {
+    guard let change = changes[plugin] else { return nil }
+    if change.from == file { return change }
+    changes[plugin] = nil
+    return nil
+  }
+
+  /// The configuration was edited: every file is tried again.
+  mutating func end() { changes = [:] }
+
+  /// A good copy turned out to be gone, or spoilt.
+  mutating func forget(_ sha256: String) {
+    for plugin in good.keys { good[plugin]?.removeAll { $0 == sha256 } }
+    changes = changes.filter { $0.value.to != sha256 }
+  }
+
+  /// The plugin failed with this file. True if a good copy is to take its place: another generation is wanted.
+  ///
+  /// - Parameter pin: the digest that the configuration insists on.
+  mutating func note(faultOf plugin: String, file: String?, pin: String?, at now: UInt64) -> Bool {
+    trials[plugin]?.since = now
+    guard changes[plugin] == nil else { return false }
+    let candidates = good[plugin] ?? []
+    if let file, candidates.contains(file) { return false }
+    guard let last = candidates.last(where: { pin == nil || $0 == pin }) else { return false }
+    changes[plugin] = Change(from: file, to: last)
+    return true
+  }
+
+  /// These serve from `now` on; a library that served before goes on with its probation.
+  mutating func note(serving: [Served], at now: UInt64) {
+    var next: [String: Trial] = [:]
+    for served in serving {
+      guard let sha256 = served.sha256, good[served.plugin]?.last != sha256 else { continue }
+      let before = trials[served.plugin]
+      let since = before?.sha256 == sha256 ? before?.since ?? now : now
+      next[served.plugin] = Trial(sha256: sha256, since: since, probation: served.probation)
+    }
+    trials = next
+  }
+
+  /// Those that have now served well, with their digests. The caller keeps the copies.
+  mutating func passed(at now: UInt64) -> [(plugin: String, sha256: String)] {
+    let over = trials.filter { now >= $0.value.since && now - $0.value.since >= $0.value.probation }
+    for (plugin, trial) in over {
+      trials[plugin] = nil
+      var list = good[plugin] ?? []
+      list.removeAll { $0 == trial.sha256 }
+      good[plugin] = Array((list + [trial.sha256]).suffix(RollBack.goodCopies))
+    }
+    return over.map { ($0.key, $0.value.sha256) }.sorted { $0.plugin < $1.plugin }
+  }
+
+  /// When a probation ends next.
+  var nextPass: UInt64? { trials.values.map { $0.since &+ $0.probation }.min() }
+
+  var goodDigests: Set<String> { Set(good.values.joined()) }
+}
+
+// MARK: The index of good copies
+
+extension RollBack {
+  /// A line each: the plugin and its digests, the latest last.
+  var index: String {
+    good.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value.joined(separator: " "))\n" }.joined()
+  }
+
+  /// Reads an index; a line that makes no sense stands for nothing.
+  static func good(index: String) -> [String: [String]] {
+    var good: [String: [String]] = [:]
+    for line in index.split(separator: "\n") {
+      let words = line.split(separator: " ").map(String.init)
+      let digests = words.dropFirst().filter { $0.utf8.count == 64 && $0.allSatisfy(\.isHexDigit) }
+      guard let plugin = words.first, !digests.isEmpty else { continue }
+      good[plugin] = Array(digests.suffix(goodCopies))
+    }
+    return good
+  }
+}
