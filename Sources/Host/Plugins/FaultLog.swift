@@ -24,6 +24,8 @@ final class FaultLog: Sendable {
   static let capacity = 256
   private let faults = Mutex<[Fault]>([])
   private let generation: Int
+  /// Tells whoever keeps records; set before any plugin is loaded.
+  nonisolated(unsafe) var onRecord: (Fault, Exchange?) -> Void = { _, _ in }
 
   init(generation: Int, inherited: [Fault] = []) {
     self.generation = generation
@@ -42,6 +44,7 @@ final class FaultLog: Sendable {
       request: exchange.map { "\($0.request.pointee.method_name.string) \($0.request.pointee.path.string)" },
       generation: generation, backtrace: backtrace)
     add(fault)
+    onRecord(fault, exchange)
     return fault
   }
 
@@ -50,6 +53,11 @@ final class FaultLog: Sendable {
       if faults.count == FaultLog.capacity { faults.removeFirst() }
       faults.append(fault)
     }
+  }
+
+  /// Puts older faults, oldest first, before those that are here.
+  func inherit(_ older: [Fault]) {
+    faults.withLock { $0 = Array((older + $0).suffix(FaultLog.capacity)) }
   }
 
   /// Newest first.
