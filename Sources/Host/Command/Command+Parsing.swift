@@ -39,6 +39,17 @@ extension Command {
       return .describe(
         DescribeOptions(
           library: parsed.argument ?? "", configuration: parsed.values["--config"], json: parsed.hasJSON))
+    case .status:
+      return .status(StatusOptions(configuration: parsed.values["--config"] ?? "plugins.conf", json: parsed.hasJSON))
+    case .reload, .stop, .quarantine, .release, .bypass, .logLevel:
+      return .tell(
+        OperatorOptions(
+          line: [specification.name, parsed.argument].compactMap { $0 }.joined(separator: " "),
+          configuration: parsed.values["--config"] ?? "plugins.conf", json: parsed.hasJSON))
+    case .faults:
+      return .faults(
+        FaultsOptions(
+          id: parsed.argument, configuration: parsed.values["--config"] ?? "plugins.conf", json: parsed.hasJSON))
     case .version: return try version(parsed)
     case .worker: return .worker
     case .inspect:
@@ -123,5 +134,11 @@ private struct Arguments {
     guard command.argument == nil || command.isArgumentOptional || argument?.isEmpty == false else {
       throw wrong("needs \(command.argument ?? "")")
     }
+    if let argument, !command.choices.isEmpty, !command.choices.contains(argument) {
+      throw wrong(
+        "\(argument.quotedForMessage) is none of \(command.choices.joined(separator: ", "))"
+          + NearestName.hint(for: argument, among: command.choices))
+    }
+    if let argument, argument.contains(where: \.isNewline) { throw wrong("\(argument.quotedForMessage) is no name") }
   }
 }

@@ -3,6 +3,10 @@ enum Command: Sendable, Equatable {
   case run(RunOptions)
   case check(CheckOptions)
   case describe(DescribeOptions)
+  case status(StatusOptions)
+  /// `reload`, `stop`, `quarantine`, `release`, `bypass`, `log-level`.
+  case tell(OperatorOptions)
+  case faults(FaultsOptions)
   case version(json: Bool)
   /// Nil for the overview.
   case help(topic: CommandSpecification?)
@@ -30,6 +34,25 @@ struct DescribeOptions: Sendable, Equatable {
   var library: String
   /// Where `plugin-path` is looked up for a bare name; nil for plugins.conf, if there is one.
   var configuration: String?
+  var json = false
+}
+
+struct StatusOptions: Sendable, Equatable {
+  var configuration = "plugins.conf"
+  var json = false
+}
+
+struct OperatorOptions: Sendable, Equatable {
+  /// What the host is told: `quarantine auth`.
+  var line: String
+  var configuration = "plugins.conf"
+  var json = false
+}
+
+struct FaultsOptions: Sendable, Equatable {
+  /// Nil for all of them.
+  var id: String?
+  var configuration = "plugins.conf"
   var json = false
 }
 

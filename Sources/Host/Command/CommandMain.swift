@@ -23,6 +23,9 @@ extension Command {
       RunCommand.run(configurationPath: options.configuration, listenOverride: options.listen).rawValue
     case .check(let options): CheckCommand.run(options).rawValue
     case .describe(let options): DescribeCommand.run(options).rawValue
+    case .status(let options): StatusCommand.run(options).rawValue
+    case .tell(let options): OperatorCommand.run(options).rawValue
+    case .faults(let options): FaultsCommand.run(options).rawValue
     case .version(let json): VersionCommand.run(json: json).rawValue
     case .help(let topic): Output.print(topic.map(HelpText.topic) ?? HelpText.overview()).rawValue
     // Threads may be frozen in plugins: nothing that they hold may be waited for on the way out.

@@ -13,6 +13,8 @@ struct CommandSpecification: Sendable, Equatable {
   /// What stands for its one argument in the help; nil if it takes none.
   var argument: String?
   var isArgumentOptional = false
+  /// What the argument may be; empty for anything.
+  var choices: [String] = []
   /// One line.
   var summary: String
   var details = ""
@@ -29,8 +31,8 @@ extension CommandSpecification {
   static let run = CommandSpecification(
     name: "run", summary: "serve",
     details: """
-      Serves until SIGTERM or SIGINT, which finish the requests in flight first. SIGHUP takes a changed
-      configuration. PORT in the environment overrides the port of TCP listeners; BYPASS_ALL_MIDDLEWARE=true
+      Serves until SIGTERM or SIGINT, which finish the requests in flight first. The file and the libraries it names are
+      watched, and a change is taken by itself; SIGHUP makes the next generation in any case. PORT in the environment overrides the port of TCP listeners; BYPASS_ALL_MIDDLEWARE=true
       and DISABLE_HEAVY_MIDDLEWARE=true switch middleware off.
       """,
     options: [
@@ -56,6 +58,59 @@ extension CommandSpecification {
       """,
     options: [config, json])
 
+  static let status = CommandSpecification(
+    name: "status", summary: "show how the running host stands",
+    details: """
+      Generations, configuration, switches, and the state of each plugin with the reason for it. The host is found by
+      the state-dir of the configuration.
+      """,
+    options: [config, json])
+
+  static let reload = CommandSpecification(
+    name: "reload", summary: "take the configuration and the libraries as they are now",
+    details: """
+      Waits until the next generation serves. Exits with 1, and says why, if it does not come to that: the one before
+      goes on then. Plugins that failed to start are tried again.
+      """,
+    options: [config, json])
+
+  static let stop = CommandSpecification(
+    name: "stop", summary: "end the running host",
+    details: "Requests in flight are finished first. Waits for the end.", options: [config, json])
+
+  static let quarantine = CommandSpecification(
+    name: "quarantine", argument: "NAME", summary: "take a plugin out of service",
+    details: """
+      Requests in its scope are answered as its on-failure says, until 'bulkhead release NAME', or until its section or
+      its library is changed.
+      """,
+    options: [config, json])
+
+  static let release = CommandSpecification(
+    name: "release", argument: "NAME", summary: "put a plugin back into service, at once", options: [config, json])
+
+  static let bypass = CommandSpecification(
+    name: "bypass", argument: "MODE", choices: ["all", "heavy", "off"],
+    summary: "switch middleware off, or on again: all, heavy or off",
+    details: """
+      all: no middleware runs; routes, built-ins and CORS do, and protected routes answer 401. heavy: what is marked
+      'heavy' is off. Holds until it is changed, or the host ends.
+      """,
+    options: [config, json])
+
+  static let logLevel = CommandSpecification(
+    name: "log-level", argument: "LEVEL", choices: ["error", "warning", "info", "debug"],
+    summary: "change what is logged: error, warning, info or debug",
+    details: "Holds until it is changed, or the host ends.", options: [config, json])
+
+  static let faults = CommandSpecification(
+    name: "faults", argument: "ID", isArgumentOptional: true, summary: "list the faults on record, or show one",
+    details: """
+      The ledger is kept in state-dir/faults, and can be read whether the host runs or not. Beside ID.json stands
+      ID.request where a request met the fault.
+      """,
+    options: [config, json])
+
   static let version = CommandSpecification(
     name: "version", summary: "show the version, the commit and the plugin ABI", options: [json])
 
@@ -71,11 +126,11 @@ extension CommandSpecification {
     options: [Option(name: "--state-dir", value: "DIR", help: "start the plugin too, with its files there")],
     isHidden: true)
 
-  static let all = [run, check, describe, version, help, worker, inspect]
+  static let all = [
+    run, check, status, reload, stop, quarantine, release, bypass, logLevel, faults, describe, version, help, worker,
+    inspect,
+  ]
 
   /// Known by name, so that they are not taken for misspelt ones.
-  static let unavailable = [
-    "status", "reload", "stop", "quarantine", "release", "bypass", "log-level", "faults", "test", "validate",
-    "new",
-  ]
+  static let unavailable = ["test", "validate", "new"]
 }

@@ -1,5 +1,5 @@
 /// What the command's exit status says (sysexits(3)).
-enum ExitStatus: Int32 {
+enum ExitStatus: Int32, Error {
   case success = 0
   case no = 1
   case usage = 64

@@ -12,8 +12,7 @@ enum RunCommand {
     Log.shared.configure(level: host.logLevel, format: host.logFormat)
     do throws(SystemError) {
       let supervisor = try Supervisor(
-        configuration: source.configuration, text: source.text, path: configurationPath,
-        listenOverride: listenOverride)
+        source: source, path: configurationPath, listenOverride: listenOverride)
       return ExitStatus(rawValue: supervisor.run()) ?? .no
     } catch {
       Output.complain("bulkhead: \(error)")

@@ -27,6 +27,14 @@ struct CommandParsingTests {
       ("--help", .help(topic: nil)), ("-h", .help(topic: nil)), ("help", .help(topic: nil)),
       ("help run", .help(topic: .run)), ("run --help", .help(topic: .run)),
       ("check --bogus -h", .help(topic: .check)), ("worker", .worker),
+      ("status --json", .status(StatusOptions(json: true))),
+      ("reload --config c", .tell(OperatorOptions(line: "reload", configuration: "c"))),
+      ("stop", .tell(OperatorOptions(line: "stop"))),
+      ("quarantine auth --json", .tell(OperatorOptions(line: "quarantine auth", json: true))),
+      ("release auth", .tell(OperatorOptions(line: "release auth"))),
+      ("bypass heavy", .tell(OperatorOptions(line: "bypass heavy"))),
+      ("log-level debug", .tell(OperatorOptions(line: "log-level debug"))),
+      ("faults", .faults(FaultsOptions())), ("faults 01ab", .faults(FaultsOptions(id: "01ab"))),
       ("inspect --state-dir d -- lib.so", .inspect(InspectOptions(library: "lib.so", stateDirectory: "d"))),
     ])
   func commands(line: String, command: Command) throws {
@@ -43,6 +51,8 @@ struct CommandParsingTests {
       ("run --config a --config b", "stands twice"), ("check --json=yes", "takes no value"),
       ("check --json --json", "stands twice"), ("describe", "needs LIB"),
       ("describe a b", "does not take 'b'"),
+      ("bypass", "needs MODE"), ("bypass al", "none of all, heavy, off; did you mean 'all'?"),
+      ("log-level loud", "none of error, warning, info, debug"), ("quarantine", "needs NAME"),
       ("help nonsense", "unknown command"), ("version 1", "does not take '1'"),
     ])
   func wrong(line: String, says: String) {

@@ -1,0 +1,88 @@
+import Glibc
+
+/// A command's talk with the running host, over its control socket (`ControlServer`).
+enum ControlClient {
+  struct Answer: Sendable, Equatable {
+    var isYes: Bool
+    /// With the end of its last line.
+    var text: String
+  }
+
+  enum Failure: Error, CustomStringConvertible {
+    case notRunning(stateDirectory: String)
+    case system(SystemError)
+    /// The host ended, or would not listen to us.
+    case noAnswer
+
+    var description: String {
+      switch self {
+      case .notRunning(let directory): "no host is running on the state directory \(directory)"
+      case .system(let error): "\(error)"
+      case .noAnswer: "the host gave no answer: it has ended, or does not take commands from this user"
+      }
+    }
+  }
+
+  /// Sends a command line, and waits for the answer.
+  static func ask(_ line: String, stateDirectory: String) throws(Failure) -> Answer {
+    let socket: FileDescriptor
+    do throws(SystemError) {
+      socket = FileDescriptor(raw: try checked("socket") { Glibc.socket(AF_UNIX, ControlServer.type, 0) })
+    } catch { throw .system(error) }
+    defer { socket.close() }
+    do throws(SystemError) {
+      try ControlServer.withAddress(stateDirectory) { address, size throws(SystemError) in
+        try checked("connect") { connect(socket.raw, address, size) }
+      }
+    } catch {
+      let isNobody = [ENOENT, ECONNREFUSED, ENOTDIR].contains(error.code)
+      throw isNobody ? .notRunning(stateDirectory: stateDirectory) : .system(error)
+    }
+    do throws(SystemError) { try socket.writeAll(Array("\(line)\n".utf8)) } catch { throw .system(error) }
+    return try readAnswer(socket)
+  }
+
+  private static func readAnswer(_ socket: FileDescriptor) throws(Failure) -> Answer {
+    var bytes: [UInt8] = []
+    var chunk = [UInt8](repeating: 0, count: 64 << 10)
+    while true {
+      let count = read(socket.raw, &chunk, chunk.count)
+      if count < 0 && errno == EINTR { continue }
+      if count <= 0 { break }
+      bytes += chunk[..<count]
+    }
+    let verdict = bytes.prefix { $0 != 0x0a }
+    guard verdict.elementsEqual("ok".utf8) || verdict.elementsEqual("no".utf8) else { throw .noAnswer }
+    return Answer(
+      isYes: verdict.elementsEqual("ok".utf8),
+      text: String(decoding: bytes.dropFirst(verdict.count + 1), as: UTF8.self))
+  }
+
+  /// Where the host of this configuration keeps its state. Of a file that is broken, which is when the host is asked
+  /// about most, `state-dir` is still read.
+  static func stateDirectory(ofConfiguration path: String) -> Result<String, ConfigurationErrors> {
+    let bytes: [UInt8]
+    do throws(FileContents.Failure) {
+      bytes = try FileContents.read(path, limit: ConfigurationText.maximumFile)
+    } catch {
+      return .failure(ConfigurationErrors([ConfigurationError(path: path, message: "\(error)")]))
+    }
+    if case .success(let configuration) = ConfigurationFile.parse(
+      bytes: bytes, path: path, environment: Environment.all)
+    {
+      return .success(configuration.host.stateDirectory)
+    }
+    var working = ""
+    if let buffer = getcwd(nil, 0) {
+      working = String(cString: buffer)
+      free(buffer)
+    }
+    let paths = FilePaths(ofFile: FilePaths(directory: working).resolve(path))
+    let text = ConfigurationText(
+      reading: bytes, path: path,
+      substitution: Substitution(environment: Environment.all, directory: paths.directory))
+    let entries = text.sections.filter { $0.kind == "host" }.flatMap(\.entries)
+    let given = entries.last { $0.key == "state-dir" && !$0.value.isEmpty }?.value
+    return .success(paths.resolve(given ?? HostConfiguration().stateDirectory))
+  }
+}

@@ -1,0 +1,64 @@
+/// `bulkhead faults [ID]`: the ledger, which is on disk and can be read whether the host runs or not.
+enum FaultsCommand {
+  static func run(_ options: FaultsOptions) -> ExitStatus {
+    switch ControlClient.stateDirectory(ofConfiguration: options.configuration) {
+    case .failure(let errors):
+      Output.complain("\(errors)")
+      return .unavailable
+    case .success(let state):
+      let directory = FaultLedger.directory(in: state)
+      guard let id = options.id else { return list(directory, json: options.json) }
+      guard let record = FaultLedger.read(id, in: directory) else {
+        let hint = NearestName.hint(for: id, among: FaultLedger.ids(in: directory))
+        Output.complain("there is no fault \(id.quotedForMessage) in \(directory)\(hint)")
+        return .no
+      }
+      if options.json {
+        var json = JSONWriter()
+        record.write(to: &json)
+        return Output.print(json.text + "\n")
+      }
+      return Output.print(text(record))
+    }
+  }
+
+  private static func list(_ directory: String, json isJSON: Bool) -> ExitStatus {
+    // Newest first.
+    let records = FaultLedger.ids(in: directory).reversed().compactMap { FaultLedger.read($0, in: directory) }
+    guard !isJSON else {
+      var json = JSONWriter()
+      json.object { object in
+        object.array("faults") { array in records.forEach { $0.write(to: &array) } }
+      }
+      return Output.print(json.text + "\n")
+    }
+    if records.isEmpty { return Output.print("no faults\n") }
+    let rows = records.map { record in
+      [
+        record["id"].string ?? "?", record["at"].string ?? "?", record["plugin"].string ?? "?",
+        record["reason"].string ?? "?",
+        (record["message"].string ?? "").split(whereSeparator: \.isNewline).first.map { String($0.prefix(80)) } ?? "",
+      ]
+    }
+    return Output.print(StatusCommand.columns([["FAULT", "AT", "PLUGIN", "REASON", "MESSAGE"]] + rows))
+  }
+
+  /// Every member of a record on a line, the backtrace below.
+  static func text(_ record: JSONValue) -> String {
+    var rows: [(String, String)] = []
+    for member in record.members where member.name != "backtrace" {
+      switch member.value {
+      case .string(let text):
+        rows.append((member.name, text.split(whereSeparator: \.isNewline).joined(separator: "; ")))
+      case .null: continue
+      case let value:
+        var json = JSONWriter()
+        value.write(to: &json)
+        rows.append((member.name, json.text))
+      }
+    }
+    let frames = record["backtrace"].array.compactMap(\.string)
+    let backtrace = frames.isEmpty ? "" : "backtrace\n" + frames.map { "  \($0)\n" }.joined()
+    return StatusCommand.columns(rows.map { [$0.0, $0.1] }) + backtrace
+  }
+}

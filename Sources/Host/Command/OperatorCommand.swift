@@ -1,0 +1,42 @@
+/// `reload`, `stop`, `quarantine`, `release`, `bypass` and `log-level`: one line to the running host, and its answer.
+enum OperatorCommand {
+  static func run(_ options: OperatorOptions) -> ExitStatus {
+    switch answer(to: options.line, configuration: options.configuration) {
+    case .failure(let status): return status
+    case .success(let answer):
+      let status: ExitStatus = answer.isYes ? .success : .no
+      if options.json {
+        var json = JSONWriter()
+        json.object {
+          $0.field("ok", answer.isYes)
+          $0.field("message", answer.text.trimmingLineEnd)
+        }
+        return Output.print(json.text + "\n", then: status)
+      }
+      if answer.isYes { return Output.print(answer.text, then: status) }
+      for line in answer.text.split(separator: "\n") { Output.complain(String(line)) }
+      return status
+    }
+  }
+
+  /// What the running host answers; or the status to end with, when that has been said already.
+  static func answer(to line: String, configuration: String) -> Result<ControlClient.Answer, ExitStatus> {
+    switch ControlClient.stateDirectory(ofConfiguration: configuration) {
+    case .failure(let errors):
+      Output.complain("\(errors)")
+      return .failure(.unavailable)
+    case .success(let directory):
+      do throws(ControlClient.Failure) {
+        return .success(try ControlClient.ask(line, stateDirectory: directory))
+      } catch {
+        Output.complain("\(error)")
+        return .failure(.unavailable)
+      }
+    }
+  }
+}
+
+extension String {
+  /// Without one line feed at its end.
+  var trimmingLineEnd: String { hasSuffix("\n") ? String(dropLast()) : self }
+}
