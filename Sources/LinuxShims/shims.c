@@ -52,6 +52,8 @@ int shim_block_signals(const int *signals, int count) {
   return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+int shim_parent_death_signal(int signal) { return prctl(PR_SET_PDEATHSIG, signal); }
+
 ssize_t shim_send_descriptor(int socket, const void *bytes, size_t count, int descriptor) {
   struct iovec piece = {.iov_base = (void *)bytes, .iov_len = count};
   union {

@@ -120,8 +120,9 @@ final class Diagnostics: @unchecked Sendable {
       $0.field("generation", worker.generation)
       $0.field("bypass", worker.bypass.rawValue)
       $0.object("config") {
-        $0.field("status", "active")
-        $0.field("error", nil as String?)
+        let error = worker.configurationError.withLock { $0 }
+        $0.field("status", error == nil ? "active" : "rejected")
+        $0.field("error", error)
       }
       $0.array("plugins") { array in
         for plugin in worker.plugins { array.object { describe(plugin, in: &$0) } }
@@ -154,7 +155,11 @@ final class Diagnostics: @unchecked Sendable {
       $0.field("p99", Histogram.quantile(0.99, of: counts).map { Double($0) / 1000 })
     }
     json.field("retry_at", retryAt.map { Clock.rfc3339(Clock.realtime(at: $0)) })
-    json.field("rolled_back", nil as String?)
+    if let change = plugin.rolledBack {
+      json.object("rolled_back") { change.write(to: &$0) }
+    } else {
+      json.null("rolled_back")
+    }
   }
 
   /// The pipeline in its order.
@@ -274,7 +279,7 @@ final class Diagnostics: @unchecked Sendable {
   // MARK: One request
 
   /// Field values that may hold credentials are not shown.
-  private static let secretFields: [StaticString] = [
+  static let secretFields: [StaticString] = [
     "Authorization", "Cookie", "Proxy-Authorization", "X-API-Key", "Set-Cookie", "X-Auth-Token",
   ]
 

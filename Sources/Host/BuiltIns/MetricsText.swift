@@ -18,6 +18,8 @@ enum MetricsText {
       "bulkhead_info", [("version", Version.host), ("generation", String(worker.generation))], "1")
     text.family("bulkhead_bypass", "gauge", "1 while middleware is bypassed.")
     text.sample("bulkhead_bypass", [("mode", worker.bypass.rawValue)], worker.bypass == .off ? "0" : "1")
+    text.family("bulkhead_config_rejected", "gauge", "1 while the configuration file is not what serves.")
+    text.sample("bulkhead_config_rejected", [], worker.configurationError.withLock { $0 } == nil ? "0" : "1")
     text.family("bulkhead_bare", "gauge", "1 while the host runs without its plugins.")
     text.sample("bulkhead_bare", [], worker.isBare ? "1" : "0")
     text.family("bulkhead_uptime_seconds", "gauge", "Since this worker started.")

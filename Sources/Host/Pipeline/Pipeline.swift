@@ -33,7 +33,7 @@ final class Pipeline: @unchecked Sendable {
   /// Those that decide CORS, whatever requests they apply to: a preflight asks for the request to come.
   private let deciders: UnsafeBufferPointer<ChainEntry>
 
-  /// - Parameter middleware: those of `plugins` whose phases are to run, in order: without what is bypassed.
+  /// - Parameter middleware: those of `plugins` whose phases are to run, in order.
   init(
     plugins: [Plugin], middleware: [Plugin], routes: RouteTable, cors: CORSPolicy?, builtIns: BuiltIns, isBare: Bool
   ) {
@@ -159,6 +159,7 @@ final class Pipeline: @unchecked Sendable {
       let entry = deciders[x.cursor]
       x.cursor += 1
       guard applies(entry, to: x) else { continue }
+      guard !entry.plugin.isBypassed.load(ordering: .relaxed) else { continue }
       let admission = entry.plugin.admit()
       guard admission == .run || admission == .probe else { continue }
       if call(entry.plugin, entry.plugin.requestPhase, .request, x, frame, admission) == .responded { break }
@@ -201,7 +202,7 @@ final class Pipeline: @unchecked Sendable {
       x.cursor += 1
       guard applies(entry, to: x) else { continue }
       let plugin = entry.plugin
-      let admission = plugin.admit()
+      let admission = plugin.isBypassed.load(ordering: .relaxed) ? .skip : plugin.admit()
       switch admission {
       case .run, .probe:
         guard plugin.requestPhase != nil else {
@@ -364,6 +365,8 @@ final class Pipeline: @unchecked Sendable {
   private func missingAuthenticator(_ x: Exchange) -> Plugin? {
     for entry in x.chain {
       let plugin = entry.plugin
+      // What was switched off is not out: without an identity the answer is 401.
+      guard !plugin.isBypassed.load(ordering: .relaxed) else { continue }
       guard plugin.library == nil || plugin.capabilities.contains(.authenticates), applies(entry, to: x) else {
         continue
       }

@@ -10,6 +10,14 @@ final class Plugin: @unchecked Sendable {
   let name: String
   /// Of the library's file, in lower-case hexadecimal; nil if it could not be computed.
   let sha256: String?
+  /// A private copy of the file, which is loaded in its place; nil for the file itself.
+  let copy: String?
+  /// The copy is an older one, that served well.
+  let rolledBack: RollBack.Change?
+  /// Where its state is kept for the generations to come; nil if nowhere. Set before it is loaded.
+  var stateCell: PluginStateCell?
+  /// What it took over from the generation before.
+  var resumed: PluginStateTable.Saved?
   private(set) var library: PluginLibrary?
   private(set) var instance: UnsafeMutableRawPointer?
   /// Registered during `start`.
@@ -20,6 +28,8 @@ final class Plugin: @unchecked Sendable {
   /// The fast answer to "may it run?": 0 runs; anything else asks `quarantine`.
   let gate = Atomic<UInt8>(0)
   let quarantine: Mutex<Quarantine>
+  /// Its request and response phases are skipped, by the operator's switch.
+  let isBypassed = Atomic<Bool>(false)
 
   let faults: FaultLog
 
@@ -37,11 +47,16 @@ final class Plugin: @unchecked Sendable {
   typealias HandlerFunction =
     @convention(c) (UnsafeMutableRawPointer?, UInt32, OpaquePointer?, UnsafePointer<bh_request>?) -> bh_status
 
-  init(index: Int, configuration: PluginConfiguration, sha256: String?, faults: FaultLog) {
+  init(
+    index: Int, configuration: PluginConfiguration, sha256: String?, copy: String? = nil,
+    rolledBack: RollBack.Change? = nil, faults: FaultLog
+  ) {
     self.index = index
     self.configuration = configuration
     self.name = configuration.name
     self.sha256 = sha256
+    self.copy = copy
+    self.rolledBack = rolledBack
     self.faults = faults
     self.isShadow = configuration.mode == .shadow
     middlewareTimeout = (configuration.timeout ?? .seconds(2)).nanoseconds
@@ -63,9 +78,9 @@ final class Plugin: @unchecked Sendable {
   /// Checks the file, the pin, the ABI and the settings, then starts the plugin and has it test itself.
   func load(environment: PluginEnvironment) {
     do throws(PluginFailure) {
-      try LibraryFile.check(configuration.libraryPath)
+      if rolledBack == nil { try LibraryFile.check(configuration.libraryPath) }
       try checkDigest()
-      let library = try PluginLibrary.open(configuration.libraryPath)
+      let library = try openLibrary()
       self.library = library
       let settings = try checkedSettings(library, configurationPath: environment.configurationPath)
       try start(library, settings, environment)
@@ -73,6 +88,12 @@ final class Plugin: @unchecked Sendable {
     } catch {
       fail(error)
     }
+  }
+
+  /// Loads the copy. A library that finds others beside itself (`$ORIGIN`) can only be loaded from its own place.
+  private func openLibrary() throws(PluginFailure) -> PluginLibrary {
+    guard let copy else { return try PluginLibrary.open(configuration.libraryPath) }
+    return try PluginLibrary.open(copy, else: rolledBack == nil ? configuration.libraryPath : nil)
   }
 
   private func checkDigest() throws(PluginFailure) {
@@ -146,6 +167,7 @@ final class Plugin: @unchecked Sendable {
     let now = Clock.monotonic()
     quarantine.withLock { _ = $0.fail(failure.reason, at: now) }
     gate.store(1, ordering: .releasing)
+    saveState()
     record(failure.reason, message: failure.message, exchange: nil)
   }
 
@@ -156,6 +178,7 @@ final class Plugin: @unchecked Sendable {
       _ = state.fault(reason, at: now)
       gate.store(state.state == .active ? 0 : 1, ordering: .releasing)
     }
+    saveState()
     metrics.faults.wrappingAdd(1, ordering: .relaxed)
     record(reason, message: message, exchange: exchange)
   }
@@ -178,6 +201,7 @@ final class Plugin: @unchecked Sendable {
       _ = state.fault(reason, at: now)
       gate.store(state.state == .active ? 0 : 1, ordering: .releasing)
     }
+    saveState()
     metrics.faults.wrappingAdd(1, ordering: .relaxed)
     let frozen = FrozenThread(frame, timeout: timeout(phase: frame.guarded.pointee.phase))
     record(
@@ -218,19 +242,14 @@ final class Plugin: @unchecked Sendable {
 
   private func admitSlowly() -> Quarantine.Admission {
     let now = Clock.monotonic()
-    return quarantine.withLock { state in
+    let admission = quarantine.withLock { state in
       let admission = state.admit(at: now)
       gate.store(state.state == .active ? 0 : 1, ordering: .releasing)
       return admission
     }
-  }
-
-  /// It took the worker before down, so often since it last served well: it begins in quarantine.
-  func begin(as culprit: Manifest.Culprit) {
-    let now = Clock.monotonic()
-    quarantine.withLock { $0.beginQuarantined(culprit.reason, streak: culprit.count, at: now) }
-    gate.store(1, ordering: .releasing)
-    record(culprit.reason, message: culprit.message, exchange: nil)
+    // Should the process not survive the probe, the next one knows that there was one.
+    if admission == .probe { saveState() }
+    return admission
   }
 
   /// The request that was its probe is over.
@@ -241,12 +260,13 @@ final class Plugin: @unchecked Sendable {
       gate.store(state.state == .active ? 0 : 1, ordering: .releasing)
       return state.state == .active
     }
+    saveState()
     if isBack {
       Log.shared.write(.info, "plugin \(name) active again: its probe passed", fields: [("plugin", name)])
     }
   }
 
-  /// Switched off by configuration or bypass.
+  /// Switched off by configuration.
   func switchOff() {
     let now = Clock.monotonic()
     quarantine.withLock { $0.switchOff(at: now) }

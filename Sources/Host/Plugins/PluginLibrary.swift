@@ -39,9 +39,10 @@ struct PluginLibrary {
 
   /// Loads the library and reads its table, calling nothing in it but the entry symbol.
   ///
+  /// - Parameter other: to be loaded should the loader refuse the first.
   /// - Throws: `load-failed` or `abi-mismatch`, with what the loader or the table says.
-  static func open(_ path: String) throws(PluginFailure) -> PluginLibrary {
-    guard let image = shim_dlopen(path) else {
+  static func open(_ path: String, else other: String? = nil) throws(PluginFailure) -> PluginLibrary {
+    guard let image = shim_dlopen(path) ?? other.flatMap({ shim_dlopen($0) }) else {
       throw PluginFailure(reason: .loadFailed, message: lastLoaderError())
     }
     guard let symbol = dlsym(image, BH_ENTRY_SYMBOL) else {

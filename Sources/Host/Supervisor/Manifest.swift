@@ -6,21 +6,35 @@ struct Manifest: Sendable {
   var configurationPath = "plugins.conf"
   /// The texts of the listeners, in the order of their descriptors.
   var listeners: [String] = []
-  /// SHA-256 of libraries, by path.
-  var digests: [(path: String, sha256: String)] = []
-  /// Plugins that took the worker before down.
+  /// In the order of the configuration.
+  var plugins: [PluginEntry] = []
+  /// Plugins that took a worker down while it started.
   var culprits: [Culprit] = []
   /// Built-ins and CORS only.
   var isBare = false
+  /// As the operator has switched it; nil for what the environment says.
+  var bypass: Bypass?
+  var logLevel: LogLevel?
+  /// Why the file as it is now was not taken; nil if this is what it says.
+  var configurationError: String?
+  /// The supervisor's process.
+  var supervisor: Int32 = 0
   var configuration: [UInt8] = []
+
+  struct PluginEntry: Sendable, Equatable {
+    var name: String
+    /// Of its state in shared memory; 0 if there was no room for one.
+    var stateKey: UInt64
+    /// Of what is to be loaded; nil if it is not known.
+    var sha256: String?
+    /// The private copy to load; nil for the file that the configuration names.
+    var copy: String?
+    var rolledBack: RollBack.Change?
+  }
 
   struct Culprit: Sendable, Equatable {
     var plugin: String
     var reason: Quarantine.Reason
-    /// It fell while it was loaded or started: it is not tried again before the configuration changes.
-    var isFatal: Bool
-    /// How often it has done so since it last served well: each time the back-off doubles.
-    var count: Int
     var message: String
   }
 
@@ -32,20 +46,66 @@ struct Manifest: Sendable {
     static let firstListener: Int32 = 6
   }
 
+  init() {}
+
+  subscript(plugin name: String) -> PluginEntry? { plugins.first { $0.name == name } }
+}
+
+// MARK: Writing
+
+extension Manifest {
   var bytes: [UInt8] {
-    var lines = ["generation \(generation)", "path \(configurationPath)"]
+    var lines = ["generation \(generation)", "path \(configurationPath)", "supervisor \(supervisor)"]
     lines += listeners.map { "listener \($0)" }
-    lines += digests.map { "digest \($0.sha256) \($0.path)" }
-    lines += culprits.map {
-      let message = $0.message.split(whereSeparator: \.isNewline).joined(separator: "; ")
-      return "culprit \($0.plugin) \($0.reason.rawValue) \($0.isFatal ? "fatal" : "serving") \($0.count) \(message)"
+    for plugin in plugins {
+      let key = String(plugin.stateKey, radix: 16)
+      lines.append("plugin \(plugin.name) \(key) \(plugin.sha256 ?? "-") \(plugin.copy ?? "-")")
+      if let change = plugin.rolledBack {
+        lines.append("rolled-back \(plugin.name) \(change.from ?? "-") \(change.to)")
+      }
     }
+    lines += culprits.map { "culprit \($0.plugin) \($0.reason.rawValue) \(Manifest.oneLine($0.message))" }
     if isBare { lines.append("bare") }
+    if let bypass { lines.append("bypass \(bypass.rawValue)") }
+    if let logLevel { lines.append("log-level \(logLevel)") }
+    if let configurationError { lines.append("config-error \(Manifest.escaped(configurationError))") }
     return Array((lines.joined(separator: "\n") + "\n\n").utf8) + configuration
   }
 
-  init() {}
+  private static func oneLine(_ text: String) -> String {
+    text.split(whereSeparator: \.isNewline).joined(separator: "; ")
+  }
 
+  private static func escaped(_ text: String) -> String {
+    text.unicodeScalars.map { scalar in
+      switch scalar {
+      case "\\": "\\\\"
+      case "\n": "\\n"
+      default: String(scalar)
+      }
+    }.joined()
+  }
+
+  private static func unescaped(_ text: String) -> String {
+    var result = String.UnicodeScalarView()
+    var isEscaped = false
+    for scalar in text.unicodeScalars {
+      if isEscaped {
+        result.append(scalar == "n" ? "\n" : scalar)
+        isEscaped = false
+      } else if scalar == "\\" {
+        isEscaped = true
+      } else {
+        result.append(scalar)
+      }
+    }
+    return String(result)
+  }
+}
+
+// MARK: Reading
+
+extension Manifest {
   /// Nil if the bytes are no manifest: the worker was not started by a supervisor.
   init?(_ bytes: [UInt8]) {
     guard let end = bytes.indices.dropLast().first(where: { bytes[$0] == 0x0a && bytes[$0 + 1] == 0x0a }) else {
@@ -54,27 +114,58 @@ struct Manifest: Sendable {
     configuration = Array(bytes[(end + 2)...])
     for line in String(decoding: bytes[..<end], as: UTF8.self).split(separator: "\n") {
       let parts = line.split(separator: " ", maxSplits: 1).map(String.init)
-      let value = parts.count > 1 ? parts[1] : ""
-      switch parts[0] {
-      case "generation":
-        guard let number = Int(value) else { return nil }
-        generation = number
-      case "path": configurationPath = value
-      case "listener": listeners.append(value)
-      case "digest":
-        let pair = value.split(separator: " ", maxSplits: 1).map(String.init)
-        guard pair.count == 2 else { return nil }
-        digests.append((pair[1], pair[0]))
-      case "culprit":
-        let words = value.split(separator: " ", maxSplits: 4, omittingEmptySubsequences: false).map(String.init)
-        guard words.count == 5, let reason = Quarantine.Reason(rawValue: words[1]), let count = Int(words[3]) else {
-          return nil
-        }
-        culprits.append(
-          Culprit(plugin: words[0], reason: reason, isFatal: words[2] == "fatal", count: count, message: words[4]))
-      case "bare": isBare = true
-      default: return nil
-      }
+      guard read(parts[0], parts.count > 1 ? parts[1] : "") else { return nil }
     }
+  }
+
+  private mutating func read(_ key: String, _ value: String) -> Bool {
+    switch key {
+    case "generation":
+      guard let number = Int(value) else { return false }
+      generation = number
+    case "supervisor":
+      guard let number = Int32(value) else { return false }
+      supervisor = number
+    case "path": configurationPath = value
+    case "listener": listeners.append(value)
+    case "plugin":
+      let words = Manifest.words(value, 4)
+      guard words.count == 4, let key = UInt64(words[1], radix: 16) else { return false }
+      plugins.append(
+        PluginEntry(
+          name: words[0], stateKey: key, sha256: Manifest.optional(words[2]), copy: Manifest.optional(words[3])))
+    case "rolled-back":
+      let words = Manifest.words(value, 3)
+      guard words.count == 3, plugins.last?.name == words[0] else { return false }
+      plugins[plugins.count - 1].rolledBack = RollBack.Change(from: Manifest.optional(words[1]), to: words[2])
+    case "culprit":
+      let words = Manifest.words(value, 3)
+      guard words.count == 3, let reason = Quarantine.Reason(rawValue: words[1]) else { return false }
+      culprits.append(Culprit(plugin: words[0], reason: reason, message: words[2]))
+    case "bare": isBare = true
+    case "bypass":
+      guard let found = Bypass(rawValue: value) else { return false }
+      bypass = found
+    case "log-level":
+      guard let found = LogLevel(text: value) else { return false }
+      logLevel = found
+    case "config-error": configurationError = Manifest.unescaped(value)
+    default: return false
+    }
+    return true
+  }
+
+  private static func words(_ value: String, _ count: Int) -> [String] {
+    value.split(separator: " ", maxSplits: count - 1, omittingEmptySubsequences: false).map(String.init)
+  }
+
+  private static func optional(_ word: String) -> String? { word == "-" ? nil : word }
+}
+
+extension LogLevel {
+  /// As it stands in the configuration.
+  init?(text: String) {
+    guard let found = LogLevel.allCases.first(where: { "\($0)" == text }) else { return nil }
+    self = found
   }
 }

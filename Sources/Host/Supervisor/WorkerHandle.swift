@@ -1,26 +1,39 @@
 import Glibc
 import LinuxShims
 
-/// A worker as its supervisor sees it.
-struct WorkerHandle {
+/// A worker as its supervisor sees it: its process, and what it has said.
+final class WorkerHandle {
   let pid: pid_t
   let generation: Int
   let control: FileDescriptor
   let configuration: Configuration
-  let startedAt: UInt64
-  var state = State.starting
+  let manifest: Manifest
+  let startedAt = Clock.monotonic()
+  /// Plugins that did not load, start or prove themselves.
+  var failed: [String: Quarantine.Reason] = [:]
+  /// A library of it is to be rolled back before it serves.
+  var isToBeMadeAgain = false
+  /// Who asked what it has not answered yet, oldest first; nil for nobody.
+  var questions: [ControlServer.Client?] = []
+  var heardAt = Clock.monotonic()
+  /// Killed because it had come to a standstill.
+  var isHung = false
 
-  enum State { case starting, serving, draining(since: UInt64) }
+  private init(
+    pid: pid_t, control: FileDescriptor, configuration: Configuration, manifest: Manifest
+  ) {
+    self.pid = pid
+    self.control = control
+    self.configuration = configuration
+    self.manifest = manifest
+    generation = manifest.generation
+  }
 
   /// Starts a worker of this executable.
   static func start(
     _ manifest: Manifest, configuration: Configuration, listeners: [Listener], memory: SharedMemory
   ) throws(SystemError) -> WorkerHandle {
-    var pair: [Int32] = [-1, -1]
-    let type = Int32(SOCK_SEQPACKET.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
-    try checked("socketpair") { socketpair(AF_UNIX, type, 0, &pair) }
-    let ours = FileDescriptor(raw: pair[0])
-    let theirs = FileDescriptor(raw: pair[1])
+    let (ours, theirs) = try socketPair()
     defer { theirs.close() }
     do throws(SystemError) {
       let text = try FileDescriptor.memory(named: "bulkhead-manifest", holding: manifest.bytes)
@@ -37,13 +50,19 @@ struct WorkerHandle {
       environment["SWIFT_BACKTRACE"] = "enable=no"
       let pid = try Spawn.start(
         Executable.path, ["worker"], environment: environment, descriptors: descriptors)
-      return WorkerHandle(
-        pid: pid, generation: manifest.generation, control: ours, configuration: configuration,
-        startedAt: Clock.monotonic())
+      return WorkerHandle(pid: pid, control: ours, configuration: configuration, manifest: manifest)
     } catch {
       ours.close()
       throw error
     }
+  }
+
+  /// Two connected ends that keep packets whole.
+  static func socketPair() throws(SystemError) -> (FileDescriptor, FileDescriptor) {
+    var pair: [Int32] = [-1, -1]
+    let type = Int32(SOCK_SEQPACKET.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+    try checked("socketpair") { socketpair(AF_UNIX, type, 0, &pair) }
+    return (FileDescriptor(raw: pair[0]), FileDescriptor(raw: pair[1]))
   }
 
   /// Best effort: a worker that is gone already has nothing to be told.
@@ -53,19 +72,37 @@ struct WorkerHandle {
     }
   }
 
+  /// The same with a descriptor, which stays open here.
   func tell(_ message: String, with descriptor: FileDescriptor) throws(SystemError) {
-    let sent = Array(message.utf8).withUnsafeBytes {
-      shim_send_descriptor(control.raw, $0.baseAddress, $0.count, descriptor.raw)
-    }
-    if sent < 0 { throw SystemError("sendmsg") }
+    let bytes = Array(message.utf8)
+    try checked("sendmsg") { Int32(shim_send_descriptor(control.raw, bytes, bytes.count, descriptor.raw)) }
   }
 
-  /// A message, "" if the worker is gone, nil if there is none now.
-  func hear() -> String? {
-    var buffer = [UInt8](repeating: 0, count: 4096)
-    let count = recv(control.raw, &buffer, buffer.count, Int32(MSG_DONTWAIT))
-    if count < 0 { return errno == EAGAIN || errno == EINTR ? nil : "" }
-    return String(decoding: buffer[..<count], as: UTF8.self)
+  /// Tells it something that it answers, on behalf of a client or nobody.
+  func ask(_ message: String, for client: ControlServer.Client?) {
+    questions.append(client)
+    tell(message)
+  }
+
+  enum News { case message(WorkerMessage), gone }
+
+  /// What it says next; nil if there is nothing now.
+  func hear() -> News? {
+    while true {
+      var result = 0
+      let packet = [UInt8](unsafeUninitializedCapacity: WorkerMessage.limit) { buffer, count in
+        result = recv(control.raw, buffer.baseAddress, buffer.count, Int32(MSG_DONTWAIT))
+        count = max(0, result)
+      }
+      if result < 0 {
+        if errno == EINTR { continue }
+        return errno == EAGAIN ? nil : .gone
+      }
+      if result == 0 { return .gone }
+      heardAt = Clock.monotonic()
+      if let message = WorkerMessage(packet) { return .message(message) }
+      Log.shared.write(.warning, "generation \(generation) says what makes no sense")
+    }
   }
 }
 

@@ -9,7 +9,10 @@ final class Worker: @unchecked Sendable {
   let generation: Int
   let configuration: Configuration
   let configurationPath: String
-  let bypass: Bypass
+  /// Which middleware is switched off, in `Bypass.allCases`.
+  private let bypassIndex = Atomic<Int>(0)
+  /// Why the configuration file as it is now is not what serves; nil if it is.
+  let configurationError: Mutex<String?>
   let isBare: Bool
   let listeners: [Listener]
   let limits: CodecLimits
@@ -48,7 +51,7 @@ final class Worker: @unchecked Sendable {
     generation = manifest.generation
     self.configuration = configuration
     configurationPath = manifest.configurationPath
-    bypass = configuration.bypass
+    configurationError = Mutex(manifest.configurationError)
     isBare = manifest.isBare
     self.listeners = listeners
     self.memory = memory
@@ -61,12 +64,19 @@ final class Worker: @unchecked Sendable {
     hasTrustedProxies = !host.trustedProxies.isEmpty
     let faults = FaultLog(generation: manifest.generation)
     self.faults = faults
-    let digests = Dictionary(manifest.digests.map { ($0.path, $0.sha256) }, uniquingKeysWith: { first, _ in first })
     plugins = isBare
       ? []
       : configuration.plugins.enumerated().map { index, plugin in
-        Plugin(index: index, configuration: plugin, sha256: digests[plugin.libraryPath], faults: faults)
+        let entry = manifest[plugin: plugin.name]
+        let made = Plugin(
+          index: index, configuration: plugin, sha256: entry?.sha256, copy: entry?.copy,
+          rolledBack: entry?.rolledBack, faults: faults)
+        if let key = entry?.stateKey, key != 0, let table = PluginStateTable(memory) {
+          made.stateCell = PluginStateCell(table: table, key: key, generation: manifest.generation)
+        }
+        return made
       }
+    setBypass(manifest.bypass ?? configuration.bypass)
   }
 
   static func loopCount(_ host: HostConfiguration) -> Int {
@@ -121,7 +131,7 @@ final class Worker: @unchecked Sendable {
         plugin.switchOff()
         continue
       }
-      if let culprit, culprit.isFatal {
+      if let culprit {
         plugin.fail(PluginFailure(reason: culprit.reason, message: culprit.message))
         continue
       }
@@ -129,19 +139,18 @@ final class Worker: @unchecked Sendable {
         plugin: plugin.index, phase: FaultFrame.Phase.start, requestID: bh_bytes(), at: Clock.monotonic())
       plugin.load(environment: environment)
       frame.leave()
-      if let culprit, plugin.state == .active {
-        plugin.begin(as: culprit)
-      }
-      if isBypassed(plugin), !plugin.capabilities.contains(.routes) { plugin.switchOff() }
+      plugin.resume()
     }
+    setBypass(bypass)
   }
 
-  /// Its request and response phases are off; the routes of a plugin that is both go on.
-  private func isBypassed(_ plugin: Plugin) -> Bool {
-    switch bypass {
-    case .off: false
-    case .heavy: plugin.configuration.isHeavy
-    case .all: true
+  var bypass: Bypass { Bypass.allCases[bypassIndex.load(ordering: .relaxed)] }
+
+  /// Switches middleware off, or on again, for the requests to come. Main thread.
+  func setBypass(_ mode: Bypass) {
+    bypassIndex.store(Bypass.allCases.firstIndex(of: mode) ?? 0, ordering: .relaxed)
+    for plugin in plugins where plugin.configuration.mode != .off {
+      plugin.setBypassed(mode == .all || mode == .heavy && plugin.configuration.isHeavy)
     }
   }
 
@@ -153,7 +162,7 @@ final class Worker: @unchecked Sendable {
       do throws(RouteTable.Conflict) {
         let table = try RouteTable(routers)
         return Pipeline(
-          plugins: plugins, middleware: plugins.filter { !isBypassed($0) }, routes: table,
+          plugins: plugins, middleware: plugins, routes: table,
           cors: configuration.cors, builtIns: builtIns, isBare: isBare)
       } catch {
         error.plugin.fail(PluginFailure(reason: .startFailed, message: error.message))
@@ -186,7 +195,9 @@ final class Worker: @unchecked Sendable {
       let mount = plugin.configuration.mount
       return !mount.isEmpty && (path == mount || path.hasPrefix(mount + "/"))
     }.max { $0.configuration.mount.utf8.count < $1.configuration.mount.utf8.count }
-    if let owner, owner.state == .active { owner.fail(PluginFailure(reason: .startFailed, message: message)) }
+    // Unless another plugin that is out stands in its way.
+    let isInTheWay = plugins.contains { $0.isOut || $0.isBypassed.load(ordering: .relaxed) }
+    if let owner, owner.state == .active, !isInTheWay { owner.fail(PluginFailure(reason: .startFailed, message: message)) }
   }
 
   // MARK: Frozen threads

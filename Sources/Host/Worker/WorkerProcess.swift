@@ -28,7 +28,11 @@ enum WorkerProcess {
       Log.shared.write(.error, "worker: the configuration cannot be read any more")
       return ExitStatus.configuration.rawValue
     }
-    Log.shared.configure(level: configuration.host.logLevel, format: configuration.host.logFormat)
+    Log.shared.configure(
+      level: manifest.logLevel ?? configuration.host.logLevel, format: configuration.host.logFormat)
+    Orphan.watch(
+      supervisor: manifest.supervisor, listeners: manifest.listeners.count,
+      drainTimeout: configuration.host.drainTimeout)
     let memory = try SharedMemory(FileDescriptor(raw: Manifest.Descriptors.sharedMemory))
     SharedMemory.current = memory
     let listeners = manifest.listeners.enumerated().map { index, text in
@@ -46,39 +50,16 @@ enum WorkerProcess {
         }
       }
     }
+    worker.faults.onRecord = { fault, exchange in
+      var json = JSONWriter()
+      json.object { fault.write(to: &$0) }
+      worker.report("fault \(json.text)")
+      if let exchange { worker.report("request \(fault.id)\n\(RequestCopy.text(of: exchange))") }
+    }
     try worker.prepare(culprits: manifest.culprits)
-    worker.startAccepting()
-    try send("ready", on: control)
-    let isPassing = waitForEnd(control, worker)
+    let isPassing = try WorkerControl(worker: worker, control: control).run()
     drain(worker, isPassing: isPassing, within: configuration.host.drainTimeout.nanoseconds)
     return 0
-  }
-
-  private static func send(_ message: String, on control: FileDescriptor) throws(SystemError) {
-    try control.writeAll(Array(message.utf8))
-  }
-
-  /// Until the supervisor says "drain" or "handover", or is no more. True if connections are passed on.
-  private static func waitForEnd(_ control: FileDescriptor, _ worker: Worker) -> Bool {
-    var buffer = [UInt8](repeating: 0, count: 4096)
-    while true {
-      var passed: Int32 = -1
-      let count = shim_receive_descriptor(control.raw, &buffer, buffer.count, &passed)
-      if count < 0 && errno == EINTR { continue }
-      guard count > 0 else { return false }
-      let message = String(decoding: buffer[..<count], as: UTF8.self)
-      let socket = passed >= 0 ? FileDescriptor(raw: passed) : nil
-      switch (message, socket) {
-      case ("drain", _): return false
-      case ("adopt", let socket?): worker.adopt(from: socket)
-      case ("handover", let socket?):
-        worker.handOver(on: socket)
-        return true
-      default:
-        socket?.close()
-        Log.shared.write(.warning, "worker: unknown message '\(message)'")
-      }
-    }
   }
 
   /// Lets requests in flight come to their end, then closes what the plugins have open.

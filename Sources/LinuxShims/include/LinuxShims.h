@@ -57,6 +57,9 @@ int shim_lock(int descriptor);
 /* Blocks the signals for this thread, and gives a signalfd(2) that reads them. */
 int shim_block_signals(const int *signals, int count);
 
+/* prctl(2): the signal that this process gets when the thread that made it ends. */
+int shim_parent_death_signal(int signal);
+
 /* sendmsg(2) with one descriptor (SCM_RIGHTS); `count` may not be 0. Bytes sent, or -1. */
 ssize_t shim_send_descriptor(int socket, const void *bytes, size_t count, int descriptor);
 

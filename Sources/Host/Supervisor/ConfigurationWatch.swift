@@ -1,0 +1,87 @@
+import Glibc
+import LinuxShims
+
+/// Notices that the configuration, or a library that it names, may have changed (inotify(7)).
+///
+/// What is watched are directories: a file that is renamed over another is another file. Links are watched at both
+/// ends. Notices are hints; what has changed is seen by reading. Where no notice comes (network file systems, a
+/// directory that is itself replaced) `hasChanged` finds out by looking.
+final class ConfigurationWatch {
+  let descriptor: FileDescriptor
+  private var names: [Int32: Set<String>] = [:]
+  private var files: [String] = []
+  private var stamps: [String: LibraryStore.Stamp] = [:]
+
+  private static let events = UInt32(
+    IN_CLOSE_WRITE | IN_MODIFY | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_ATTRIB)
+
+  init() throws(SystemError) {
+    descriptor = FileDescriptor(
+      raw: try checked("inotify_init1") { inotify_init1(Int32(IN_CLOEXEC | IN_NONBLOCK)) })
+  }
+
+  /// Watches these files, and no others, from now on.
+  func follow(_ paths: [String]) {
+    files = paths
+    var wanted: [String: Set<String>] = [:]
+    for path in paths {
+      add(path, to: &wanted)
+      if let target = realpath(path, nil) {
+        add(String(cString: target), to: &wanted)
+        free(target)
+      }
+    }
+    var next: [Int32: Set<String>] = [:]
+    for (directory, files) in wanted {
+      // The same directory by two names is one watch.
+      let watch = inotify_add_watch(descriptor.raw, directory, ConfigurationWatch.events)
+      if watch >= 0 { next[watch, default: []].formUnion(files) }
+    }
+    for watch in names.keys where next[watch] == nil { inotify_rm_watch(descriptor.raw, watch) }
+    names = next
+    stamps = current()
+  }
+
+  private func add(_ path: String, to wanted: inout [String: Set<String>]) {
+    let parts = FilePaths(ofFile: path)
+    let name = path.split(separator: "/").last.map(String.init) ?? path
+    wanted[parts.directory.isEmpty ? "." : parts.directory, default: []].insert(name)
+  }
+
+  /// Takes all notices. True if one was of a file that is followed, or some were lost.
+  func takeNotices() -> Bool {
+    var isOfOurs = false
+    withUnsafeTemporaryAllocation(byteCount: 64 << 10, alignment: 8) { buffer in
+      while true {
+        let count = read(descriptor.raw, buffer.baseAddress, buffer.count)
+        guard count > 0 else { return }
+        var at = 0
+        while at + MemoryLayout<inotify_event>.size <= count {
+          let event = buffer.loadUnaligned(fromByteOffset: at, as: inotify_event.self)
+          let start = at + MemoryLayout<inotify_event>.size
+          let name = String(
+            decoding: buffer[start..<(start + Int(event.len))].prefix { $0 != 0 }, as: UTF8.self)
+          if event.mask & UInt32(IN_Q_OVERFLOW | IN_IGNORED) != 0 || names[event.wd]?.contains(name) == true {
+            isOfOurs = true
+          }
+          at = start + Int(event.len)
+        }
+      }
+    }
+    return isOfOurs
+  }
+
+  /// Looks at the files. True if one is another than when this last said so.
+  func hasChanged() -> Bool {
+    let now = current()
+    if now == stamps { return false }
+    follow(files)
+    return true
+  }
+
+  private func current() -> [String: LibraryStore.Stamp] {
+    var found: [String: LibraryStore.Stamp] = [:]
+    for path in files { found[path] = LibraryStore.Stamp.of(path) }
+    return found
+  }
+}

@@ -1,0 +1,99 @@
+import Glibc
+
+/// What operators ask over the control socket: `status`, `reload`, `stop`, `quarantine NAME`, `release NAME`,
+/// `bypass MODE` and `log-level LEVEL`.
+extension Supervisor {
+  func take(_ request: ControlServer.Request) {
+    let words = request.line.split(separator: " ", maxSplits: 1).map(String.init)
+    let argument = words.count > 1 ? words[1] : ""
+    switch words.first {
+    case "status": askStatus(request.client)
+    case "reload":
+      switch reload() {
+      case .failure(let errors): control.answer(request.client, isYes: false, "\(errors)\n")
+      case .success(let revision): reloading.append((request.client, revision))
+      }
+    case "stop":
+      stopping.append(request.client)
+      stop()
+    case "quarantine", "release": switchPlugin(request.line, argument, request.client)
+    case "bypass":
+      guard let mode = Bypass(rawValue: argument) else { return refuse(request.client, "bypass all, heavy or off") }
+      bypass = mode
+      Log.shared.write(.warning, "bypass is \(mode.rawValue), by the operator")
+      tellAll(request.line, for: request.client)
+    case "log-level":
+      guard let level = LogLevel(text: argument) else {
+        return refuse(request.client, "log-level error, warning, info or debug")
+      }
+      logLevel = level
+      Log.shared.configure(level: level, format: Log.shared.format)
+      tellAll(request.line, for: request.client)
+    default: refuse(request.client, "unknown command \(request.line.quotedForMessage)")
+    }
+  }
+
+  private func refuse(_ client: ControlServer.Client, _ text: String) {
+    control.answer(client, isYes: false, "\(text)\n")
+  }
+
+  private func switchPlugin(_ line: String, _ name: String, _ client: ControlServer.Client) {
+    let names = revisions[activeRevision]?.configuration.plugins.map(\.name) ?? []
+    guard names.contains(name) else {
+      let hint = NearestName.hint(for: name, among: names)
+      return refuse(client, "there is no plugin \(name.quotedForMessage)\(hint)")
+    }
+    Log.shared.write(.warning, "\(line), by the operator", fields: [("plugin", name)])
+    tellAll(line, for: client)
+  }
+
+  /// Tells every generation that serves or will; the serving one answers.
+  private func tellAll(_ line: String, for client: ControlServer.Client) {
+    let serving = plan.serving?.number
+    for (generation, worker) in workers where plan[generation]?.phase != .draining {
+      worker.ask(line, for: generation == serving ? client : nil)
+    }
+    if serving.flatMap({ workers[$0] }) == nil { refuse(client, "no worker serves at this moment; try again") }
+  }
+
+  // MARK: Status
+
+  private func askStatus(_ client: ControlServer.Client) {
+    guard let number = plan.serving?.number, let worker = workers[number] else {
+      return control.answer(client, isYes: true, statusReport(from: nil, "[]"))
+    }
+    worker.ask("status", for: client)
+  }
+
+  /// - Parameter plugins: the serving worker's own report on them, a JSON array.
+  func statusReport(from worker: WorkerHandle?, _ plugins: String) -> String {
+    var json = JSONWriter()
+    json.object {
+      $0.field("status", worker == nil ? "down" : worker?.manifest.isBare == true ? "bare" : "serving")
+      $0.field("pid", Int(getpid()))
+      $0.field("version", Version.host)
+      $0.field("uptime_s", Int((Clock.monotonic() &- startedAt) / 1_000_000_000))
+      $0.field("generation", worker?.generation)
+      $0.field("bypass", (bypass ?? revisions[activeRevision]?.configuration.bypass ?? .off).rawValue)
+      $0.field("log_level", (logLevel ?? revisions[activeRevision]?.configuration.host.logLevel).map { "\($0)" })
+      $0.object("config") {
+        $0.field("path", configurationPath)
+        $0.field("status", status.name)
+        $0.field("error", status.error)
+      }
+      $0.field("listeners", revisions[activeRevision]?.listeners.map(\.listener.text) ?? [])
+      $0.array("generations") { array in
+        for generation in plan.generations {
+          array.object {
+            $0.field("generation", generation.number)
+            $0.field("pid", workers[generation.number].map { Int($0.pid) })
+            $0.field("state", "\(generation.phase)")
+            $0.field("bare", generation.isBare)
+          }
+        }
+      }
+      $0.field("plugins", raw: plugins.utf8)
+    }
+    return json.text + "\n"
+  }
+}

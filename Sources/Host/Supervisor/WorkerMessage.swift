@@ -1,0 +1,59 @@
+/// What a worker tells its supervisor: one message a packet, text.
+///
+/// | message | meaning |
+/// | --- | --- |
+/// | `failed PLUGIN REASON` | it did not load, start or prove itself; before `ready` |
+/// | `ready` | the generation is prepared, and waits for `serve` |
+/// | `taint PLUGIN REASON` | a thread is frozen in the plugin: replace this worker |
+/// | `fault JSON` | a record for the ledger |
+/// | `request ID` and, on further lines, bytes | the redacted request of that record |
+/// | `answer ok TEXT`, `answer no TEXT` | to the oldest question that has none yet |
+/// | `pong` | the main thread is alive |
+///
+/// The supervisor in turn says `serve`, `drain`, `adopt` and `handover` (with a descriptor), `quarantine PLUGIN`,
+/// `release PLUGIN`, `bypass MODE`, `log-level LEVEL`, `status` (these five are questions), `config active`,
+/// `config rejected TEXT` and `ping`.
+enum WorkerMessage: Sendable, Equatable {
+  case failed(plugin: String, reason: Quarantine.Reason)
+  case ready
+  case taint(plugin: String, reason: Quarantine.Reason)
+  case fault(json: [UInt8])
+  case request(id: String, bytes: [UInt8])
+  case answer(isYes: Bool, text: String)
+  case pong
+
+  /// In bytes: what fits into a socket's buffer.
+  static let limit = 200 << 10
+
+  /// Nil for what makes no sense.
+  init?(_ packet: [UInt8]) {
+    let word = packet.prefix { $0 != UInt8(ascii: " ") }
+    let rest = Array(packet.dropFirst(word.count + 1))
+    let text = String(decoding: rest, as: UTF8.self)
+    switch String(decoding: word, as: UTF8.self) {
+    case "ready": self = .ready
+    case "pong": self = .pong
+    case "fault": self = .fault(json: rest)
+    case "failed":
+      guard let (plugin, reason) = WorkerMessage.blame(text) else { return nil }
+      self = .failed(plugin: plugin, reason: reason)
+    case "taint":
+      guard let (plugin, reason) = WorkerMessage.blame(text) else { return nil }
+      self = .taint(plugin: plugin, reason: reason)
+    case "request":
+      let id = rest.prefix { $0 != 0x0a }
+      self = .request(id: String(decoding: id, as: UTF8.self), bytes: Array(rest.dropFirst(id.count + 1)))
+    case "answer":
+      let verdict = text.prefix { $0 != " " }
+      guard verdict == "ok" || verdict == "no" else { return nil }
+      self = .answer(isYes: verdict == "ok", text: String(text.dropFirst(3)))
+    default: return nil
+    }
+  }
+
+  private static func blame(_ text: String) -> (String, Quarantine.Reason)? {
+    let words = text.split(separator: " ").map(String.init)
+    guard words.count == 2, let reason = Quarantine.Reason(rawValue: words[1]) else { return nil }
+    return (words[0], reason)
+  }
+}

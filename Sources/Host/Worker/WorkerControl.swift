@@ -1,0 +1,150 @@
+import Glibc
+import LinuxShims
+
+/// The worker's side of the control socket: reports how the generation came out, does what the supervisor says, and
+/// ends when it is told to, or when the supervisor is gone. The messages: `WorkerMessage`.
+///
+/// Main thread, but for `report`.
+struct WorkerControl {
+  let worker: Worker
+  let control: FileDescriptor
+
+  enum Message: Equatable {
+    case serve, drain, adopt, handOver, status, ping
+    case quarantine(String), release(String), bypass(Bypass), logLevel(LogLevel)
+    /// Nil if the configuration as it is now is the one that serves.
+    case configuration(error: String?)
+
+    init?(_ text: String) {
+      let words = text.split(separator: " ", maxSplits: 1).map(String.init)
+      let argument = words.count > 1 ? words[1] : ""
+      switch words.first {
+      case "serve": self = .serve
+      case "drain": self = .drain
+      case "adopt": self = .adopt
+      case "handover": self = .handOver
+      case "status": self = .status
+      case "ping": self = .ping
+      case "quarantine": self = .quarantine(argument)
+      case "release": self = .release(argument)
+      case "bypass":
+        guard let mode = Bypass(rawValue: argument) else { return nil }
+        self = .bypass(mode)
+      case "log-level":
+        guard let level = LogLevel(text: argument) else { return nil }
+        self = .logLevel(level)
+      case "config":
+        self = .configuration(
+          error: argument.hasPrefix("rejected ") ? String(argument.dropFirst("rejected ".utf8.count)) : nil)
+      default: return nil
+      }
+    }
+  }
+
+  /// Says that the generation is prepared, and does what it is told, to the end. True if connections are passed on.
+  func run() throws(SystemError) -> Bool {
+    for plugin in worker.plugins where plugin.state == .failed {
+      guard let reason = plugin.quarantine.withLock({ $0.reason }) else { continue }
+      try say("failed \(plugin.name) \(reason.rawValue)")
+    }
+    try say("ready")
+    var buffer = [UInt8](repeating: 0, count: 128 << 10)
+    while true {
+      var passed: Int32 = -1
+      let count = shim_receive_descriptor(control.raw, &buffer, buffer.count, &passed)
+      if count < 0 && errno == EINTR { continue }
+      guard count > 0 else {
+        Orphan.end()
+        return false
+      }
+      let text = String(decoding: buffer[..<count], as: UTF8.self)
+      let socket = passed >= 0 ? FileDescriptor(raw: passed) : nil
+      switch (Message(text), socket) {
+      case (.drain, _): return false
+      case (.adopt, let socket?): worker.adopt(from: socket)
+      case (.handOver, let socket?):
+        worker.handOver(on: socket)
+        return true
+      case (let message?, nil): try obey(message)
+      default:
+        socket?.close()
+        Log.shared.write(.warning, "worker: unknown message '\(text)'")
+      }
+    }
+  }
+
+  private func obey(_ message: Message) throws(SystemError) {
+    switch message {
+    case .serve: serve()
+    case .ping: try say("pong")
+    case .status: try say("answer ok \(PluginReport.json(worker.plugins, worker))")
+    case .quarantine(let name): try answer(name) { $0.quarantineByOperator() }
+    case .release(let name): try answer(name) { $0.release() }
+    case .bypass(let mode):
+      worker.setBypass(mode)
+      try say("answer ok bypass is \(mode.rawValue)")
+    case .logLevel(let level):
+      Log.shared.configure(level: level, format: Log.shared.format)
+      try say("answer ok log-level is \(level)")
+    case .configuration(let error): worker.configurationError.withLock { $0 = error }
+    case .drain, .adopt, .handOver: break
+    }
+  }
+
+  /// From here on there are clients. What changed while this generation was made ready is taken over first.
+  private func serve() {
+    worker.faults.inherit(from: FaultLedger.directory(in: worker.configuration.host.stateDirectory))
+    for plugin in worker.plugins {
+      plugin.resume()
+      plugin.saveState()
+    }
+    Orphan.isServing = true
+    worker.startAccepting()
+  }
+
+  private func answer(_ name: String, _ body: (Plugin) -> Result<String, Plugin.Refusal>) throws(SystemError) {
+    guard let plugin = worker.plugins.first(where: { $0.name == name }) else {
+      return try say("answer no this generation has no plugin '\(name)'")
+    }
+    switch body(plugin) {
+    case .success(let text): try say("answer ok \(text)")
+    case .failure(let refusal): try say("answer no \(refusal.text)")
+    }
+  }
+
+  private func say(_ message: String) throws(SystemError) {
+    try control.writeAll(Array(message.utf8))
+  }
+}
+
+/// A worker without its supervisor: it must not keep the listening sockets from the next host, nor live on for ever,
+/// whatever state its threads are in.
+enum Orphan {
+  /// Set on the main thread; read by the handler.
+  nonisolated(unsafe) static var isServing = false
+  nonisolated(unsafe) private static var listenerCount: Int32 = 0
+  nonisolated(unsafe) private static var grace: UInt32 = 32
+
+  /// Asks the kernel for a signal at the supervisor's death (prctl(2)). Ends the process if it is dead already.
+  ///
+  /// - Parameter drainTimeout: after which, and a little more, nothing is waited for any longer.
+  static func watch(supervisor: pid_t, listeners: Int, drainTimeout: Duration) {
+    listenerCount = Int32(listeners)
+    grace = UInt32(clamping: drainTimeout.components.seconds) &+ 2
+    var action = sigaction()
+    action.__sigaction_handler.sa_handler = { _ in Orphan.end() }
+    action.sa_flags = Int32(bitPattern: UInt32(SA_RESTART) | UInt32(SA_ONSTACK))
+    sigaction(SIGUSR2, &action, nil)
+    shim_parent_death_signal(SIGUSR2)
+    if supervisor != 0, getppid() != supervisor { end() }
+  }
+
+  /// Gives up the listening sockets and sets the hour of death. Async-signal-safe (signal-safety(7)): the statics were
+  /// written before the signal could come.
+  static func end() {
+    guard isServing else { _exit(1) }
+    let first = Manifest.Descriptors.firstListener
+    for descriptor in first..<(first + listenerCount) { shutdown(descriptor, Int32(SHUT_RDWR)) }
+    alarm(grace)
+  }
+}
