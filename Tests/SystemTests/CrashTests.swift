@@ -47,6 +47,25 @@ struct CrashTests {
     #expect(try connection.request("GET", "/other/echo").status == 200)
   }
 
+  @Test("the record of a crash: signal, version, digest, request, and a backtrace with symbols")
+  func crashRecord() throws {
+    let host = try start()
+    let before = try host.worker()
+    _ = try? host.get("/fault/echo?crash=1", headers: [("X-Fault", "stack"), ("X-Request-Id", "crash-1")])
+    try wait("the worker to be replaced") { try host.worker().generation > before.generation }
+    let plugin = try host.waitFor(plugin: "fault", state: "quarantined")
+    let fault = plugin["last_fault"]
+    #expect(fault["signal"].string?.hasPrefix("SIG") == true, "\(fault)")
+    #expect(fault["version"].string == "1.0.0")
+    #expect(fault["sha256"].string == plugin["sha256"].string)
+    #expect(fault["request_id"].string == "crash-1")
+    #expect(fault["request"].string?.hasPrefix("GET /fault/echo") == true)
+    #expect(fault["generation"].int == before.generation)
+    #expect(fault["backtrace"].array.contains { ($0.string ?? "\($0)").contains("FaultPlugin") }, "\(fault)")
+    #expect(
+      try host.get("/__diag/faults").json["faults"].array.contains { $0["id"].string == fault["id"].string })
+  }
+
   @Test("a trap leaves idle and busy connections open")
   func crashLeavesConnectionsOpen() throws {
     let host = try start()
