@@ -94,10 +94,11 @@ struct CommandTests {
   func checks() throws {
     let good = try check(HostSettings(plugins: Section.fault()))
     #expect(good.status == .exited(0), "\(good)")
+    let directory = try TemporaryDirectory()
+    let deadly = try BrokenPlugin.compile("dies-in-constructor", in: directory)
     let bad = try check(
       HostSettings(
-        plugins: Section.fault("one", mount: "/one", "fault = trap", "phase = start")
-          + Section.plugin("two", library: "Nowhere", [])
+        plugins: Section.plugin("one", library: deadly, []) + Section.plugin("two", library: "Nowhere", [])
           + Section.fault("three", mount: "/three", "phaes = start")))
     #expect(bad.status == .exited(1))
     let said = bad.output + bad.errors
