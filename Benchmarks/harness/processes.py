@@ -1,0 +1,99 @@
+"""Processes that a benchmark starts, with all that they start: their CPU time, their memory and their end."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def family(pid):
+    """The process and all below it. One that ends meanwhile is left out."""
+    found = [pid]
+    for thread in _list(f"/proc/{pid}/task"):
+        for child in (_read(f"/proc/{pid}/task/{thread}/children") or "").split():
+            found += family(int(child))
+    return found
+
+
+def cpu_seconds(pid):
+    """User and system time of the process, of all that live below it, and of those that it has reaped."""
+    total = 0
+    for member in family(pid):
+        text = _read(f"/proc/{member}/stat")
+        if text:
+            # After the name in parentheses: utime, stime, cutime, cstime are the fields 12 to 15.
+            total += sum(int(field) for field in text.rpartition(")")[2].split()[11:15])
+    return total / TICKS
+
+
+def memory(pid, key):
+    """Bytes of the process and all below it; `key` is "Rss", or "Pss": shared pages by share."""
+    return sum(_memory_of(member, key) for member in family(pid))
+
+
+def _memory_of(pid, key):
+    for line in (_read(f"/proc/{pid}/smaps_rollup") or "").splitlines():
+        if line.startswith(key + ":"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def _read(path):
+    try:
+        return pathlib.Path(path).read_text()
+    except OSError:
+        return None
+
+
+def _list(path):
+    try:
+        return os.listdir(path)
+    except OSError:
+        return []
+
+
+class Server:
+    """A server that answers on 127.0.0.1. Ends with `stop`, by process id, whatever it has started included."""
+
+    running = []
+
+    def __init__(self, command, port, errors):
+        self.port = port
+        self.errors = errors
+        with open(errors, "wb") as log:
+            self.started = time.perf_counter()
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log)
+        Server.running.append(self)
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def complaint(self):
+        """The last lines that it wrote."""
+        return "; ".join(self.errors.read_text(errors="replace").splitlines()[-5:]) or "it says nothing"
+
+    def stop(self):
+        if self not in Server.running:
+            return
+        Server.running.remove(self)
+        members = family(self.pid)
+        self.process.terminate()
+        try:
+            self.process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            for member in members:
+                try:
+                    os.kill(member, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            self.process.wait()
+
+    @staticmethod
+    def stop_all():
+        for server in list(Server.running):
+            server.stop()
