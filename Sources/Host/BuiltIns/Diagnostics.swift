@@ -57,7 +57,7 @@ final class Diagnostics: @unchecked Sendable {
       x.respond(.notFound)
       return false
     case .loopback:
-      if isFromLoopback(x) { return true }
+      if ClientAddress.isLoopback(x, peer: x.connection?.peer.ip ?? bh_bytes()) { return true }
       x.respond(
         HostProblem(
           status: 403, code: "diagnostics-forbidden", detail: "Diagnostics are shown to this machine only."))
@@ -69,26 +69,6 @@ final class Diagnostics: @unchecked Sendable {
           status: 401, code: "diagnostics-unauthorized", detail: "Diagnostics need the admin token.",
           challenge: "Bearer realm=\"bulkhead-diagnostics\""))
       return false
-    }
-  }
-
-  /// The client, as told by trusted proxies. A proxy on this machine that is not among them is no reason to show
-  /// its clients anything.
-  private func isFromLoopback(_ x: Exchange) -> Bool {
-    let view = x.request.pointee
-    if view.trusted_peer == 0 {
-      for index in 0..<view.field_count {
-        let name = x.fields[index].name
-        if name.equalsIgnoringCase(bh_bytes("X-Forwarded-For")) || name.equalsIgnoringCase(bh_bytes("Forwarded")) {
-          return false
-        }
-      }
-    }
-    let ip = view.client_ip.buffer
-    switch ip.count {
-    case 0: return true
-    case 4: return ip[0] == 127
-    default: return ip.dropLast().allSatisfy { $0 == 0 } && ip[15] == 1
     }
   }
 

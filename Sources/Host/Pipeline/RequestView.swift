@@ -53,7 +53,7 @@ enum RequestView {
     view.pointee.client_address = context.clientAddress
     view.pointee.client_ip = context.clientIP
     view.pointee.trusted_peer = context.isTrustedPeer ? 1 : 0
-    if context.isTrustedPeer { ClientAddress.readForwarded(x) }
+    if context.isTrustedPeer { ClientAddress.readForwarded(x) { x.connection?.loop.trusts($0) ?? false } }
   }
 
   private static func body(of x: Exchange, _ base: UnsafeRawPointer) -> bh_bytes {
