@@ -258,11 +258,6 @@ final class Diagnostics: @unchecked Sendable {
 
   // MARK: One request
 
-  /// Field values that may hold credentials are not shown.
-  static let secretFields: [StaticString] = [
-    "Authorization", "Cookie", "Proxy-Authorization", "X-API-Key", "Set-Cookie", "X-Auth-Token",
-  ]
-
   private func request(_ x: Exchange) {
     let view = x.request.pointee
     var json = JSONWriter()
@@ -279,10 +274,9 @@ final class Diagnostics: @unchecked Sendable {
       $0.array("headers") { array in
         for index in 0..<view.field_count {
           let field = x.fields[index]
-          let isSecret = Diagnostics.secretFields.contains { field.name.equalsIgnoringCase(bh_bytes($0)) }
           array.object {
             $0.field("name", field.name.string)
-            $0.field("value", isSecret ? Configuration.redacted : field.value.string)
+            $0.field("value", Redaction.shown(field.value, ofFieldNamed: field.name))
           }
         }
       }

@@ -11,8 +11,7 @@ enum RequestCopy {
     for index in 0..<view.field_count {
       let field = view.fields[index]
       if bodyFields.contains(where: { field.name.equalsIgnoringCase(bh_bytes($0)) }) { continue }
-      let isSecret = Diagnostics.secretFields.contains { field.name.equalsIgnoringCase(bh_bytes($0)) }
-      text += "\(field.name.string): \(isSecret ? Configuration.redacted : field.value.string)\r\n"
+      text += "\(field.name.string): \(Redaction.shown(field.value, ofFieldNamed: field.name))\r\n"
     }
     return text + "\r\n"
   }
@@ -21,7 +20,7 @@ enum RequestCopy {
 
   private static func redacted(query: String) -> String {
     query.split(separator: "&", omittingEmptySubsequences: false).map { part in
-      part.contains("=") ? "\(part.prefix { $0 != "=" })=\(Configuration.redacted)" : String(part)
+      part.contains("=") ? "\(part.prefix { $0 != "=" })=\(Configuration.redacted)" : Configuration.redacted
     }.joined(separator: "&")
   }
 }

@@ -1,0 +1,88 @@
+import Testing
+
+@testable import bulkhead
+
+@Suite("Diagnostics")
+struct DiagnosticsTests {
+  @Test(
+    "/__diag/request shows no credential, however its field is named",
+    arguments: [
+      ("Authorization", "Bearer zyxw"), ("Proxy-Authorization", "Basic zyxw"), ("Cookie", "id=zyxw"), ("X-API-Key", "zyxw"),
+      ("apikey", "zyxw"), ("X-Access-Token", "zyxw"), ("X-Amz-Security-Token", "zyxw"), ("X-CSRF", "zyxw"),
+      ("X-Hub-Signature-256", "zyxw"), ("X-Session-Id", "zyxw"), ("X-Amzn-Oidc-Data", "eyJh.eyJz.zyxw"),
+      ("X-Anything", "bearer zyxw"), ("Referer", "https://a.example/reset?code=zyxw"), ("X-Original-URI", "/a?t=zyxw"),
+      ("X-Client-Cert", "zyxw"), ("PHPSESSID-Session", "zyxw"),
+    ])
+  func noCredential(_ name: String, _ value: String) throws {
+    let host = try TestHost()
+    let answer = try host.send("GET", "/__diag/request?token=zyxw", [(name, value), ("X-Plain", "shown")])
+    #expect(answer.status == 200)
+    #expect(!answer.text.contains("zyxw"))
+    #expect(answer.text.contains(name))
+    #expect(answer.text.contains("shown"))
+    // Nor do the requests that follow show it.
+    #expect(!(try host.send("GET", "/__diag/requests").text.contains("zyxw")))
+  }
+
+  @Test(
+    "a trailing slash changes nothing for the host's own paths",
+    arguments: [
+      "/health/", "/health/live/", "/health/ready/", "/__version/", "/__health/", "/__config/", "/metrics/",
+      "/__diag/ping/", "/__diag/plugins/",
+    ])
+  func trailingSlash(_ path: String) throws {
+    let host = try TestHost()
+    #expect(try host.send("GET", path).status == 200)
+    #expect(try host.send("HEAD", path).status == 200)
+    let other = try host.send("DELETE", path)
+    #expect(other.status == 405)
+    #expect(other["Allow"] == "GET, HEAD, OPTIONS")
+  }
+
+  @Test("paths that only begin like the host's own are not its own", arguments: ["/healthz", "/metricsx", "/__diagx", "/__"])
+  func lookalikes(_ path: String) throws {
+    #expect(try TestHost().send("GET", path).status == 404)
+  }
+
+  @Test("diagnostics = off shows nothing but ping; token lets in whoever has it")
+  func access() throws {
+    let off = try TestHost(host: "diagnostics = off")
+    for path in ["/__diag/", "/__diag/plugins", "/__config", "/__diag/error/500"] {
+      #expect(try off.send("GET", path).status == 404)
+    }
+    #expect(try off.send("GET", "/__diag/ping").status == 200)
+    let token = try TestHost(host: "diagnostics = token\nadmin-token = s3cret")
+    #expect(try token.send("GET", "/__diag/plugins").status == 401)
+    #expect(try token.send("GET", "/__diag/plugins", [("Authorization", "Bearer s3cre")]).status == 401)
+    #expect(try token.send("GET", "/__diag/plugins", [("Authorization", "Bearer s3crett")]).status == 401)
+    let config = try token.send("GET", "/__config", [("Authorization", "bearer s3cret")])
+    #expect(config.status == 200)
+    #expect(!config.text.contains("s3cret"))
+  }
+
+  @Test("an error for show has the status that was asked for", arguments: [400, 404, 500, 503, 599])
+  func error(_ status: Int) throws {
+    #expect(try TestHost().send("GET", "/__diag/error/\(status)").status == status)
+  }
+
+  @Test("what is no error cannot be asked for", arguments: ["200", "399", "600", "", "x", "500/1"])
+  func noError(_ status: String) throws {
+    #expect(try TestHost().send("GET", "/__diag/error/\(status)").status == 404)
+  }
+
+  @Test("a trace cannot be made to run anything but middleware, nor to smuggle fields in")
+  func trace() throws {
+    let host = try TestHost(
+      ActorPlugin.section("mid", "Actor", "mount = /mid") + ActorPlugin.section("app", "ActorRouter", "mount = /app"))
+    let answer = try host.send("GET", "/__diag/trace?path=/app/open")
+    #expect(answer.status == 200)
+    #expect(try answer.member("reaches_handler") == "1")
+    #expect(answer.text.contains("\"plugin\":\"mid\""))
+    #expect(!answer.text.contains("\"route\",\"outcome\""))
+    let smuggled = try host.send("GET", "/__diag/trace?path=/app/open%20HTTP/1.1%0d%0aAct:%20mid%20request%20respond%20418%0d%0aX:")
+    #expect(try smuggled.member("status") != "418")
+    for bad in ["", "?path=x", "?path=/%00", "?path=/a%20b", "?path=/a&method=G%20T", "?path=/a&origin=a%0d%0ab"] {
+      #expect([200, 400].contains(try host.send("GET", "/__diag/trace\(bad)").status))
+    }
+  }
+}
