@@ -35,7 +35,9 @@ final class BuiltIns: @unchecked Sendable {
   }
 
   private func responder(_ path: bh_bytes) -> ((Exchange) -> Void)? {
-    if path.equals("/health") || path.equals("/__health") || path.equals("/health/") { return health }
+    var path = path
+    if path.count > 1, path.buffer.last == UInt8(ascii: "/") { path.count -= 1 }
+    if path.equals("/health") || path.equals("/__health") { return health }
     if path.equals("/health/live") { return live }
     if path.equals("/health/ready") { return ready }
     if path.equals("/__version") { return version }
