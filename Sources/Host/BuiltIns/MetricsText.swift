@@ -89,10 +89,18 @@ enum MetricsText {
 
   /// What plugins count themselves.
   private static func own(_ worker: Worker, _ text: inout MetricsWriter) {
+    var taken: Set<String> = []
     for plugin in worker.plugins {
       let prefix = "plugin_\(plugin.name.map { $0 == "-" ? "_" : String($0) }.joined())_"
       for metric in plugin.metrics.ownMetrics {
         let name = prefix + metric.name
+        // The metrics of [plugin a-b] and [plugin a] may run together.
+        let samples = metric.sampleNames.map { prefix + $0 }
+        guard taken.isDisjoint(with: samples) else {
+          text.comment("\(name) of plugin \(plugin.name) has the name of another plugin's metric")
+          continue
+        }
+        taken.formUnion(samples)
         text.family(name, "\(metric.kind)", metric.help)
         if let histogram = metric.histogram {
           text.histogram(name, [], [histogram])
@@ -109,10 +117,11 @@ struct MetricsWriter {
   private(set) var output = ""
 
   mutating func family(_ name: String, _ type: String, _ help: String) {
-    let text = help.split(separator: "\\", omittingEmptySubsequences: false).joined(separator: "\\\\")
-      .split(separator: "\n", omittingEmptySubsequences: false).joined(separator: "\\n")
-    output += "# HELP \(name) \(text)\n# TYPE \(name) \(type)\n"
+    output += "# HELP \(name) \(MetricsWriter.escaped(help, quotes: false))\n# TYPE \(name) \(type)\n"
   }
+
+  /// A line that readers pass over.
+  mutating func comment(_ text: String) { output += "# \(text)\n" }
 
   mutating func sample(_ name: String, _ labels: [(String, String)], _ value: String) {
     output += name
@@ -149,14 +158,17 @@ struct MetricsWriter {
 
   static func number(_ value: Double) -> String { "\(value)" }
 
-  private static func escaped(_ value: String) -> String {
-    value.map { character in
-      switch character {
-      case "\\": "\\\\"
-      case "\"": "\\\""
-      case "\n": "\\n"
-      default: String(character)
+  /// By scalars: in a text of characters a CR and LF are one, and no LF.
+  private static func escaped(_ value: String, quotes: Bool = true) -> String {
+    var result = ""
+    for scalar in value.unicodeScalars {
+      switch scalar {
+      case "\\": result += "\\\\"
+      case "\n": result += "\\n"
+      case "\"" where quotes: result += "\\\""
+      default: result.unicodeScalars.append(scalar)
       }
-    }.joined()
+    }
+    return result
   }
 }

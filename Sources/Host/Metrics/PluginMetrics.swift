@@ -12,13 +12,16 @@ final class PluginMetrics: Sendable {
   private let own = Mutex<[PluginMetric]>([])
   static let maxOwn = 64
 
-  /// The plugin's metric of this name, made at first asking; nil if the name is malformed, another kind's, or one too many.
+  /// The plugin's metric of this name, made at first asking; nil if the name is malformed, another kind's, or one too many;
+  /// or if a sample of it would have the name of another metric's, for which Prometheus refuses the whole page.
   func metric(_ kind: PluginMetric.Kind, _ name: String, help: String) -> PluginMetric? {
     guard PluginMetric.isWellFormed(name) else { return nil }
     return own.withLock { metrics in
       if let found = metrics.first(where: { $0.name == name }) { return found.kind == kind ? found : nil }
       guard metrics.count < PluginMetrics.maxOwn else { return nil }
       let made = PluginMetric(kind: kind, name: name, help: help)
+      let taken = Set(metrics.flatMap(\.sampleNames))
+      guard taken.isDisjoint(with: made.sampleNames) else { return nil }
       metrics.append(made)
       return made
     }
@@ -43,6 +46,11 @@ final class PluginMetric: Sendable {
     self.name = name
     self.help = help
     histogram = kind == .histogram ? Histogram() : nil
+  }
+
+  /// The names that its samples have in the text format, and its family's.
+  var sampleNames: [String] {
+    histogram == nil ? [name] : [name, "\(name)_bucket", "\(name)_sum", "\(name)_count"]
   }
 
   static func of(_ handle: OpaquePointer?) -> PluginMetric? {
