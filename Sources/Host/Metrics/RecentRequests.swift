@@ -51,7 +51,9 @@ final class RecentRequests: @unchecked Sendable {
     let slot = next
     next = (next + 1) % RecentRequests.capacity
     let sequence = sequences[slot].load(ordering: .relaxed)
-    sequences[slot].store(sequence &+ 1, ordering: .releasing)
+    sequences[slot].store(sequence &+ 1, ordering: .relaxed)
+    // What is written next may not be seen before the sequence is odd.
+    atomicMemoryFence(ordering: .releasing)
     let view = x.request.pointee
     let record = records + slot
     record.pointee.realtime = realtime
