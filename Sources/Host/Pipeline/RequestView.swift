@@ -84,6 +84,8 @@ enum RequestView {
     if let parent = x.value(.traceparent), isTraceparent(parent) {
       memcpy(trace + 3, parent.data + 3, 32)
       memcpy(trace + 52, parent.data + 52, 3)
+      // Of another version's flags only the one that says "sampled" is known.
+      if !parent.hasPrefix("00-") { memcpy(trace + 52, parent.buffer[54] & 1 == 1 ? "-01" : "-00", 3) }
     } else {
       random.writeHexadecimal(words: 2, to: trace + 3)
       memcpy(trace + 52, "-01", 3)
@@ -102,7 +104,7 @@ enum RequestView {
     }
   }
 
-  /// Letters, digits and `-._~+/=:@`, at most 128: safe in a log line, a header field and a file's name.
+  /// Letters, digits and `-._~+/=:@`, at most 128: safe in a log line and a header field.
   static func isRequestID(_ bytes: bh_bytes) -> Bool {
     guard (1...128).contains(bytes.count) else { return false }
     return bytes.buffer.allSatisfy { byte in
@@ -116,17 +118,20 @@ enum RequestView {
     }
   }
 
-  /// Version 00 of W3C Trace Context, section 3.2: lower-case hexadecimal, neither id all zero.
+  /// W3C Trace Context, section 3.2: lower-case hexadecimal, neither id all zero. Of a version to come the beginning is
+  /// that of version 00, and more may follow after a dash; ff is no version.
   static func isTraceparent(_ bytes: bh_bytes) -> Bool {
-    guard bytes.count == 55, bytes.hasPrefix("00-") else { return false }
     let text = bytes.buffer
-    guard text[35] == UInt8(ascii: "-"), text[52] == UInt8(ascii: "-") else { return false }
+    guard text.count >= 55, text[2] == UInt8(ascii: "-"), text[35] == UInt8(ascii: "-"), text[52] == UInt8(ascii: "-")
+    else { return false }
     func isHexadecimal(_ range: Range<Int>) -> Bool {
       text[range].allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }
     }
     func isZero(_ range: Range<Int>) -> Bool { text[range].allSatisfy { $0 == UInt8(ascii: "0") } }
-    return isHexadecimal(3..<35) && isHexadecimal(36..<52) && isHexadecimal(53..<55)
-      && !isZero(3..<35) && !isZero(36..<52)
+    guard isHexadecimal(0..<2), isHexadecimal(3..<35), isHexadecimal(36..<52), isHexadecimal(53..<55), !isZero(3..<35),
+      !isZero(36..<52), !bytes.hasPrefix("ff")
+    else { return false }
+    return text.count == 55 || (!bytes.hasPrefix("00") && text[55] == UInt8(ascii: "-"))
   }
 }
 
