@@ -84,7 +84,7 @@ final class BuiltIns: @unchecked Sendable {
 
   /// 503 while a required plugin is out, or a probe has failed, or the worker drains.
   private func ready(_ x: Exchange) {
-    let missing = worker.plugins.filter { $0.configuration.isRequired && $0.state != .active }.map(\.name)
+    let missing = worker.plugins.filter { $0.configuration.isRequired && $0.isOut }.map(\.name)
     let failed = worker.failedProbes
     let isReady = missing.isEmpty && failed.isEmpty && !worker.isBare
     var json = JSONWriter()

@@ -94,19 +94,27 @@ struct PluginStateTable: @unchecked Sendable {
   }
 
   private func latest(_ entry: Int, _ key: UInt64) -> (saved: Saved, sequence: UInt64, slot: Int)? {
+    var before = look(entry, key)
+    // What is written meanwhile can make a look miss the newest, and see an older one that is overwritten just then.
+    // Two looks that agree have not missed it; a dead writer's slot stays spoilt, and they agree at once.
+    for _ in 0..<8 {
+      let now = look(entry, key)
+      if now?.sequence == before?.sequence { return now }
+      before = now
+    }
+    return before
+  }
+
+  private func look(_ entry: Int, _ key: UInt64) -> (saved: Saved, sequence: UInt64, slot: Int)? {
     var best: (saved: Saved, sequence: UInt64, slot: Int)?
-    // A slot that is being written while it is read looks spoilt: it is given a second look.
-    for _ in 0..<2 {
-      for slot in 0..<2 {
-        let base = 1 + slot * PluginStateTable.slotWords
-        let checksum = load(entry, base + 5)
-        let fields = (0..<5).map { load(entry, base + $0) }
-        guard checksum == PluginStateTable.checksum(fields, key), let saved = PluginStateTable.unpack(fields) else {
-          continue
-        }
-        if best.map({ fields[0] > $0.sequence }) ?? true { best = (saved, fields[0], slot) }
+    for slot in 0..<2 {
+      let base = 1 + slot * PluginStateTable.slotWords
+      let checksum = load(entry, base + 5)
+      let fields = (0..<5).map { load(entry, base + $0) }
+      guard checksum == PluginStateTable.checksum(fields, key), let saved = PluginStateTable.unpack(fields) else {
+        continue
       }
-      if best != nil { break }
+      if best.map({ fields[0] > $0.sequence }) ?? true { best = (saved, fields[0], slot) }
     }
     return best
   }

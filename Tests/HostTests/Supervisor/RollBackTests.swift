@@ -1,0 +1,107 @@
+import Testing
+
+@testable import bulkhead
+
+private let second: UInt64 = 1_000_000_000
+
+@Suite("Roll-back")
+struct RollBackTests {
+  private let old = String(repeating: "a", count: 64)
+  private let new = String(repeating: "b", count: 64)
+  private let newer = String(repeating: "c", count: 64)
+
+  private func served(_ sha256: String?) -> RollBack.Served {
+    RollBack.Served(plugin: "auth", sha256: sha256, probation: 60 * second)
+  }
+
+  @Test("a library is good once it has served for its probation, also over generations")
+  func probation() {
+    var book = RollBack()
+    book.note(serving: [served(old)], at: 0)
+    #expect(book.nextPass == 60 * second)
+    book.note(serving: [served(old)], at: 40 * second)
+    #expect(book.passed(at: 60 * second - 1).map(\.sha256) == [])
+    #expect(book.passed(at: 60 * second).map(\.sha256) == [old])
+    #expect(book.good == ["auth": [old]])
+    #expect(book.passed(at: 61 * second).map(\.sha256) == [])
+    #expect(book.nextPass == nil)
+  }
+
+  @Test("a fault within it begins the probation anew")
+  func faultDuringProbation() {
+    var book = RollBack()
+    book.note(serving: [served(old)], at: 0)
+    #expect(book.note(faultOf: "auth", file: old, pin: nil, at: 50 * second) == false, "there is nothing to go back to")
+    #expect(book.passed(at: 100 * second).map(\.sha256) == [])
+    #expect(book.passed(at: 110 * second).map(\.sha256) == [old])
+  }
+
+  @Test("a new library that faults is rolled back; a good one that faults is not")
+  func rollsBack() {
+    var book = RollBack(good: ["auth": [old]])
+    #expect(book.note(faultOf: "auth", file: old, pin: nil, at: 0) == false)
+    #expect(book.note(faultOf: "auth", file: new, pin: nil, at: 0) == true)
+    #expect(book.change(of: "auth", file: new) == RollBack.Change(from: new, to: old))
+    #expect(book.note(faultOf: "auth", file: new, pin: nil, at: 0) == false, "once")
+    #expect(book.change(of: "other", file: new) == nil)
+  }
+
+  @Test("a library that is not there is rolled back too")
+  func missing() {
+    var book = RollBack(good: ["auth": [old]])
+    #expect(book.note(faultOf: "auth", file: nil, pin: nil, at: 0) == true)
+    #expect(book.change(of: "auth", file: nil) == RollBack.Change(from: nil, to: old))
+  }
+
+  @Test("another file ends it, and so does an edit of the configuration")
+  func ends() {
+    var book = RollBack(good: ["auth": [old]])
+    _ = book.note(faultOf: "auth", file: new, pin: nil, at: 0)
+    #expect(book.change(of: "auth", file: newer) == nil)
+    #expect(book.change(of: "auth", file: new) == nil, "for good")
+    _ = book.note(faultOf: "auth", file: new, pin: nil, at: 0)
+    book.end()
+    #expect(book.change(of: "auth", file: new) == nil)
+  }
+
+  @Test("of several good copies the latest is taken, and of a pinned one only that")
+  func latest() {
+    var book = RollBack(good: ["auth": [old, new]])
+    _ = book.note(faultOf: "auth", file: newer, pin: nil, at: 0)
+    #expect(book.changes["auth"]?.to == new)
+    book.end()
+    #expect(book.note(faultOf: "auth", file: newer, pin: old, at: 0) == true)
+    #expect(book.changes["auth"]?.to == old)
+    book.end()
+    #expect(book.note(faultOf: "auth", file: new, pin: newer, at: 0) == false)
+  }
+
+  @Test("three good copies are kept")
+  func bounded() {
+    var book = RollBack()
+    let digests = "abcde".map { String(repeating: String($0), count: 64) }
+    for (index, digest) in digests.enumerated() {
+      let now = UInt64(index) * 100 * second
+      book.note(serving: [served(digest)], at: now)
+      _ = book.passed(at: now + 60 * second)
+    }
+    #expect(book.good["auth"] == Array(digests.suffix(3)))
+  }
+
+  @Test("a good copy that is gone is forgotten")
+  func gone() {
+    var book = RollBack(good: ["auth": [old, new]])
+    _ = book.note(faultOf: "auth", file: newer, pin: nil, at: 0)
+    book.forget(new)
+    #expect(book.changes.isEmpty)
+    #expect(book.note(faultOf: "auth", file: newer, pin: nil, at: 0) == true)
+    #expect(book.changes["auth"]?.to == old)
+  }
+
+  @Test("the index is read as it was written, and nonsense in it stands for nothing")
+  func index() {
+    let book = RollBack(good: ["auth": [old, new], "cors": [newer]])
+    #expect(RollBack.good(index: book.index) == book.good)
+    #expect(RollBack.good(index: "auth\n\ncors \(old) nonsense \(new)\n x \n") == ["cors": [old, new]])
+  }
+}
