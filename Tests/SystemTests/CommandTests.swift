@@ -28,8 +28,7 @@ struct CommandTests {
     "--help is everywhere, on standard output, with 0",
     arguments: [
       "run", "check", "status", "reload", "stop", "quarantine", "release", "bypass", "log-level", "faults",
-      "describe",
-      "test", "validate", "new", "version",
+      "describe", "version",
     ])
   func help(command: String) throws {
     let result = try ReleaseBuild.run([command, "--help"])

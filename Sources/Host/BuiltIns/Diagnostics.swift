@@ -45,6 +45,7 @@ final class Diagnostics: @unchecked Sendable {
 
   func config(_ x: Exchange) {
     guard isAllowed(x) else { return }
+    x.addHeader(borrowing: bh_bytes("Cache-Control"), bh_bytes("no-store"))
     writeConfiguration(x)
   }
 
@@ -112,14 +113,14 @@ final class Diagnostics: @unchecked Sendable {
   }
 
   private func describe(_ plugin: Plugin, in json: inout JSONWriter) {
-    let (state, reason, retryAt) = plugin.quarantine.withLock { ($0.state, $0.reason, $0.retryAt) }
+    let (reason, retryAt) = plugin.quarantine.withLock { ($0.reason, $0.retryAt) }
     let counts = plugin.metrics.latency.counts()
     json.field("name", plugin.name)
     json.field("library", plugin.configuration.library)
     json.field("version", plugin.library?.version)
     json.field("sha256", plugin.sha256)
     json.field("kind", plugin.library?.capabilities.kind)
-    json.field("state", state.rawValue)
+    json.field("state", plugin.shownState.rawValue)
     json.field("reason", reason?.rawValue)
     json.field("on_failure", plugin.configuration.onFailure.rawValue)
     json.field("mode", plugin.configuration.mode.rawValue)
@@ -151,7 +152,7 @@ final class Diagnostics: @unchecked Sendable {
         for plugin in worker.plugins where plugin.applies(to: .public) || plugin.applies(to: .authenticated) {
           array.object {
             $0.field("name", plugin.name)
-            $0.field("state", plugin.state.rawValue)
+            $0.field("state", plugin.shownState.rawValue)
             $0.array("phases") { phases in
               if plugin.capabilities.contains(.request) { phases.element("request") }
               if plugin.capabilities.contains(.response) { phases.element("response") }

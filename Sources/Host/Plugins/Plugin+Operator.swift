@@ -50,6 +50,9 @@ extension Plugin {
     return .success("\(name) is \(state.rawValue)")
   }
 
+  /// The state that operators see: a plugin whose phases are bypassed is off, even if its routes go on.
+  var shownState: Quarantine.State { isBypassed.load(ordering: .relaxed) ? .off : state }
+
   /// Its request and response phases are off, or on again; the routes of a plugin that is both go on.
   func setBypassed(_ isOn: Bool) {
     isBypassed.store(isOn, ordering: .releasing)

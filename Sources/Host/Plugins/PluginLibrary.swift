@@ -76,6 +76,9 @@ struct PluginLibrary {
     guard let name = table.pointee.name, let version = table.pointee.version, table.pointee.start != nil else {
       throw PluginFailure(reason: .loadFailed, message: "its table lacks name, version or start")
     }
+    guard PluginSection.isKebabCase(String(cString: name)) else {
+      throw PluginFailure(reason: .loadFailed, message: "its table's name is not in kebab-case")
+    }
     let capabilities = Capabilities(rawValue: table.pointee.capabilities)
     let claims: [(Capabilities, Bool, String)] = [
       (.request, table.pointee.request != nil, "request"),

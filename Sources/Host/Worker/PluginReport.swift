@@ -10,12 +10,12 @@ enum PluginReport {
   }
 
   private static func describe(_ plugin: Plugin, _ worker: Worker, in json: inout JSONWriter) {
-    let (state, reason, retryAt) = plugin.quarantine.withLock { ($0.state, $0.reason, $0.retryAt) }
+    let (reason, retryAt) = plugin.quarantine.withLock { ($0.reason, $0.retryAt) }
     json.field("name", plugin.name)
     json.field("version", plugin.library?.version)
     json.field("sha256", plugin.sha256)
     json.field("kind", plugin.library?.capabilities.kind)
-    json.field("state", state.rawValue)
+    json.field("state", plugin.shownState.rawValue)
     json.field("reason", reason?.rawValue)
     json.field("on_failure", plugin.configuration.onFailure.rawValue)
     json.field("bypassed", plugin.isBypassed.load(ordering: .relaxed))

@@ -142,6 +142,9 @@ final class Worker: @unchecked Sendable {
       plugin.resume()
     }
     setBypass(bypass)
+    if bypass != .off {
+      Log.shared.write(.warning, "bypass is \(bypass.rawValue): \(bypass == .all ? "no" : "no heavy") middleware runs")
+    }
   }
 
   var bypass: Bypass { Bypass.allCases[bypassIndex.load(ordering: .relaxed)] }
