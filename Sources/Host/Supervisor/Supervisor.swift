@@ -138,10 +138,6 @@ final class Supervisor {
     let host = revision.configuration.host
     Log.shared.configure(level: logLevel ?? host.logLevel, format: host.logFormat)
     Log.shared.write(.info, "generation \(generation) serves, pid \(worker.pid)")
-    let bypassed = bypass ?? revision.configuration.bypass
-    if bypassed != .off {
-      Log.shared.write(.warning, "bypass is on: \(bypassed == .all ? "no" : "no heavy") middleware runs")
-    }
     plan.drainLimit = host.drainTimeout.nanoseconds &+ 2_000_000_000
     announce(revision)
     dropRevisions()

@@ -1,0 +1,114 @@
+import Foundation
+import PluginTesting
+import Testing
+
+/// New libraries: how they come, and how they go when they are bad.
+@Suite("Releases", .timeLimit(.minutes(4)))
+struct SupervisorReleaseTests {
+  /// A host whose plugin `swapped` has a library of the test's own that is proven good.
+  private func start(_ lines: String...) throws -> (host: HostProcess, library: String, digest: String) {
+    let directory = try TemporaryDirectory()
+    let library = try directory.copy(ReleaseBuild.library("FaultPlugin"), as: "libSwapped.so")
+    let host = try HostProcess(
+      HostSettings(
+        plugins: Section.plugin(
+          "swapped", library: library, ["mount = /fault", "paths = /fault", "applies-to = all", "probation = 300ms"] + lines)
+          + Section.fault("other", mount: "/other", "paths = /other")),
+      in: directory)
+    let digest = try #require(try host.plugin("swapped")["sha256"].string)
+    try wait("the library to be good") {
+      FileManager.default.fileExists(atPath: "\(host.stateDirectory)/good/\(digest)")
+    }
+    return (host, library, digest)
+  }
+
+  /// Puts a broken plugin in the library's place.
+  private func install(_ broken: String, in host: HostProcess) throws {
+    let directory = try TemporaryDirectory()
+    try host.directory.copy(try BrokenPlugin.compile(broken, in: directory), as: "libSwapped.so")
+  }
+
+  @Test(
+    "a release that cannot be loaded, started or proven is rolled back before a client meets it",
+    arguments: ["start-fails", "self-test-fails", "wrong-abi", "dies-in-constructor", "no-entry"])
+  func badRelease(broken: String) throws {
+    let (host, _, digest) = try start()
+    let connection = try host.connect()
+    try install(broken, in: host)
+    var statuses: Set<Int> = []
+    try wait("the roll-back") {
+      statuses.insert(try connection.request("GET", "/fault/echo").status)
+      return try host.plugin("swapped")["rolled_back"]["to"].string == digest
+    }
+    #expect(try connection.request("GET", "/fault/echo").status == 200)
+    #expect(statuses == [200], "no client has met the bad release")
+    let plugin = try host.plugin("swapped")
+    #expect(plugin["state"].string == "active")
+    #expect(plugin["sha256"].string == digest)
+    #expect(plugin["rolled_back"]["from"].string?.count == 64)
+    #expect(try host.command("status").output.contains("rolled back to \(digest.prefix(12))"))
+  }
+
+  @Test("a release that faults within its probation is rolled back; an edit of the configuration tries it again")
+  func badInProbation() throws {
+    let (host, _, digest) = try start()
+    try install("unknown-status", in: host)
+    let connection = try host.connect()
+    try wait("the new library") { try host.plugin("swapped")["sha256"].string != digest }
+    #expect(try connection.request("GET", "/fault/echo").status == 503)
+    try wait("the roll-back") { try host.plugin("swapped")["rolled_back"]["to"].string == digest }
+    #expect(try connection.request("GET", "/fault/echo").status == 200)
+    let text = try String(contentsOfFile: host.configurationPath, encoding: .utf8)
+    try host.directory.write("plugins.conf", text + "\n# tried again\n")
+    try wait("the end of the roll-back") { try host.plugin("swapped")["rolled_back"] == .null }
+    #expect(try host.plugin("swapped")["sha256"].string != digest)
+  }
+
+  @Test("a library that was removed is rolled back, and so it is for the next host")
+  func removed() throws {
+    let (host, library, digest) = try start()
+    try FileManager.default.removeItem(atPath: library)
+    try wait("the roll-back") { try host.plugin("swapped")["rolled_back"]["to"].string == digest }
+    #expect(try host.plugin("swapped")["rolled_back"]["from"] == .null)
+    #expect(try host.get("/fault/echo").status == 200)
+    let text = try String(contentsOfFile: host.configurationPath, encoding: .utf8)
+    #expect(try host.stop() == .exited(0))
+    let next = try HostProcess(configuration: text, listeners: 1, in: host.directory)
+    #expect(try next.plugin("swapped")["rolled_back"]["to"].string == digest)
+    #expect(try next.get("/fault/echo").status == 200)
+  }
+
+  @Test("a good library that faults is quarantined, and not rolled back")
+  func goodFaults() throws {
+    let (host, _, digest) = try start("recover = never")
+    #expect(try host.get("/fault/echo", headers: [("X-Fault", "trap")]).status == 503)
+    try wait("the next generation") { try host.worker().generation > 1 }
+    let plugin = try host.plugin("swapped")
+    #expect(plugin["state"].string == "quarantined")
+    #expect(plugin["rolled_back"] == .null && plugin["sha256"].string == digest)
+  }
+
+  @Test("a library written over in place, under load, harms no request")
+  func writtenOverInPlace() throws {
+    let (host, library, digest) = try start()
+    let connections = try (0..<8).map { _ in try host.connect() }
+    let bytes = try Data(contentsOf: URL(fileURLWithPath: library))
+    for round in 1...4 {
+      let before = try host.plugin("swapped")["sha256"].string
+      // As cp does: the same file, emptied and filled again, slowly.
+      let handle = try #require(FileHandle(forWritingAtPath: library))
+      try handle.truncate(atOffset: 0)
+      let new = bytes + Data("round \(round)".utf8)
+      for start in stride(from: 0, to: new.count, by: 8192) {
+        try handle.write(contentsOf: new[start..<min(start + 8192, new.count)])
+        for connection in connections { #expect(try connection.request("GET", "/fault/echo").status == 200) }
+      }
+      try handle.close()
+      try wait("the new library") {
+        for connection in connections { #expect(try connection.request("GET", "/fault/echo").status == 200) }
+        let plugin = try host.plugin("swapped")
+        return plugin["sha256"].string != before && plugin["sha256"].string != digest && plugin["rolled_back"] == .null
+      }
+    }
+  }
+}
