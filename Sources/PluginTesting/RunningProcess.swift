@@ -18,7 +18,9 @@ public enum RunningProcess {
 
   /// How many descriptors it has open; nil if the process is gone.
   public static func descriptorCount(_ pid: pid_t) -> Int? {
-    do { return try FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/fd").count } catch { return nil }
+    do { return try FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/fd").count } catch {
+      return nil
+    }
   }
 
   private static func read(_ path: String) -> String? {
