@@ -48,6 +48,8 @@ extension bh_bytes {
     count == literal.utf8CodeUnitCount && memcmp(data, literal.utf8Start, count) == 0
   }
 
+  func prefix(_ n: Int) -> bh_bytes { bh_bytes(data: data, count: min(n, count)) }
+
   func dropFirst(_ n: Int) -> bh_bytes {
     n >= count ? bh_bytes() : bh_bytes(UnsafeRawPointer(data!) + n, count - n)
   }

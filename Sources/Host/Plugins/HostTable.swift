@@ -13,6 +13,10 @@ enum HostTable {
     return UnsafePointer(table)
   }()
 
+  /// Bytes of a message that are kept: what goes into a fault's record, and into one line of the log.
+  private static let maxError = 4 << 10
+  private static let maxLogLine = 8 << 10
+
   nonisolated(unsafe) private static let version = strdup(Version.host)
 
   private static func make() -> bh_host {
@@ -40,17 +44,18 @@ enum HostTable {
       return bh_status(BH_OK)
     }
     host.set_error = { context, exchange, message in
+      let text = message.prefix(HostTable.maxError).string
       if let exchange = Exchange.of(exchange) {
-        exchange.errorMessage = message.string
+        exchange.errorMessage = text
       } else {
-        Plugin.of(context)?.startMessage = message.string
+        Plugin.of(context)?.noteError(text)
       }
     }
     host.log = { context, exchange, level, message in
       guard let plugin = Plugin.of(context), let level = LogLevel(rawValue: Int(level)) else { return }
       guard Log.shared.isEnabled(level), plugin.logQuota.admits(at: Clock.monotonic()) else { return }
       let requestID = Exchange.of(exchange).map { $0.request.pointee.request_id.string }
-      Log.shared.write(level, message.string, requestID: requestID, fields: [("plugin", plugin.name)])
+      Log.shared.write(level, message.prefix(HostTable.maxLogLine).string, requestID: requestID, fields: [("plugin", plugin.name)])
     }
     host.monotonic_ns = { Clock.monotonic() }
     host.realtime_ns = { Clock.realtime() }

@@ -123,10 +123,10 @@ final class Plugin: @unchecked Sendable {
       throw PluginFailure(reason: .loadFailed, message: "its table has no start function")
     }
     var instance: UnsafeMutableRawPointer?
-    startMessage = nil
+    _ = takeError()
     let status = ABIValues.withStart(of: self, values, environment) { function(table, $0, &instance) }
     guard status == BH_OK else {
-      throw PluginFailure(reason: .startFailed, message: startMessage ?? "start returned \(status), with no message")
+      throw PluginFailure(reason: .startFailed, message: takeError() ?? "start returned \(status), with no message")
     }
     self.instance = instance
     requestPhase = capabilities.contains(.request) ? table.pointee.request : nil
@@ -139,16 +139,26 @@ final class Plugin: @unchecked Sendable {
       let found = extensions(library.table, BH_SELF_TEST)?.assumingMemoryBound(to: bh_self_test.self),
       let run = found.pointee.run
     else { return }
-    startMessage = nil
+    _ = takeError()
     let status = run(instance)
     guard status == BH_OK else {
       throw PluginFailure(
-        reason: .startFailed, message: "self-test: \(startMessage ?? "returned \(status), with no message")")
+        reason: .startFailed, message: "self-test: \(takeError() ?? "returned \(status), with no message")")
     }
   }
 
-  /// What the plugin gave `set_error` outside of any request. Main thread only.
-  var startMessage: String?
+  /// What the plugin gave `set_error` outside of any request: in its start, its self-test or a stream's pull. Any thread.
+  func noteError(_ message: String) { lastError.withLock { $0 = message } }
+
+  /// The latest such message, once.
+  func takeError() -> String? {
+    lastError.withLock { message in
+      defer { message = nil }
+      return message
+    }
+  }
+
+  private let lastError = Mutex<String?>(nil)
 
   /// Main thread, when no request is under way any more. A plugin that a thread froze in is left alone: that thread may
   /// hold its locks.

@@ -54,7 +54,8 @@ final class StreamBody: @unchecked Sendable {
     case bh_pull_result(BH_PULL_END): result = .end
     default:
       result = .fault
-      plugin.fault(.threw, message: "a stream's pull failed (\(answer))", exchange: nil)
+      let message = plugin.takeError() ?? "failed, with no message"
+      plugin.fault(.threw, message: "a stream's pull: \(message)", exchange: nil)
     }
   }
 

@@ -80,7 +80,10 @@ static bh_pull_result pull(void *state, bh_stream *stream, uint64_t *delay) {
     *delay = from->delay;
     return BH_PULL_LATER;
   }
-  if (from->pieces == 0) return from->ends_in_fault ? BH_PULL_FAULT : BH_PULL_END;
+  if (from->pieces == 0) {
+    if (from->ends_in_fault) from->self->host->set_error(from->self->context, 0, view("cut on purpose"));
+    return from->ends_in_fault ? BH_PULL_FAULT : BH_PULL_END;
+  }
   if (from->pieces > 0) from->pieces--;
   char *bytes = malloc((size_t)from->size);
   memset(bytes, 'x', (size_t)from->size);

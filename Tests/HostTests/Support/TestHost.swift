@@ -86,3 +86,10 @@ func wait(for what: String, within seconds: Double = 10, _ isTrue: () throws -> 
     usleep(1000)
   }
 }
+
+/// Set once, by any thread.
+final class DoneFlag: Sendable {
+  private let flag = Atomic<Bool>(false)
+  func set() { flag.store(true, ordering: .releasing) }
+  var isSet: Bool { flag.load(ordering: .acquiring) }
+}

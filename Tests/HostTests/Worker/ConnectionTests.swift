@@ -59,6 +59,7 @@ struct ConnectionTests {
     let old = try host.connect()
     old.send("GET /app/open HTTP/1.0\r\nAct: app route cut 10\r\n\r\n")
     #expect(old.receiveAll().end == .reset)
+    #expect(host.worker.faults.last(of: "app")?.message.contains("cut on purpose") == true)
     // Out of service: the next host has it again.
     let next = try TestHost(ConnectionTests.app)
     let new = try next.connect()
