@@ -351,6 +351,7 @@ extension Fault {
     json.field("message", message)
     json.field("at", Clock.rfc3339(realtime))
     json.field("request_id", requestID)
+    json.field("traceparent", traceparent)
     json.field("request", request)
     json.field("generation", generation)
     json.array("backtrace") { array in backtrace.forEach { array.element($0) } }

@@ -13,10 +13,20 @@ struct AccessLog: ~Copyable {
 
   var isPending: Bool { !buffer.isEmpty }
 
+  /// One line by itself, for tests.
+  static func line(of x: Exchange, at time: String, nanoseconds: UInt64, format: LogFormat) -> String {
+    var log = AccessLog(format: format)
+    log.append(x, time, nanoseconds)
+    return String(decoding: UnsafeRawBufferPointer(log.buffer.readable), as: UTF8.self)
+  }
+
   mutating func append(_ x: Exchange, nanoseconds: UInt64) {
-    let time = Clock.rfc3339(Clock.realtime())
-    if format == .json { appendJSON(x, time, nanoseconds) } else { appendText(x, time, nanoseconds) }
+    append(x, Clock.rfc3339(Clock.realtime()), nanoseconds)
     if buffer.count >= AccessLog.room { write() }
+  }
+
+  private mutating func append(_ x: Exchange, _ time: String, _ nanoseconds: UInt64) {
+    if format == .json { appendJSON(x, time, nanoseconds) } else { appendText(x, time, nanoseconds) }
   }
 
   /// Writes what has waited long enough.
@@ -31,7 +41,7 @@ struct AccessLog: ~Copyable {
     buffer.removeAll()
   }
 
-  /// `TIME info GET /path 200 12 B 0.034 ms client=… request_id=… route=… plugin=…`
+  /// `TIME info GET /path 200 12 B 0.034 ms client=… request_id=… traceparent=… route=… plugin=…`
   private mutating func appendText(_ x: Exchange, _ time: String, _ nanoseconds: UInt64) {
     let view = x.request.pointee
     buffer.append(time)
@@ -49,6 +59,8 @@ struct AccessLog: ~Copyable {
     buffer.append(view.client_address)
     buffer.append(" request_id=" as StaticString)
     buffer.append(view.request_id)
+    buffer.append(" traceparent=" as StaticString)
+    buffer.append(view.traceparent)
     if !view.route.isEmpty {
       buffer.append(" route=" as StaticString)
       buffer.append(view.route)

@@ -22,11 +22,26 @@ final class Log: Sendable {
   func isEnabled(_ level: LogLevel) -> Bool { level.rawValue <= self.level.load(ordering: .relaxed) }
 
   /// Writes one line with a single write(2), so that lines of several threads and processes do not mix.
+  ///
+  /// - Parameters:
+  ///   - request: what the line is about, if it is about one.
+  ///   - fields: further facts; of the text, they follow the message as `name=value`.
   func write(
-    _ level: LogLevel, _ message: String, requestID: String? = nil, fields: [(String, String)] = []
+    _ level: LogLevel, _ message: String, request: LoggedRequest? = nil, fields: [(String, String)] = []
   ) {
     guard isEnabled(level) else { return }
-    let time = Clock.rfc3339(Clock.realtime())
+    let line = Log.line(
+      Clock.rfc3339(Clock.realtime()), level, message, request: request, fields: fields, format: format)
+    line.withUnsafeBytes { Log.emit($0) }
+  }
+
+  /// One line, its end included. Whatever the message holds, it is one line and no terminal's command.
+  static func line(
+    _ time: String, _ level: LogLevel, _ message: String, request: LoggedRequest?, fields: [(String, String)],
+    format: LogFormat
+  ) -> [UInt8] {
+    var fields = fields
+    if let request { fields += [("request_id", request.id), ("traceparent", request.traceparent)] }
     var line: [UInt8]
     if format == .json {
       var json = JSONWriter()
@@ -34,17 +49,26 @@ final class Log: Sendable {
         $0.field("time", time)
         $0.field("level", "\(level)")
         $0.field("message", message)
-        if let requestID { $0.field("request_id", requestID) }
         for (name, value) in fields { $0.field(name, value) }
       }
       line = json.bytes
     } else {
-      let oneLine = message.map { $0.isNewline ? "; " : String($0) }.joined()
-      let suffix = requestID.map { " request_id=\($0)" } ?? ""
-      line = Array("\(time) \(level) \(oneLine)\(suffix)".utf8)
+      let facts = fields.map { " \($0.0)=\(plain($0.1))" }.joined()
+      line = Array("\(time) \(level) \(plain(message))\(facts)".utf8)
     }
     line.append(UInt8(ascii: "\n"))
-    line.withUnsafeBytes { Log.emit($0) }
+    return line
+  }
+
+  /// The text with line ends as "; ", and other control characters as "?".
+  private static func plain(_ text: String) -> String {
+    let isPlain = text.utf8.allSatisfy { $0 >= 0x20 && $0 < 0x7f }
+    if isPlain { return text }
+    return text.map { character in
+      if character.isNewline { return "; " }
+      let isControl = character.unicodeScalars.contains { $0.properties.generalCategory == .control }
+      return isControl ? "?" : String(character)
+    }.joined()
   }
 
   /// Best effort: a log that cannot be written has nowhere to say so.
@@ -58,6 +82,18 @@ final class Log: Sendable {
       }
       rest = UnsafeRawBufferPointer(rebasing: rest[count...])
     }
+  }
+}
+
+/// The request that a line is about.
+struct LoggedRequest: Sendable {
+  var id: String
+  var traceparent: String
+}
+
+extension Exchange {
+  var logged: LoggedRequest {
+    LoggedRequest(id: request.pointee.request_id.string, traceparent: request.pointee.traceparent.string)
   }
 }
 

@@ -260,6 +260,7 @@ final class Pipeline: @unchecked Sendable {
   ) -> Outcome {
     guard let function else { return .passed }
     if admission == .probe { x.probing |= 1 << UInt64(plugin.index) }
+    if Log.shared.isEnabled(.debug) { logEntry(plugin, phase, x) }
     x.beginCall(of: plugin)
     x.isShadowed = plugin.isShadow
     x.shadowStatus = 0
@@ -273,7 +274,7 @@ final class Pipeline: @unchecked Sendable {
     x.isShadowed = false
     plugin.metrics.calls.wrappingAdd(1, ordering: .relaxed)
     plugin.metrics.latency.record(spent)
-    if Log.shared.isEnabled(.debug) { logPass(plugin, phase, status, spent, x) }
+    if Log.shared.isEnabled(.debug) { logExit(plugin, phase, status, spent, x) }
     switch status {
     case bh_status(BH_OK):
       x.note(plugin.index, phase, .passed, spent)
@@ -312,15 +313,19 @@ final class Pipeline: @unchecked Sendable {
     plugin.metrics.shadowResponses.wrappingAdd(1, ordering: .relaxed)
     Log.shared.write(
       .info, "plugin \(plugin.name) in shadow mode would have answered \(x.shadowStatus == 0 ? 200 : x.shadowStatus)",
-      requestID: x.request.pointee.request_id.string, fields: [("plugin", plugin.name)])
+      request: x.logged, fields: [("plugin", plugin.name)])
   }
 
-  private func logPass(
+  private func logEntry(_ plugin: Plugin, _ phase: PluginPass.Phase, _ x: Exchange) {
+    Log.shared.write(.debug, "entry: \(phase)", request: x.logged, fields: [("plugin", plugin.name)])
+  }
+
+  private func logExit(
     _ plugin: Plugin, _ phase: PluginPass.Phase, _ status: bh_status, _ spent: UInt64, _ x: Exchange
   ) {
+    let outcome = status == bh_status(BH_OK) ? "passed" : status == bh_status(BH_RESPOND) ? "responded" : "failed"
     Log.shared.write(
-      .debug, "plugin \(plugin.name) \(phase) came to \(status) in \(spent) ns",
-      requestID: x.request.pointee.request_id.string, fields: [("plugin", plugin.name)])
+      .debug, "exit: \(phase), \(outcome), \(spent / 1000) us", request: x.logged, fields: [("plugin", plugin.name)])
   }
 
   // MARK: Access and handler
@@ -399,6 +404,7 @@ final class Pipeline: @unchecked Sendable {
       return x.respond(.unavailable(retryAfter: plugin.retryAfter), blaming: plugin)
     }
     x.phase = .handle
+    if Log.shared.isEnabled(.debug) { logEntry(plugin, .route, x) }
     x.beginCall(of: plugin)
     let before = Clock.monotonic()
     frame.enter(
@@ -411,7 +417,7 @@ final class Pipeline: @unchecked Sendable {
     x.phase = .handled
     plugin.metrics.calls.wrappingAdd(1, ordering: .relaxed)
     plugin.metrics.latency.record(spent)
-    if Log.shared.isEnabled(.debug) { logPass(plugin, .route, status, spent, x) }
+    if Log.shared.isEnabled(.debug) { logExit(plugin, .route, status, spent, x) }
     guard status == bh_status(BH_OK) || status == bh_status(BH_RESPOND) else {
       x.note(plugin.index, .route, .fault, spent)
       x.probing &= ~(1 << UInt64(plugin.index))

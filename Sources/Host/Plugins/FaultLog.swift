@@ -12,6 +12,7 @@ struct Fault: Sendable {
   var signal: String?
   var realtime: Int64
   var requestID: String?
+  var traceparent: String?
   /// Method and path.
   var request: String?
   var generation: Int
@@ -41,6 +42,7 @@ final class FaultLog: Sendable {
       id: FaultLog.newID(), plugin: plugin.name, version: plugin.library?.version, sha256: plugin.sha256,
       reason: reason, message: message, signal: signal, realtime: Clock.realtime(),
       requestID: exchange?.request.pointee.request_id.string,
+      traceparent: exchange?.request.pointee.traceparent.string,
       request: exchange.map { "\($0.request.pointee.method_name.string) \($0.request.pointee.path.string)" },
       generation: generation, backtrace: backtrace)
     add(fault)

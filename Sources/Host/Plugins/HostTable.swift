@@ -54,8 +54,9 @@ enum HostTable {
     host.log = { context, exchange, level, message in
       guard let plugin = Plugin.of(context), let level = LogLevel(rawValue: Int(level)) else { return }
       guard Log.shared.isEnabled(level), plugin.logQuota.admits(at: Clock.monotonic()) else { return }
-      let requestID = Exchange.of(exchange).map { $0.request.pointee.request_id.string }
-      Log.shared.write(level, message.prefix(HostTable.maxLogLine).string, requestID: requestID, fields: [("plugin", plugin.name)])
+      Log.shared.write(
+        level, message.prefix(HostTable.maxLogLine).string, request: Exchange.of(exchange)?.logged,
+        fields: [("plugin", plugin.name)])
     }
     host.monotonic_ns = { Clock.monotonic() }
     host.realtime_ns = { Clock.realtime() }

@@ -230,7 +230,7 @@ final class Plugin: @unchecked Sendable {
       plugin: self, reason: reason, message: message, signal: signal, exchange: exchange, backtrace: backtrace)
     Log.shared.write(
       .error, "plugin \(name) \(state.rawValue): \(reason.rawValue): \(message)",
-      requestID: exchange.map { $0.request.pointee.request_id.string },
+      request: exchange?.logged,
       fields: [("plugin", name), ("reason", reason.rawValue), ("fault", fault.id)])
   }
 

@@ -11,6 +11,7 @@ extension Fault {
     self.init(
       id: id, plugin: plugin, version: json["version"].string, sha256: json["sha256"].string, reason: reason,
       message: message, signal: json["signal"].string, realtime: at, requestID: json["request_id"].string,
+      traceparent: json["traceparent"].string,
       request: json["request"].string, generation: json["generation"].integer ?? 0,
       backtrace: json["backtrace"].array.compactMap(\.string))
   }
