@@ -5,6 +5,9 @@ struct AccessLog: ~Copyable {
   private let format: LogFormat
   private var buffer = ByteBuffer(capacity: 0)
   private var flushedAt: UInt64 = 0
+  /// The second that `seconds` is the text of, up to its dot.
+  private var second: Int64 = 0
+  private var seconds = ByteBuffer(capacity: 32)
   private static let room = 16 << 10
   /// Lines wait no longer than this.
   private static let patience: UInt64 = 50_000_000
@@ -14,18 +17,21 @@ struct AccessLog: ~Copyable {
   var isPending: Bool { !buffer.isEmpty }
 
   /// One line by itself, for tests.
-  static func line(of x: Exchange, at time: String, nanoseconds: UInt64, format: LogFormat) -> String {
+  ///
+  /// - Parameter time: nanoseconds since 1970.
+  static func line(of x: Exchange, at time: Int64, nanoseconds: UInt64, format: LogFormat) -> String {
     var log = AccessLog(format: format)
     log.append(x, time, nanoseconds)
     return String(decoding: UnsafeRawBufferPointer(log.buffer.readable), as: UTF8.self)
   }
 
-  mutating func append(_ x: Exchange, nanoseconds: UInt64) {
-    append(x, Clock.rfc3339(Clock.realtime()), nanoseconds)
+  /// - Parameter time: nanoseconds since 1970.
+  mutating func append(_ x: Exchange, at time: Int64, nanoseconds: UInt64) {
+    append(x, time, nanoseconds)
     if buffer.count >= AccessLog.room { write() }
   }
 
-  private mutating func append(_ x: Exchange, _ time: String, _ nanoseconds: UInt64) {
+  private mutating func append(_ x: Exchange, _ time: Int64, _ nanoseconds: UInt64) {
     if format == .json { appendJSON(x, time, nanoseconds) } else { appendText(x, time, nanoseconds) }
   }
 
@@ -42,9 +48,9 @@ struct AccessLog: ~Copyable {
   }
 
   /// `TIME info GET /path 200 12 B 0.034 ms client=… request_id=… traceparent=… route=… plugin=…`
-  private mutating func appendText(_ x: Exchange, _ time: String, _ nanoseconds: UInt64) {
+  private mutating func appendText(_ x: Exchange, _ time: Int64, _ nanoseconds: UInt64) {
     let view = x.request.pointee
-    buffer.append(time)
+    appendTime(time)
     buffer.append(" info " as StaticString)
     buffer.append(view.method_name.isEmpty ? bh_bytes("-") : view.method_name)
     buffer.append(byte: 0x20)
@@ -72,11 +78,11 @@ struct AccessLog: ~Copyable {
     buffer.append(byte: 0x0a)
   }
 
-  private mutating func appendJSON(_ x: Exchange, _ time: String, _ nanoseconds: UInt64) {
+  private mutating func appendJSON(_ x: Exchange, _ time: Int64, _ nanoseconds: UInt64) {
     let view = x.request.pointee
     var json = JSONWriter()
     json.object {
-      $0.field("time", time)
+      $0.field("time", Clock.rfc3339(time))
       $0.field("level", "info")
       $0.field("message", "request")
       $0.field("method", view.method_name.string)
@@ -94,14 +100,29 @@ struct AccessLog: ~Copyable {
     buffer.append(byte: 0x0a)
   }
 
+  /// As `Clock.rfc3339`, of which all but the milliseconds is made once a second.
+  private mutating func appendTime(_ time: Int64) {
+    if time / 1_000_000_000 != second || seconds.isEmpty {
+      second = time / 1_000_000_000
+      seconds.removeAll()
+      seconds.append(String(Clock.rfc3339(time).prefix("2025-08-15T03:04:05.".utf8.count)))
+    }
+    buffer.append(UnsafeRawBufferPointer(seconds.readable))
+    appendThreeDigits(Int(time % 1_000_000_000) / 1_000_000)
+    buffer.append(byte: UInt8(ascii: "Z"))
+  }
+
+  private mutating func appendThreeDigits(_ number: Int) {
+    if number < 100 { buffer.append(byte: UInt8(ascii: "0")) }
+    if number < 10 { buffer.append(byte: UInt8(ascii: "0")) }
+    buffer.append(decimal: number)
+  }
+
   /// Milliseconds with three decimals.
   private mutating func appendMilliseconds(_ nanoseconds: UInt64) {
     let microseconds = Int(nanoseconds / 1000)
     buffer.append(decimal: microseconds / 1000)
     buffer.append(byte: UInt8(ascii: "."))
-    let fraction = microseconds % 1000
-    if fraction < 100 { buffer.append(byte: UInt8(ascii: "0")) }
-    if fraction < 10 { buffer.append(byte: UInt8(ascii: "0")) }
-    buffer.append(decimal: fraction)
+    appendThreeDigits(microseconds % 1000)
   }
 }

@@ -349,8 +349,9 @@ final class Connection: @unchecked Sendable {
     loop.statistics.count(status: x.status)
     loop.statistics.latency.record(spent)
     if case .route(let route) = x.match { route.latency.record(spent) }
-    if Log.shared.isEnabled(.info) { loop.accessLog.append(x, nanoseconds: spent) }
-    loop.recent.record(x, nanoseconds: spent, realtime: loop.dates.realtime(at: end))
+    let realtime = loop.dates.realtime(at: end)
+    if Log.shared.isEnabled(.info) { loop.accessLog.append(x, at: realtime, nanoseconds: spent) }
+    loop.recent.record(x, nanoseconds: spent, realtime: realtime)
   }
 
   // MARK: Handlers on the pool

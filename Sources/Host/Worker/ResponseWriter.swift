@@ -53,7 +53,7 @@ struct DateLine: ~Copyable {
   private var line = ByteBuffer(capacity: 64)
   private var validUntil: UInt64 = 0
   /// From the monotonic clock to the wall clock, as of the line's making.
-  private var offset: Int64 = 0
+  private var offset = Clock.realtime() &- Int64(bitPattern: Clock.monotonic())
 
   /// The wall clock's time at a monotonic time of now or a moment ago.
   func realtime(at monotonic: UInt64) -> Int64 { offset &+ Int64(bitPattern: monotonic) }

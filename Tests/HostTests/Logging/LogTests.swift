@@ -57,14 +57,14 @@ struct LogTests {
     x.request.pointee.request_id = bh_bytes("r1")
     x.request.pointee.traceparent = bh_bytes("00-t-s-01")
     #expect(
-      AccessLog.line(of: x, at: "T", nanoseconds: 1_034_567, format: .text)
-        == "T info GET /a 200 0 B 1.034 ms client=::1 request_id=r1 traceparent=00-t-s-01\n")
-    let json = AccessLog.line(of: x, at: "T", nanoseconds: 1_034_567, format: .json)
+      AccessLog.line(of: x, at: 1_755_227_045_007_999_999, nanoseconds: 1_034_567, format: .text)
+        == "2025-08-15T03:04:05.007Z info GET /a 200 0 B 1.034 ms client=::1 request_id=r1 traceparent=00-t-s-01\n")
+    let json = AccessLog.line(of: x, at: 1_755_227_045_007_999_999, nanoseconds: 1_034_567, format: .json)
     let object = try #require(try JSONSerialization.jsonObject(with: Data(json.utf8)) as? [String: Any])
     #expect(object["duration_us"] as? Int == 1034)
     #expect(object["traceparent"] as? String == "00-t-s-01")
     x.request.pointee.path = bh_bytes()
     x.request.pointee.method_name = bh_bytes()
-    #expect(AccessLog.line(of: x, at: "T", nanoseconds: 0, format: .text).hasPrefix("T info - - 200 0 B 0.000 ms "))
+    #expect(AccessLog.line(of: x, at: 1_755_227_045_007_999_999, nanoseconds: 0, format: .text).hasPrefix("2025-08-15T03:04:05.007Z info - - 200 0 B 0.000 ms "))
   }
 }
