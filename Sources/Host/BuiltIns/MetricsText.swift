@@ -46,6 +46,10 @@ enum MetricsText {
     text.sample(
       "bulkhead_requests_refused_total", [],
       String(worker.loops.reduce(0) { $0 + $1.statistics.refused.load(ordering: .relaxed) }))
+    text.family("bulkhead_log_lines_dropped_total", "counter", "Lines that standard error did not take in time.")
+    text.sample(
+      "bulkhead_log_lines_dropped_total", [],
+      String(LogOutput.standardError.droppedLines.load(ordering: .relaxed)))
     text.family("bulkhead_request_duration_seconds", "histogram", "From the first byte to the answer.")
     text.histogram("bulkhead_request_duration_seconds", [], worker.loops.map { $0.statistics.latency })
   }

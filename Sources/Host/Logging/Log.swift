@@ -71,18 +71,8 @@ final class Log: Sendable {
     }.joined()
   }
 
-  /// Best effort: a log that cannot be written has nowhere to say so.
-  static func emit(_ bytes: UnsafeRawBufferPointer) {
-    var rest = bytes
-    while !rest.isEmpty {
-      let count = Glibc.write(STDERR_FILENO, rest.baseAddress, rest.count)
-      if count < 0 {
-        if errno == EINTR { continue }
-        return
-      }
-      rest = UnsafeRawBufferPointer(rebasing: rest[count...])
-    }
-  }
+  /// Writes lines as they are.
+  static func emit(_ lines: UnsafeRawBufferPointer) { LogOutput.standardError.write(lines) }
 }
 
 /// The request that a line is about.
