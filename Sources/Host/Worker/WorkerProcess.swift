@@ -7,6 +7,7 @@ enum WorkerProcess {
   /// The exit status.
   static func run() -> Int32 {
     signal(SIGPIPE, SIG_IGN)
+    OpenFileLimit.raise()
     let control = FileDescriptor(raw: Manifest.Descriptors.control)
     do throws(SystemError) {
       return try serve(control)
