@@ -89,6 +89,8 @@ final class Supervisor {
 
   /// Serves until a signal or an operator ends it. The exit status.
   func run() -> Int32 {
+    // The reader of the log may go away.
+    signal(SIGPIPE, SIG_IGN)
     step(.reload(revision: 1))
     while exitStatus == nil {
       waitForNews()
