@@ -8,11 +8,13 @@ Exit status 1 if an answer was not 2xx, a socket had an error, or a row could no
 import secrets
 import signal
 import sys
+import time
 
 import lifecycle
 import memory
 import phases
 import throughput
+from processes import Bystanders
 from report import Report
 from servers import Workshop
 from settings import Settings, machine
@@ -35,13 +37,15 @@ def main():
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
         signal.signal(number, stop)
     signal.alarm(LONGEST)
+    report = Report(machine(settings))
+    bystanders, began = Bystanders(), time.monotonic()
     workshop = Workshop(settings, secrets.token_hex(32))
     try:
-        report = Report(machine(settings))
         for name in names:
             PARTS[name].measure(workshop, report)
     finally:
         workshop.close()
+    report.end(bystanders.share(), time.monotonic() - began)
     return 1 if report.failed else 0
 
 

@@ -47,7 +47,7 @@ def _swaps(workshop, report):
     server = workshop.run(place, text, port)
     report.attempt("a swap by an edit", lambda: _edits(server, text, report))
     report.attempt("swaps by SIGHUP", lambda: _signals(server, report))
-    _under_load(server, report, "with half the machine idle", PAUSE)
+    _under_load(server, report, "at a light load", PAUSE)
     _under_load(server, report, "at full load", 0)
     server.stop()
 
@@ -108,7 +108,7 @@ def _under_load(server, report, what, pause):
         f"a swap takes {statistics.median(times) * 1000:.0f} ms (at most {max(times) * 1000:.0f})", "0", not failed)
     with_swaps, without = statistics.mean(swapped), statistics.mean(usual)
     report.row(
-        f"the same: p99, beside p99 without swaps", f"{with_swaps:.2f} ms", f"without {without:.2f} ms",
+        "the same: p99, beside p99 without swaps", f"{with_swaps:.2f} ms", f"without {without:.2f} ms",
         f"{with_swaps / without:.2f} ×", "≤ 2 ×" if pause else "", with_swaps <= 2 * without if pause else None)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import resource
 import signal
 import subprocess
 import time
@@ -53,6 +54,29 @@ def _list(path):
         return os.listdir(path)
     except OSError:
         return []
+
+
+class Bystanders:
+    """How much of the machine all processes take that are not of this run, from now on."""
+
+    def __init__(self):
+        self._busy, self._own, self._began = _busy_seconds(), _own_seconds(), time.monotonic()
+
+    def share(self):
+        """0 to 1, of all cores. Whatever this run has started must have ended."""
+        busy = _busy_seconds() - self._busy - (_own_seconds() - self._own)
+        return max(0, busy / ((time.monotonic() - self._began) * (os.cpu_count() or 1)))
+
+
+def _busy_seconds():
+    # user nice system idle iowait irq softirq steal
+    fields = [int(field) for field in pathlib.Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
+    return (sum(fields) - fields[3] - fields[4]) / TICKS
+
+
+def _own_seconds():
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 class Server:

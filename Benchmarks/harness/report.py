@@ -32,3 +32,7 @@ class Report:
             self.failed = True
             print(f"bench: {what}: {failure}", file=sys.stderr)
             self.row(what, "failed", "", str(failure).replace("|", "/").replace("\n", " "), "", False)
+
+    def end(self, bystanders, seconds):
+        """What else the machine was busy with: more than a few per cent make the figures worse, the ratios less so."""
+        print(f"\nIn {seconds:.0f} s, of which other processes took {bystanders:.0%} of the machine.", flush=True)

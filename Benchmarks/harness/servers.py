@@ -1,5 +1,6 @@
 """How nginx and Bulkhead are configured and started."""
 
+import pathlib
 import re
 import socket
 import tempfile
@@ -28,7 +29,7 @@ class Workshop:
         self.settings = settings
         self.secret = secret
         self._directory = tempfile.TemporaryDirectory(prefix="bulkhead-bench-")
-        self.directory = ROOT.__class__(self._directory.name)
+        self.directory = pathlib.Path(self._directory.name)
         # nginx's workers run as another user.
         self.directory.chmod(0o755)
         self._count = 0
@@ -55,6 +56,7 @@ class Workshop:
             template, DIR=place, PORT=port, LOGGING_PORT=logging_port, WORKERS=self.settings.workers,
             LUA=BENCHMARKS / "nginx", SECRET=self.secret))
         server = Server(["nginx", "-e", place / "start.log", "-c", configuration], port, place / "stderr.log")
+        server.access_log = place / "access.log"
         server.logging_port = logging_port
         client.await_answer(server)
         return server
@@ -93,7 +95,8 @@ class Workshop:
         configuration = place / "plugins.conf"
         configuration.write_text(text)
         command = [self.settings.release / "bulkhead", "run", "--config", configuration]
-        server = Server(command, port, place / "stderr.log")
+        # Not beside the configuration, whose directory the host watches.
+        server = Server(command, port, self.place("log") / "stderr.log")
         server.configuration = configuration
         server.start_seconds = client.await_answer(server)
         return server

@@ -47,16 +47,15 @@ def _same_body(ours, nginx):
 
 def _logged(workshop, nginx, report):
     ours = workshop.bulkhead(level="info")
-    log = nginx.errors.parent / "access.log"
     comparison = compare(
         Target(ours, "/health"), Target(nginx, "/health", port=nginx.logging_port), workshop.settings)
-    for file in (ours.errors, log):
+    for file in (ours.errors, nginx.access_log):
         if file.stat().st_size < 1 << 20:
             raise Failure(f"{file.name} is too small to be the log of these requests")
     report.comparison("`/health`, both with their access log in a file", comparison)
     ours.stop()
     # nginx has the file open: what it holds is given back.
-    with open(log, "wb"):
+    with open(nginx.access_log, "wb"):
         pass
 
 
