@@ -1,4 +1,5 @@
-/// A request that must be refused. Depends on nothing, so that a test over a socket can have a copy of this file.
+/// A request that must be refused. Depends on nothing, so that a test over a socket can have a copy of this
+/// file.
 struct MalformedRequest: CustomStringConvertible, Sendable {
   /// Says what is wrong with it.
   let name: String
