@@ -11,7 +11,7 @@ final class LogOutput: Sendable {
   /// A pipe takes so much as a whole, or nothing (pipe(7), PIPE_BUF).
   private static let slice = 4096
   /// How long a reader may take to make room, in milliseconds.
-  private static let patience: Int32 = 100
+  private static let patience: Int32 = 500
 
   private let descriptor: Int32
   private let isSocket: Bool

@@ -6,6 +6,11 @@ private let act = ActorPlugin.act
 
 @Suite("Pipeline: half-open probes", .serialized)
 struct ProbeTests {
+  /// The router's library: its counters and its gate are this test's alone.
+  private let library: String
+
+  init() throws { library = try ActorPlugin.copy(of: "ActorRouter") }
+
   private func out(_ sections: String, _ plugin: String, _ target: String, _ phase: String) throws -> TestHost {
     let host = try TestHost(sections)
     _ = try host.send("GET", target, [act(plugin, phase, "fault x")])
@@ -32,15 +37,15 @@ struct ProbeTests {
   @Test("while a probe runs on the pool all others are refused, and its end is its verdict")
   func onePool() throws {
     let host = try out(
-      ActorPlugin.section("app", "ActorRouter", "mount = /app", "recover = 5ms"), "app", "/app/open", "route")
-    try ActorPlugin.setGate(open: false, of: "ActorRouter")
-    defer { try? ActorPlugin.setGate(open: true, of: "ActorRouter") }
+      ActorPlugin.section("app", library, "mount = /app", "recover = 5ms"), "app", "/app/open", "route")
+    try ActorPlugin.setGate(open: false, of: library)
+    defer { try? ActorPlugin.setGate(open: true, of: library) }
     try waitForRetry(host.plugin("app"))
     let probe = try host.connect()
     probe.send(TestClient.request("GET", "/app/slow", [act("app", "route", "block")]))
     try wait(for: "the probe to run") { host.plugin("app").state == .probing }
     for _ in 0..<20 { #expect(try host.send("GET", "/app/open").status == 503) }
-    try ActorPlugin.setGate(open: true, of: "ActorRouter")
+    try ActorPlugin.setGate(open: true, of: library)
     #expect(try probe.receive().status == 200)
     #expect(host.plugin("app").state == .active)
   }
@@ -49,9 +54,9 @@ struct ProbeTests {
   func clientGone(byReset: Bool) throws {
     let host = try out(
       ActorPlugin.section("guard", "Actor", "recover = 5ms", "mount = /guard")
-        + ActorPlugin.section("app", "ActorRouter", "mount = /app"), "guard", "/app/slow", "request")
-    try ActorPlugin.setGate(open: false, of: "ActorRouter")
-    defer { try? ActorPlugin.setGate(open: true, of: "ActorRouter") }
+        + ActorPlugin.section("app", library, "mount = /app"), "guard", "/app/slow", "request")
+    try ActorPlugin.setGate(open: false, of: library)
+    defer { try? ActorPlugin.setGate(open: true, of: library) }
     try waitForRetry(host.plugin("guard"))
     do {
       let probe = try host.connect()
@@ -60,7 +65,7 @@ struct ProbeTests {
       if byReset { probe.reset() }
     }
     if byReset { try wait(for: "the connection to go") { host.worker.loops[0].statistics.open.load(ordering: .relaxed) == 0 } }
-    try ActorPlugin.setGate(open: true, of: "ActorRouter")
+    try ActorPlugin.setGate(open: true, of: library)
     try wait(for: "the verdict", within: 5) { host.plugin("guard").state == .active }
   }
 }

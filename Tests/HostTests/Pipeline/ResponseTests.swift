@@ -88,14 +88,16 @@ struct ResponseTests {
 
   @Test("a stream whose response a later phase replaces is let go, and the replacement is sent")
   func replacedStream() throws {
-    let host = try TestHost(ResponseTests.app)
-    let released = try ActorPlugin.counter("actor_released", of: "ActorRouter")
+    let library = try ActorPlugin.copy(of: "ActorRouter")
+    let host = try TestHost(
+      ActorPlugin.section("mid", "Actor", "mount = /mid") + ActorPlugin.section("app", library, "mount = /app"))
+    let released = try ActorPlugin.counter("actor_released", of: library)
     let answer = try host.send(
       "GET", "/app/open", [act("app", "route", "stream 3 10"), act("mid", "response", "fault x")])
     #expect(answer.status == 503)
     #expect(!answer.isChunked)
     #expect(try answer.member("code") == "plugin-fault")
-    try wait(for: "the stream to be released") { try ActorPlugin.counter("actor_released", of: "ActorRouter") > released }
+    try wait(for: "the stream to be released") { try ActorPlugin.counter("actor_released", of: library) > released }
   }
 
   @Test("the text of a plugin's problem is always JSON")

@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 
 @testable import bulkhead
 
@@ -36,8 +37,18 @@ enum ActorPlugin {
     return directory
   }
 
+  /// A copy of one of the libraries under a name of its own: its counters and its gate are no other test's.
+  static func copy(of library: String) throws -> String {
+    let name = "\(library)-\(copies.wrappingAdd(1, ordering: .relaxed).oldValue)"
+    try FileManager.default.copyItem(
+      atPath: "\(try directory.get())/lib\(library).so", toPath: "\(try directory.get())/lib\(name).so")
+    return name
+  }
+
+  private static let copies = Atomic<Int>(0)
+
   /// A counter or function of one of the libraries.
-  static func symbol(_ name: String, of library: String = "Actor") throws -> UnsafeMutableRawPointer {
+  static func symbol(_ name: String, of library: String) throws -> UnsafeMutableRawPointer {
     let path = "\(try directory.get())/lib\(library).so"
     guard let image = dlopen(path, RTLD_NOW | RTLD_NOLOAD), let symbol = dlsym(image, name) else {
       throw TestFailure("\(library) is not loaded, or has no \(name)")
@@ -45,12 +56,12 @@ enum ActorPlugin {
     return symbol
   }
 
-  static func counter(_ name: String, of library: String = "Actor") throws -> Int32 {
+  static func counter(_ name: String, of library: String) throws -> Int32 {
     try symbol(name, of: library).load(as: Int32.self)
   }
 
   /// Lets those go on that wait in `block`; or makes the next ones wait.
-  static func setGate(open: Bool, of library: String = "Actor") throws {
+  static func setGate(open: Bool, of library: String) throws {
     typealias Function = @convention(c) (Int32) -> Void
     unsafeBitCast(try symbol("actor_open", of: library), to: Function.self)(open ? 1 : 0)
   }

@@ -7,15 +7,20 @@ private let act = ActorPlugin.act
 
 @Suite("Connection", .serialized)
 struct ConnectionTests {
-  private static let app = ActorPlugin.section("app", "ActorRouter", "mount = /app")
+  /// The router's library: its counters and its gate are this test's alone.
+  private let library: String
+
+  init() throws { library = try ActorPlugin.copy(of: "ActorRouter") }
+
+  private var app: String { ActorPlugin.section("app", library, "mount = /app") }
 
   @Test("a client that pours in requests has its turn, and then it is the others'")
   func fairness() throws {
-    let host = try TestHost(ConnectionTests.app)
+    let host = try TestHost(app)
     let loop = host.worker.loops[0]
-    try ActorPlugin.setGate(open: false, of: "ActorRouter")
-    defer { try? ActorPlugin.setGate(open: true, of: "ActorRouter") }
-    let waiting = try ActorPlugin.counter("actor_waiting", of: "ActorRouter")
+    try ActorPlugin.setGate(open: false, of: library)
+    defer { try? ActorPlugin.setGate(open: true, of: library) }
+    let waiting = try ActorPlugin.counter("actor_waiting", of: library)
     // A Unix socket: what was sent can be read at once, to its end.
     var pair: [Int32] = [-1, -1]
     #expect(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &pair) == 0)
@@ -31,12 +36,12 @@ struct ConnectionTests {
     }
     // The loop is held up in a handler of its own until both have sent.
     blocker.send(TestClient.request("GET", "/app/open", [act("app", "route", "block")]))
-    try wait(for: "the handler") { try ActorPlugin.counter("actor_waiting", of: "ActorRouter") > waiting }
+    try wait(for: "the handler") { try ActorPlugin.counter("actor_waiting", of: library) > waiting }
     let request = TestClient.request("GET", "/app/open", [("X-Fill", String(repeating: "x", count: 4000))])
     let count = 75
     greedy.send(String(repeating: request, count: count))
     modest.send(TestClient.request("GET", "/app/items/modest"))
-    try ActorPlugin.setGate(open: true, of: "ActorRouter")
+    try ActorPlugin.setGate(open: true, of: library)
     #expect(try modest.receive().status == 200)
     for _ in 0..<count { #expect(try greedy.receive().status == 200) }
     try wait(for: "the loop to rest") { loop.turnStartedAt == 0 }
@@ -46,7 +51,7 @@ struct ConnectionTests {
 
   @Test("a stream that asks for the end of time is waited for, and the host lives")
   func later() throws {
-    let host = try TestHost(ConnectionTests.app)
+    let host = try TestHost(app)
     let client = try host.connect()
     client.send(TestClient.request("GET", "/app/open", [act("app", "route", "later 18446744073709551615")]))
     #expect(try client.receiveHead().status == 200)
@@ -55,13 +60,13 @@ struct ConnectionTests {
 
   @Test("a stream that fails is cut so that HTTP/1.0 can tell it from its end")
   func cut() throws {
-    let host = try TestHost(ConnectionTests.app)
+    let host = try TestHost(app)
     let old = try host.connect()
     old.send("GET /app/open HTTP/1.0\r\nAct: app route cut 10\r\n\r\n")
     #expect(old.receiveAll().end == .reset)
     #expect(host.worker.faults.last(of: "app")?.message.contains("cut on purpose") == true)
     // Out of service: the next host has it again.
-    let next = try TestHost(ConnectionTests.app)
+    let next = try TestHost(app)
     let new = try next.connect()
     new.send(TestClient.request("GET", "/app/open", [act("app", "route", "cut 10")]))
     #expect(!String(decoding: new.receiveAll().bytes, as: UTF8.self).hasSuffix("0\r\n\r\n"))
@@ -69,33 +74,33 @@ struct ConnectionTests {
 
   @Test("a quiet stream whose client has gone is let go")
   func quietStream() throws {
-    let host = try TestHost(host: "body-timeout = 300ms", ActorPlugin.section("app", "ActorAuth", "mount = /app"))
-    let released = try ActorPlugin.counter("actor_released", of: "ActorAuth")
+    let host = try TestHost(host: "body-timeout = 300ms", app)
+    let released = try ActorPlugin.counter("actor_released", of: library)
     do {
       let client = try host.connect()
       client.send(TestClient.request("GET", "/app/open", [act("app", "route", "later 20000000")]))
       #expect(try client.receiveHead().status == 200)
     }
-    try wait(for: "the release") { try ActorPlugin.counter("actor_released", of: "ActorAuth") > released }
+    try wait(for: "the release") { try ActorPlugin.counter("actor_released", of: library) > released }
   }
 
   @Test("an endless stream whose client has gone is let go", arguments: [true, false])
   func endlessStream(byReset: Bool) throws {
-    let host = try TestHost(ActorPlugin.section("app", "Actor", "mount = /app"))
-    let released = try ActorPlugin.counter("actor_released", of: "Actor")
+    let host = try TestHost(app)
+    let released = try ActorPlugin.counter("actor_released", of: library)
     do {
       let client = try host.connect()
       client.send(TestClient.request("GET", "/app/open", [act("app", "route", "endless 10000")]))
       #expect(try client.receiveHead().status == 200)
       if byReset { client.reset() }
     }
-    try wait(for: "the release") { try ActorPlugin.counter("actor_released", of: "Actor") > released }
+    try wait(for: "the release") { try ActorPlugin.counter("actor_released", of: library) > released }
     try wait(for: "the connection") { host.worker.loops[0].statistics.open.load(ordering: .relaxed) == 0 }
   }
 
   @Test("a half-closed client still gets a stream to its end")
   func halfClosed() throws {
-    let host = try TestHost(ConnectionTests.app)
+    let host = try TestHost(app)
     let client = try host.connect()
     client.send(TestClient.request("GET", "/app/open", [act("app", "route", "stream 3 1000")]))
     client.finishSending()
@@ -105,7 +110,7 @@ struct ConnectionTests {
 
   @Test("a request over a Unix socket whose client has gone at once is served all the same")
   func unixFireAndForget() throws {
-    let host = try TestHost(ConnectionTests.app)
+    let host = try TestHost(app)
     var pair: [Int32] = [-1, -1]
     #expect(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &pair) == 0)
     try FileDescriptor(raw: pair[1]).setNonBlocking()
@@ -121,7 +126,7 @@ struct ConnectionTests {
 
   @Test("a loop gives back what one large response took")
   func largeResponse() throws {
-    let host = try TestHost(ConnectionTests.app)
+    let host = try TestHost(app)
     let answer = try host.send("GET", "/app/open", [act("app", "route", "large 8000000")])
     #expect(answer.body.count == 8_000_000)
     #expect(try host.send("GET", "/health").status == 200)
@@ -131,7 +136,7 @@ struct ConnectionTests {
 
   @Test("a large response to a slow reader waits for it, and the next request after it")
   func slowReader() throws {
-    let host = try TestHost(ConnectionTests.app)
+    let host = try TestHost(app)
     let client = try TestClient(port: host.port, receiveBuffer: 4096)
     client.send(TestClient.request("GET", "/app/open", [act("app", "route", "large 4000000")]))
     client.send(TestClient.request("GET", "/app/slow"))
@@ -144,18 +149,18 @@ struct ConnectionTests {
 
   @Test("pipelined: what comes after a blocking handler is answered after it, also if it came while that ran")
   func pipelinedBlocking() throws {
-    let host = try TestHost(ConnectionTests.app)
-    try ActorPlugin.setGate(open: false, of: "ActorRouter")
-    defer { try? ActorPlugin.setGate(open: true, of: "ActorRouter") }
-    let waiting = try ActorPlugin.counter("actor_waiting", of: "ActorRouter")
+    let host = try TestHost(app)
+    try ActorPlugin.setGate(open: false, of: library)
+    defer { try? ActorPlugin.setGate(open: true, of: library) }
+    let waiting = try ActorPlugin.counter("actor_waiting", of: library)
     let client = try host.connect()
     client.send(TestClient.request("POST", "/app/slow", [act("app", "route", "block")], body: "abc"))
     client.send("GET /health HTTP/1.1\r\nHo")
-    try wait(for: "the handler") { try ActorPlugin.counter("actor_waiting", of: "ActorRouter") > waiting }
+    try wait(for: "the handler") { try ActorPlugin.counter("actor_waiting", of: library) > waiting }
     client.send("st: a\r\n\r\n")
     client.finishSending()
     usleep(20_000)
-    try ActorPlugin.setGate(open: true, of: "ActorRouter")
+    try ActorPlugin.setGate(open: true, of: library)
     #expect(try client.receive().trail == ["app.route"])
     #expect(try client.receive().member("status") != nil)
     #expect(client.receiveAll().end == .closed)
