@@ -33,7 +33,9 @@ struct SupervisorDeathTests {
     try wait("the old worker to end") { !RunningProcess.exists(old) }
   }
 
-  @Test("a worker that hangs in a plugin does not outlive its supervisor for long", arguments: ["request", "start"])
+  @Test(
+    "a worker that hangs in a plugin does not outlive its supervisor for long",
+    arguments: ["request", "start"])
   func hangs(phase: String) throws {
     let directory = try TemporaryDirectory()
     let host = try HostProcess(
@@ -51,8 +53,11 @@ struct SupervisorDeathTests {
           host: "drain-timeout = 500ms",
           plugins: Section.fault("fault", mount: "/fault", "fault = hang", "phase = start")))
       try wait("the next generation to be prepared") {
-        let generations = try JSONValue(parsing: try host.command("status", "--json").output.utf8)["generations"]
-        workers += generations.array.filter { $0["state"].string == "starting" }.compactMap { $0["pid"].int.map(pid_t.init) }
+        let generations = try JSONValue(parsing: try host.command("status", "--json").output.utf8)[
+          "generations"]
+        workers += generations.array.filter { $0["state"].string == "starting" }.compactMap {
+          $0["pid"].int.map(pid_t.init)
+        }
         return workers.count > 1
       }
     }

@@ -12,7 +12,8 @@ struct SupervisorReleaseTests {
     let host = try HostProcess(
       HostSettings(
         plugins: Section.plugin(
-          "swapped", library: library, ["mount = /fault", "paths = /fault", "applies-to = all", "probation = 300ms"] + lines)
+          "swapped", library: library,
+          ["mount = /fault", "paths = /fault", "applies-to = all", "probation = 300ms"] + lines)
           + Section.fault("other", mount: "/other", "paths = /other")),
       in: directory)
     let digest = try #require(try host.plugin("swapped")["sha256"].string)
@@ -49,7 +50,8 @@ struct SupervisorReleaseTests {
     #expect(try host.command("status").output.contains("rolled back to \(digest.prefix(12))"))
   }
 
-  @Test("a release that faults within its probation is rolled back; an edit of the configuration tries it again")
+  @Test(
+    "a release that faults within its probation is rolled back; an edit of the configuration tries it again")
   func badInProbation() throws {
     let (host, _, digest) = try start()
     try install("unknown-status", in: host)
@@ -107,7 +109,8 @@ struct SupervisorReleaseTests {
       try wait("the new library") {
         for connection in connections { #expect(try connection.request("GET", "/fault/echo").status == 200) }
         let plugin = try host.plugin("swapped")
-        return plugin["sha256"].string != before && plugin["sha256"].string != digest && plugin["rolled_back"] == .null
+        return plugin["sha256"].string != before && plugin["sha256"].string != digest
+          && plugin["rolled_back"] == .null
       }
     }
   }

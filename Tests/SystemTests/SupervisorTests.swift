@@ -18,7 +18,9 @@ struct SupervisorTests {
     #expect(try host.worker().generation > before)
   }
 
-  @Test("an operator's quarantine outlives a reload, an edit elsewhere and the worker's death; an edit of its section ends it")
+  @Test(
+    "an operator's quarantine outlives a reload, an edit elsewhere and the worker's death; an edit of its section ends it"
+  )
   func operatorDecision() throws {
     let host = try HostProcess(settings())
     #expect(try host.command("quarantine", "fault").status == .exited(0))
@@ -136,22 +138,29 @@ struct SupervisorTests {
     #expect(throws: HarnessError.self) { try HTTPConnection(host.endpoints[1]) }
     #expect(try onB.request("GET", "/fault/echo").status == 200, "a connection outlives its listener")
     // A listener that cannot be had changes nothing.
-    try host.rewrite(HostSettings(listen: ["unix:\(directory.path)/a.sock", "203.0.113.1:1"], plugins: Section.fault()))
-    try wait("the rejection") { try HTTPConnection(a).request("GET", "/__diag/plugins").json["config"]["status"].string == "rejected" }
+    try host.rewrite(
+      HostSettings(listen: ["unix:\(directory.path)/a.sock", "203.0.113.1:1"], plugins: Section.fault()))
+    try wait("the rejection") {
+      try HTTPConnection(a).request("GET", "/__diag/plugins").json["config"]["status"].string == "rejected"
+    }
     #expect(try HTTPConnection(c).request("GET", "/fault/echo").status == 200)
     let reload = try host.command("reload")
     #expect(reload.status == .exited(1))
     #expect(reload.errors.contains("203.0.113.1:1"))
   }
 
-  @Test("a broken file: reload says every error and ends with 1, status shows them, the metric is 1; mended, it is 0")
+  @Test(
+    "a broken file: reload says every error and ends with 1, status shows them, the metric is 1; mended, it is 0"
+  )
   func brokenFile() throws {
     let host = try HostProcess(settings())
     let good = settings().text(stateDirectory: host.stateDirectory)
-    try host.directory.write("plugins.conf", good.replacing("[host]", with: "[host]\nlisen = x\nmax-body = lots"))
+    try host.directory.write(
+      "plugins.conf", good.replacing("[host]", with: "[host]\nlisen = x\nmax-body = lots"))
     let reload = try host.command("reload")
     #expect(reload.status == .exited(1))
-    #expect(reload.errors.contains("plugins.conf:2:") && reload.errors.contains("plugins.conf:3:"), "\(reload)")
+    #expect(
+      reload.errors.contains("plugins.conf:2:") && reload.errors.contains("plugins.conf:3:"), "\(reload)")
     let status = try host.command("status")
     #expect(status.status == .exited(0))
     #expect(status.output.contains("rejected") && status.output.contains("lisen"), "\(status)")

@@ -40,7 +40,8 @@ extension Command {
         DescribeOptions(
           library: parsed.argument ?? "", configuration: parsed.values["--config"], json: parsed.hasJSON))
     case .status:
-      return .status(StatusOptions(configuration: parsed.values["--config"] ?? "plugins.conf", json: parsed.hasJSON))
+      return .status(
+        StatusOptions(configuration: parsed.values["--config"] ?? "plugins.conf", json: parsed.hasJSON))
     case .reload, .stop, .quarantine, .release, .bypass, .logLevel:
       return .tell(
         OperatorOptions(
@@ -49,7 +50,8 @@ extension Command {
     case .faults:
       return .faults(
         FaultsOptions(
-          id: parsed.argument, configuration: parsed.values["--config"] ?? "plugins.conf", json: parsed.hasJSON))
+          id: parsed.argument, configuration: parsed.values["--config"] ?? "plugins.conf",
+          json: parsed.hasJSON))
     case .version: return try version(parsed)
     case .worker: return .worker
     case .inspect:
@@ -139,6 +141,8 @@ private struct Arguments {
         "\(argument.quotedForMessage) is none of \(command.choices.joined(separator: ", "))"
           + NearestName.hint(for: argument, among: command.choices))
     }
-    if let argument, argument.contains(where: \.isNewline) { throw wrong("\(argument.quotedForMessage) is no name") }
+    if let argument, argument.contains(where: \.isNewline) {
+      throw wrong("\(argument.quotedForMessage) is no name")
+    }
   }
 }

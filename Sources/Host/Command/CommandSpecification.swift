@@ -87,7 +87,8 @@ extension CommandSpecification {
     options: [config, json])
 
   static let release = CommandSpecification(
-    name: "release", argument: "NAME", summary: "put a plugin back into service, at once", options: [config, json])
+    name: "release", argument: "NAME", summary: "put a plugin back into service, at once",
+    options: [config, json])
 
   static let bypass = CommandSpecification(
     name: "bypass", argument: "MODE", choices: ["all", "heavy", "off"],
@@ -104,7 +105,8 @@ extension CommandSpecification {
     details: "Holds until it is changed, or the host ends.", options: [config, json])
 
   static let faults = CommandSpecification(
-    name: "faults", argument: "ID", isArgumentOptional: true, summary: "list the faults on record, or show one",
+    name: "faults", argument: "ID", isArgumentOptional: true,
+    summary: "list the faults on record, or show one",
     details: """
       The ledger is kept in state-dir/faults, and can be read whether the host runs or not. Beside ID.json stands
       ID.request where a request met the fault.
@@ -127,7 +129,8 @@ extension CommandSpecification {
     isHidden: true)
 
   static let all = [
-    run, check, status, reload, stop, quarantine, release, bypass, logLevel, faults, describe, version, help, worker,
+    run, check, status, reload, stop, quarantine, release, bypass, logLevel, faults, describe, version, help,
+    worker,
     inspect,
   ]
 

@@ -28,7 +28,9 @@ enum FaultsCommand {
     guard !isJSON else {
       var json = JSONWriter()
       json.object { object in
-        object.array("faults") { array in records.forEach { $0.write(to: &array) } }
+        object.array("faults") { array in
+          for record in records { record.write(to: &array) }
+        }
       }
       return Output.print(json.text + "\n")
     }
@@ -37,7 +39,9 @@ enum FaultsCommand {
       [
         record["id"].string ?? "?", record["at"].string ?? "?", record["plugin"].string ?? "?",
         record["reason"].string ?? "?",
-        (record["message"].string ?? "").split(whereSeparator: \.isNewline).first.map { String($0.prefix(80)) } ?? "",
+        (record["message"].string ?? "").split(whereSeparator: \.isNewline).first.map {
+          String($0.prefix(80))
+        } ?? "",
       ]
     }
     return Output.print(StatusCommand.columns([["FAULT", "AT", "PLUGIN", "REASON", "MESSAGE"]] + rows))

@@ -14,9 +14,14 @@ enum StatusCommand {
   }
 
   static func text(_ report: JSONValue) -> String {
-    let generation = report["generation"].integer.map { "generation \($0) \(report["status"].string ?? "serving")" }
+    let generation = report["generation"].integer.map {
+      "generation \($0) \(report["status"].string ?? "serving")"
+    }
     var rows = [
-      ("host", "\(report["version"].string ?? "?"), pid \(number(report["pid"])), up \(time(report["uptime_s"]))"),
+      (
+        "host",
+        "\(report["version"].string ?? "?"), pid \(number(report["pid"])), up \(time(report["uptime_s"]))"
+      ),
       ("state", generation ?? "no worker serves at this moment"),
       ("config", "\(report["config"]["path"].string ?? "?"): \(report["config"]["status"].string ?? "?")"),
       ("listen", report["listeners"].array.compactMap(\.string).joined(separator: ", ")),
@@ -55,7 +60,8 @@ enum StatusCommand {
   /// Cells in columns, each as wide as its widest; nothing is padded at the end of a line.
   static func columns(_ rows: [[String]]) -> String {
     let count = rows.map(\.count).max() ?? 0
-    let widths = (0..<count).map { column in rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0 }
+    let widths = (0..<count).map { column in rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0
+    }
     return rows.map { row in
       let line = row.enumerated().map { index, cell in
         cell + String(repeating: " ", count: widths[index] - cell.count)

@@ -7,7 +7,9 @@ extension Plugin {
   /// Goes on where the generation before stopped. Main thread, and nobody is served yet; called again when somebody is,
   /// as the generation before may have gone on meanwhile.
   func resume() {
-    guard let stateCell, let saved = stateCell.read(), saved.generation < stateCell.generation, saved != resumed else {
+    guard let stateCell, let saved = stateCell.read(), saved.generation < stateCell.generation,
+      saved != resumed
+    else {
       return
     }
     resumed = saved
@@ -31,7 +33,9 @@ extension Plugin {
   }
 
   func quarantineByOperator() -> Result<String, Refusal> {
-    if state == .failed { return .failure(Refusal(text: "\(name) is out already: it has failed to load or start")) }
+    if state == .failed {
+      return .failure(Refusal(text: "\(name) is out already: it has failed to load or start"))
+    }
     fault(.operator, message: "by the operator", exchange: nil)
     return .success("\(name) is \(state.rawValue)")
   }
@@ -39,7 +43,8 @@ extension Plugin {
   func release() -> Result<String, Refusal> {
     if state == .failed {
       return .failure(
-        Refusal(text: "\(name) has failed to load or start: mend its library or its section, or 'bulkhead reload'"))
+        Refusal(
+          text: "\(name) has failed to load or start: mend its library or its section, or 'bulkhead reload'"))
     }
     let now = Clock.monotonic()
     quarantine.withLock { state in

@@ -60,7 +60,9 @@ struct PluginStateTable: @unchecked Sendable {
   func keep(only keys: Set<UInt64>) {
     for index in 0..<PluginStateTable.entryCount {
       let key = load(index, 0)
-      if key != 0, !keys.contains(key) { words[index * PluginStateTable.entryWords].store(0, ordering: .releasing) }
+      if key != 0, !keys.contains(key) {
+        words[index * PluginStateTable.entryWords].store(0, ordering: .releasing)
+      }
     }
   }
 
@@ -111,7 +113,8 @@ struct PluginStateTable: @unchecked Sendable {
       let base = 1 + slot * PluginStateTable.slotWords
       let checksum = load(entry, base + 5)
       let fields = (0..<5).map { load(entry, base + $0) }
-      guard checksum == PluginStateTable.checksum(fields, key), let saved = PluginStateTable.unpack(fields) else {
+      guard checksum == PluginStateTable.checksum(fields, key), let saved = PluginStateTable.unpack(fields)
+      else {
         continue
       }
       if best.map({ fields[0] > $0.sequence }) ?? true { best = (saved, fields[0], slot) }
@@ -138,11 +141,13 @@ struct PluginStateTable: @unchecked Sendable {
 extension PluginStateTable {
   private static func pack(_ core: Quarantine.Core, _ generation: Int, sequence: UInt64) -> [UInt64] {
     let state = UInt64(Quarantine.State.allCases.firstIndex(of: core.state) ?? 0)
-    let reason = core.reason.flatMap { Quarantine.Reason.allCases.firstIndex(of: $0) }.map { UInt64($0) + 1 } ?? 0
+    let reason =
+      core.reason.flatMap { Quarantine.Reason.allCases.firstIndex(of: $0) }.map { UInt64($0) + 1 } ?? 0
     let streak = UInt64(UInt32(clamping: core.streak))
     let retry: UInt64 = core.retryAt == nil ? 0 : 1
     return [
-      sequence, UInt64(generation), state | reason << 8 | retry << 16 | streak << 32, core.since, core.retryAt ?? 0,
+      sequence, UInt64(generation), state | reason << 8 | retry << 16 | streak << 32, core.since,
+      core.retryAt ?? 0,
     ]
   }
 
@@ -151,7 +156,9 @@ extension PluginStateTable {
     let reasons = Quarantine.Reason.allCases
     let state = Int(fields[2] & 0xff)
     let reason = Int(fields[2] >> 8 & 0xff)
-    guard fields[0] != 0, state < states.count, reason <= reasons.count, let generation = Int(exactly: fields[1]) else {
+    guard fields[0] != 0, state < states.count, reason <= reasons.count,
+      let generation = Int(exactly: fields[1])
+    else {
       return nil
     }
     let core = Quarantine.Core(
@@ -188,6 +195,8 @@ struct IdentityHash: Sendable {
   }
 
   mutating func add(word: UInt64) {
-    for shift in stride(from: UInt64(0), to: 64, by: 8) { add(CollectionOfOne(UInt8(truncatingIfNeeded: word >> shift))) }
+    for shift in stride(from: UInt64(0), to: 64, by: 8) {
+      add(CollectionOfOne(UInt8(truncatingIfNeeded: word >> shift)))
+    }
   }
 }

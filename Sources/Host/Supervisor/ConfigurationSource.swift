@@ -3,7 +3,9 @@ struct ConfigurationSource: Sendable {
   var configuration: Configuration
   var text: [UInt8]
 
-  static func read(_ path: String, listenOverride: String?) -> Result<ConfigurationSource, ConfigurationErrors> {
+  static func read(_ path: String, listenOverride: String?) -> Result<
+    ConfigurationSource, ConfigurationErrors
+  > {
     let text: [UInt8]
     do throws(FileContents.Failure) {
       text = try FileContents.read(path, limit: ConfigurationText.maximumFile)

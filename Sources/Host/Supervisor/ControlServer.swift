@@ -60,7 +60,9 @@ final class ControlServer {
   static func withAddress(
     _ stateDirectory: String, _ body: (UnsafePointer<sockaddr>, socklen_t) throws(SystemError) -> Void
   ) throws(SystemError) {
-    let directory = try checked("open \(stateDirectory)") { Glibc.open(stateDirectory, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
+    let directory = try checked("open \(stateDirectory)") {
+      Glibc.open(stateDirectory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    }
     defer { Glibc.close(directory) }
     var address = sockaddr_un()
     address.sun_family = sa_family_t(AF_UNIX)
@@ -85,7 +87,8 @@ final class ControlServer {
         // One that waits for its answer has nothing to say; that it hangs up would be news without end.
         let isWaiting = $0.hasAsked && $0.output.isEmpty
         return pollfd(
-          fd: isWaiting ? -1 : $0.descriptor.raw, events: Int16($0.output.isEmpty ? POLLIN : POLLOUT), revents: 0)
+          fd: isWaiting ? -1 : $0.descriptor.raw, events: Int16($0.output.isEmpty ? POLLIN : POLLOUT),
+          revents: 0)
       }
   }
 
@@ -111,7 +114,8 @@ final class ControlServer {
 
   /// Answers, and ends the connection. Nothing if the client is gone.
   func answer(_ client: Client, isYes: Bool, _ text: String) {
-    guard let index = connections.firstIndex(where: { $0.client == client }), !connections[index].hasAnswer else {
+    guard let index = connections.firstIndex(where: { $0.client == client }), !connections[index].hasAnswer
+    else {
       return
     }
     connections[index].hasAnswer = true
@@ -141,7 +145,9 @@ final class ControlServer {
       }
       lastNumber += 1
       connections.append(
-        Connection(client: Client(number: lastNumber), descriptor: descriptor, deadline: now &+ ControlServer.patience))
+        Connection(
+          client: Client(number: lastNumber), descriptor: descriptor, deadline: now &+ ControlServer.patience)
+      )
     }
   }
 

@@ -166,7 +166,8 @@ extension GenerationPlan {
     retryAt = nil
     leavesBareAt = nil
     lastNumber += 1
-    for index in generations.indices where generations[index].phase == .starting && generations[index].isKilled {
+    for index in generations.indices
+    where generations[index].phase == .starting && generations[index].isKilled {
       generations[index].killed = .superseded
     }
     let generation = Generation(number: lastNumber, revision: wantedRevision, isBare: isBare, since: now)
@@ -175,7 +176,9 @@ extension GenerationPlan {
   }
 
   private mutating func ready(_ number: Int, at now: UInt64) -> [Effect] {
-    guard let generation = self[number], generation.phase == .starting, !generation.isKilled else { return [] }
+    guard let generation = self[number], generation.phase == .starting, !generation.isKilled else {
+      return []
+    }
     guard !isStopping else {
       mark(number) { $0.begin(.draining, at: now) }
       return [.drain(generation: number)]
@@ -226,7 +229,8 @@ extension GenerationPlan {
     }
   }
 
-  private mutating func endedStarting(_ generation: Generation, isExplained: Bool, at now: UInt64) -> [Effect] {
+  private mutating func endedStarting(_ generation: Generation, isExplained: Bool, at now: UInt64) -> [Effect]
+  {
     failedStarts += 1
     if isExplained && failedStarts < GenerationPlan.explainedLimit { return start(at: now) }
     var effects: [Effect] = []

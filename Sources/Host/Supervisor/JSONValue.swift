@@ -40,7 +40,10 @@ enum JSONValue: Sendable, Equatable {
     case .number(let number):
       if let whole = Int(exactly: number) { json.element(whole) } else { json.element(number) }
     case .string(let text): json.element(text)
-    case .array(let items): json.array { array in items.forEach { $0.write(to: &array) } }
+    case .array(let items):
+      json.array { array in
+        for item in items { item.write(to: &array) }
+      }
     case .object(let members):
       json.object { object in
         for member in members {
@@ -110,7 +113,9 @@ private struct JSONParser {
     if take("}") { return .object(members) }
     repeat {
       skipBlanks()
-      guard next == UInt8(ascii: "\""), let name = string(), take(":"), let value = value() else { return nil }
+      guard next == UInt8(ascii: "\""), let name = string(), take(":"), let value = value() else {
+        return nil
+      }
       members.append(JSONValue.Member(name: name, value: value))
     } while take(",")
     return take("}") ? .object(members) : nil
@@ -133,8 +138,12 @@ private struct JSONParser {
     let text = String(decoding: bytes[start..<at], as: UTF8.self)
     // Double's own grammar is laxer: no '+' or '.' first, no needless zeros.
     let digits = text.hasPrefix("-") ? text.dropFirst() : text[...]
-    guard let first = digits.utf8.first, (0x30...0x39).contains(first), !digits.hasSuffix(".") else { return nil }
-    if first == 0x30, let second = digits.utf8.dropFirst().first, (0x30...0x39).contains(second) { return nil }
+    guard let first = digits.utf8.first, (0x30...0x39).contains(first), !digits.hasSuffix(".") else {
+      return nil
+    }
+    if first == 0x30, let second = digits.utf8.dropFirst().first, (0x30...0x39).contains(second) {
+      return nil
+    }
     return Double(text).map { .number($0) }
   }
 
@@ -168,7 +177,9 @@ private struct JSONParser {
     case UInt8(ascii: "u"):
       guard let unit = hexadecimal() else { return nil }
       guard (0xd800..<0xdc00).contains(unit) else { return Unicode.Scalar(unit) }
-      guard next == UInt8(ascii: "\\"), at + 1 < bytes.count, bytes[at + 1] == UInt8(ascii: "u") else { return nil }
+      guard next == UInt8(ascii: "\\"), at + 1 < bytes.count, bytes[at + 1] == UInt8(ascii: "u") else {
+        return nil
+      }
       at += 2
       guard let low = hexadecimal(), (0xdc00..<0xe000).contains(low) else { return nil }
       return Unicode.Scalar(0x10000 + (unit - 0xd800) << 10 + (low - 0xdc00))

@@ -26,7 +26,9 @@ struct LibraryStore {
     static func of(_ path: String) -> Stamp? {
       var status = stat()
       guard stat(path, &status) == 0 else { return nil }
-      func nanoseconds(_ time: timespec) -> Int64 { Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec) }
+      func nanoseconds(_ time: timespec) -> Int64 {
+        Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec)
+      }
       return Stamp(
         device: UInt64(status.st_dev), inode: UInt64(status.st_ino), size: Int64(status.st_size),
         modified: nanoseconds(status.st_mtim), changed: nanoseconds(status.st_ctim), mode: status.st_mode)
@@ -59,7 +61,9 @@ struct LibraryStore {
     var unsafe: [(path: String, stamp: Stamp)] = []
     for path in Set(paths) {
       guard let stamp = Stamp.of(path) else { continue }
-      if let known = known[path], known.stamp == stamp, known.file.copy.map({ access($0, R_OK) == 0 }) ?? false {
+      if let known = known[path], known.stamp == stamp,
+        known.file.copy.map({ access($0, R_OK) == 0 }) ?? false
+      {
         found[path] = known.file
         continue
       }
@@ -150,7 +154,9 @@ struct LibraryStore {
 
   // MARK: Files
 
-  private func fileName(_ path: String) -> String { path.split(separator: "/").last.map(String.init) ?? "library.so" }
+  private func fileName(_ path: String) -> String {
+    path.split(separator: "/").last.map(String.init) ?? "library.so"
+  }
 
   private static func copy(_ source: String, to target: String) throws(SystemError) {
     // Not blocking, should the path be a named pipe's.

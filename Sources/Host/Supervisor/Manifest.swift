@@ -108,7 +108,8 @@ extension Manifest {
 extension Manifest {
   /// Nil if the bytes are no manifest: the worker was not started by a supervisor.
   init?(_ bytes: [UInt8]) {
-    guard let end = bytes.indices.dropLast().first(where: { bytes[$0] == 0x0a && bytes[$0 + 1] == 0x0a }) else {
+    guard let end = bytes.indices.dropLast().first(where: { bytes[$0] == 0x0a && bytes[$0 + 1] == 0x0a })
+    else {
       return nil
     }
     configuration = Array(bytes[(end + 2)...])
@@ -133,7 +134,8 @@ extension Manifest {
       guard words.count == 4, let key = UInt64(words[1], radix: 16) else { return false }
       plugins.append(
         PluginEntry(
-          name: words[0], stateKey: key, sha256: Manifest.optional(words[2]), copy: Manifest.optional(words[3])))
+          name: words[0], stateKey: key, sha256: Manifest.optional(words[2]),
+          copy: Manifest.optional(words[3])))
     case "rolled-back":
       let words = Manifest.words(value, 3)
       guard words.count == 3, plugins.last?.name == words[0] else { return false }

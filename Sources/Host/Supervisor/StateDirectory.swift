@@ -13,7 +13,8 @@ enum StateDirectory {
       let code = errno
       close(lock)
       throw SystemError(
-        code == EWOULDBLOCK ? "the state directory \(path) is another running host's" : "flock \(path)/lock", code)
+        code == EWOULDBLOCK ? "the state directory \(path) is another running host's" : "flock \(path)/lock",
+        code)
     }
     return FileDescriptor(raw: lock)
   }

@@ -46,7 +46,9 @@ extension Supervisor {
     case .failure(let errors): reject(errors)
     case .success(let source):
       let files = libraries.take(source.configuration.plugins.map(\.libraryPath))
-      if let active = revisions[activeRevision], plan.preparing == nil, active.isSame(as: source, files: files) {
+      if let active = revisions[activeRevision], plan.preparing == nil,
+        active.isSame(as: source, files: files)
+      {
         lastTried = active
         wantedRevision = activeRevision
         return settle(.active)
@@ -61,7 +63,8 @@ extension Supervisor {
   func reload() -> Result<Int, ConfigurationErrors> {
     noticedAt = nil
     guard !plan.isStopping else {
-      return .failure(ConfigurationErrors([ConfigurationError(path: configurationPath, message: "the host is stopping")]))
+      return .failure(
+        ConfigurationErrors([ConfigurationError(path: configurationPath, message: "the host is stopping")]))
     }
     defer { follow() }
     // Who asks may have mended what made a plugin fail.

@@ -18,7 +18,9 @@ extension Supervisor {
       stop()
     case "quarantine", "release": switchPlugin(request.line, argument, request.client)
     case "bypass":
-      guard let mode = Bypass(rawValue: argument) else { return refuse(request.client, "bypass all, heavy or off") }
+      guard let mode = Bypass(rawValue: argument) else {
+        return refuse(request.client, "bypass all, heavy or off")
+      }
       bypass = mode
       Log.shared.write(.warning, "bypass is \(mode.rawValue), by the operator")
       tellAll(request.line, for: request.client)
@@ -53,7 +55,9 @@ extension Supervisor {
     for (generation, worker) in workers where plan[generation]?.phase != .draining {
       worker.ask(line, for: generation == serving ? client : nil)
     }
-    if serving.flatMap({ workers[$0] }) == nil { refuse(client, "no worker serves at this moment; try again") }
+    if serving.flatMap({ workers[$0] }) == nil {
+      refuse(client, "no worker serves at this moment; try again")
+    }
   }
 
   // MARK: Status
@@ -75,7 +79,8 @@ extension Supervisor {
       $0.field("uptime_s", Int((Clock.monotonic() &- startedAt) / 1_000_000_000))
       $0.field("generation", worker?.generation)
       $0.field("bypass", (bypass ?? revisions[activeRevision]?.configuration.bypass ?? .off).rawValue)
-      $0.field("log_level", (logLevel ?? revisions[activeRevision]?.configuration.host.logLevel).map { "\($0)" })
+      $0.field(
+        "log_level", (logLevel ?? revisions[activeRevision]?.configuration.host.logLevel).map { "\($0)" })
       $0.object("config") {
         $0.field("path", configurationPath)
         $0.field("status", status.name)

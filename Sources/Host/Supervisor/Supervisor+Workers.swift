@@ -155,7 +155,8 @@ extension Supervisor {
   private func isStatus(_ text: String) -> Bool { text.hasPrefix("[") }
 
   private func keepFault(_ bytes: [UInt8], from worker: WorkerHandle) {
-    guard let json = JSONValue(parsing: bytes), let id = json["id"].string, let plugin = json["plugin"].string else {
+    guard let json = JSONValue(parsing: bytes), let id = json["id"].string, let plugin = json["plugin"].string
+    else {
       return Log.shared.write(.warning, "generation \(worker.generation) reports a fault that makes no sense")
     }
     keep(bytes, as: id)
@@ -213,10 +214,13 @@ extension Supervisor {
   /// Says what happened, and to whom it is put down. True if that is a plugin.
   private func bury(_ worker: WorkerHandle, _ status: Int32) -> Bool {
     guard let generation = plan[worker.generation], generation.killed != .superseded else { return false }
-    let isEndExpected = generation.phase == .draining && shim_exited(status) != 0 && shim_exit_code(status) == 0
+    let isEndExpected =
+      generation.phase == .draining && shim_exited(status) != 0 && shim_exit_code(status) == 0
     guard !isEndExpected, generation.killed != .notDrained else { return false }
     let signal = shim_term_signal(status)
-    let how = signal != 0 ? "by signal \(signal) (\(String(cString: strsignal(signal))))"
+    let how =
+      signal != 0
+      ? "by signal \(signal) (\(String(cString: strsignal(signal))))"
       : "with exit status \(shim_exit_code(status))"
     let occupant = culprit(of: worker)
     let name = occupant.map { worker.configuration.plugins[$0.plugin].name }
@@ -228,13 +232,16 @@ extension Supervisor {
       "generation \(worker.generation), pid \(worker.pid), ended \(how)"
         + (name.map { ", in plugin \($0)" } ?? ", in no plugin")
         + (occupant.map { $0.requestID.isEmpty ? "" : ", request \($0.requestID)" } ?? ""))
-    ends[worker.generation] = "generation \(worker.generation) ended \(how)" + (name.map { " in plugin \($0)" } ?? "")
+    ends[worker.generation] =
+      "generation \(worker.generation) ended \(how)" + (name.map { " in plugin \($0)" } ?? "")
     guard let occupant, let name else { return false }
     blame(name, reason(of: worker, occupant, signal: signal), message, occupant, worker, generation.phase)
     return true
   }
 
-  private func reason(of worker: WorkerHandle, _ occupant: FaultFrame.Occupant, signal: Int32) -> Quarantine.Reason {
+  private func reason(of worker: WorkerHandle, _ occupant: FaultFrame.Occupant, signal: Int32)
+    -> Quarantine.Reason
+  {
     if occupant.hasCrashed { return .crashed }
     if occupant.isTaken || worker.isHung { return .hung }
     return signal == 0 ? .exited : .crashed
@@ -280,8 +287,10 @@ extension Supervisor {
     _ occupant: FaultFrame.Occupant, _ worker: WorkerHandle
   ) {
     let fault = Fault(
-      id: FaultLog.newID(), plugin: plugin, version: nil, sha256: entry.sha256, reason: reason, message: message,
-      signal: nil, realtime: Clock.realtime(), requestID: occupant.requestID.isEmpty ? nil : occupant.requestID,
+      id: FaultLog.newID(), plugin: plugin, version: nil, sha256: entry.sha256, reason: reason,
+      message: message,
+      signal: nil, realtime: Clock.realtime(),
+      requestID: occupant.requestID.isEmpty ? nil : occupant.requestID,
       request: nil, generation: worker.generation)
     var json = JSONWriter()
     json.object { fault.write(to: &$0) }

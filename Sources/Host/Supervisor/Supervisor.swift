@@ -123,7 +123,8 @@ final class Supervisor {
     case .kill(let generation, let cause): end(generation, cause)
     case .refused(let generation, let revision): refused(generation, revision)
     case .becameBare:
-      Log.shared.write(.error, "workers die again and again, and no plugin is to blame: going on without plugins")
+      Log.shared.write(
+        .error, "workers die again and again, and no plugin is to blame: going on without plugins")
     case .leftBare: Log.shared.write(.info, "the plugins are back")
     case .giveUp:
       Log.shared.write(.error, "no worker can be started; giving up")
@@ -190,7 +191,9 @@ final class Supervisor {
     let live = Set(plan.generations.filter { $0.phase != .draining }.map(\.revision) + [activeRevision])
     revisions = revisions.filter { live.contains($0.key) }
     listeners.keep(only: revisions.values.map(\.listeners))
-    for number in ends.keys where plan[number] == nil && number < (plan.serving?.number ?? 0) { ends[number] = nil }
+    for number in ends.keys where plan[number] == nil && number < (plan.serving?.number ?? 0) {
+      ends[number] = nil
+    }
   }
 
   // MARK: Waiting
@@ -204,7 +207,8 @@ final class Supervisor {
       ] + live + control.interests
     let now = Clock.monotonic()
     // Once a second in any case: hearts are listened to, and files looked at.
-    let due = [plan.nextTick, rollBack.nextPass, quietAt, control.nextDeadline].compactMap { $0 }.min() ?? .max
+    let due =
+      [plan.nextTick, rollBack.nextPass, quietAt, control.nextDeadline].compactMap { $0 }.min() ?? .max
     let wait = due <= now ? 0 : min((due - now) / 1_000_000 + 1, 1000)
     _ = poll(&descriptors, nfds_t(descriptors.count), Int32(wait))
   }

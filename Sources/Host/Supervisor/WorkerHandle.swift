@@ -39,7 +39,8 @@ final class WorkerHandle {
       let text = try FileDescriptor.memory(named: "bulkhead-manifest", holding: manifest.bytes)
       defer { text.close() }
       var descriptors = [
-        (from: theirs, to: Manifest.Descriptors.control), (from: memory.descriptor, to: Manifest.Descriptors.sharedMemory),
+        (from: theirs, to: Manifest.Descriptors.control),
+        (from: memory.descriptor, to: Manifest.Descriptors.sharedMemory),
         (from: text, to: Manifest.Descriptors.manifest),
       ]
       for (index, listener) in listeners.enumerated() {
@@ -84,7 +85,10 @@ final class WorkerHandle {
     tell(message)
   }
 
-  enum News { case message(WorkerMessage), gone }
+  enum News {
+    case message(WorkerMessage)
+    case gone
+  }
 
   /// What it says next; nil if there is nothing now.
   func hear() -> News? {

@@ -11,7 +11,10 @@ struct WorkerControl {
 
   enum Message: Equatable {
     case serve, drain, adopt, handOver, status, ping
-    case quarantine(String), release(String), bypass(Bypass), logLevel(LogLevel)
+    case quarantine(String)
+    case release(String)
+    case bypass(Bypass)
+    case logLevel(LogLevel)
     /// Nil if the configuration as it is now is the one that serves.
     case configuration(error: String?)
 
@@ -102,7 +105,8 @@ struct WorkerControl {
     worker.startAccepting()
   }
 
-  private func answer(_ name: String, _ body: (Plugin) -> Result<String, Plugin.Refusal>) throws(SystemError) {
+  private func answer(_ name: String, _ body: (Plugin) -> Result<String, Plugin.Refusal>) throws(SystemError)
+  {
     guard let plugin = worker.plugins.first(where: { $0.name == name }) else {
       return try say("answer no this generation has no plugin '\(name)'")
     }

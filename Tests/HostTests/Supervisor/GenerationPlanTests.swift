@@ -18,7 +18,8 @@ struct GenerationPlanTests {
   func reload() {
     var plan = serving()
     #expect(
-      plan.handle(.reload(revision: 2), at: 2 * second) == [.start(generation: 2, revision: 2, isBare: false)])
+      plan.handle(.reload(revision: 2), at: 2 * second) == [.start(generation: 2, revision: 2, isBare: false)]
+    )
     #expect(plan.serving?.number == 1)
     #expect(
       plan.handle(.ready(generation: 2), at: 2 * second) == [
@@ -111,7 +112,9 @@ struct GenerationPlanTests {
   func taint() {
     var plan = serving()
     #expect(
-      plan.handle(.replace(generation: 1), at: 2 * second) == [.start(generation: 2, revision: 1, isBare: false)]
+      plan.handle(.replace(generation: 1), at: 2 * second) == [
+        .start(generation: 2, revision: 1, isBare: false)
+      ]
     )
     #expect(plan.handle(.replace(generation: 1), at: 2 * second) == [], "one at a time")
     #expect(
@@ -171,7 +174,8 @@ struct GenerationPlanTests {
     }
   }
 
-  @Test("a full one that becomes ready takes over; if it dies unexplained soon after, the host is bare at once")
+  @Test(
+    "a full one that becomes ready takes over; if it dies unexplained soon after, the host is bare at once")
   func leftBare() {
     var plan = bare(at: 5 * second)
     let number = plan.serving?.number ?? 0
@@ -250,7 +254,8 @@ struct GenerationPlanTests {
 
 @Suite("The plan of generations, on random walks")
 struct GenerationPlanWalkTests {
-  @Test("one serves, one is prepared, nothing serving is killed, and nobody is left waiting", arguments: 0..<200)
+  @Test(
+    "one serves, one is prepared, nothing serving is killed, and nobody is left waiting", arguments: 0..<200)
   func walk(run: UInt64) {
     let seed = run &* 7919 &+ UInt64.random(in: 0...UInt64.max)
     var random = WalkGenerator(state: seed)

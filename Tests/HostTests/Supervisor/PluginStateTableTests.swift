@@ -14,7 +14,8 @@ struct PluginStateTableTests {
   }
 
   private func core(_ number: UInt64) -> Quarantine.Core {
-    Quarantine.Core(state: .quarantined, reason: .threw, since: number, retryAt: number + 1, streak: Int(number % 7))
+    Quarantine.Core(
+      state: .quarantined, reason: .threw, since: number, retryAt: number + 1, streak: Int(number % 7))
   }
 
   @Test("every state comes back as it was written")

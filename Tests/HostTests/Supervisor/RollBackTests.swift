@@ -31,7 +31,9 @@ struct RollBackTests {
   func faultDuringProbation() {
     var book = RollBack()
     book.note(serving: [served(old)], at: 0)
-    #expect(book.note(faultOf: "auth", file: old, pin: nil, at: 50 * second) == false, "there is nothing to go back to")
+    #expect(
+      book.note(faultOf: "auth", file: old, pin: nil, at: 50 * second) == false,
+      "there is nothing to go back to")
     #expect(book.passed(at: 100 * second).map(\.sha256) == [])
     #expect(book.passed(at: 110 * second).map(\.sha256) == [old])
   }

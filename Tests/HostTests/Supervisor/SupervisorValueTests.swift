@@ -32,7 +32,9 @@ struct SupervisorMessageTests {
     #expect(read.configuration == manifest.configuration)
   }
 
-  @Test("what is no manifest is refused", arguments: ["", "x", "generation one\n\n", "nonsense 1\n\n", "plugin a\n\n"])
+  @Test(
+    "what is no manifest is refused",
+    arguments: ["", "x", "generation one\n\n", "nonsense 1\n\n", "plugin a\n\n"])
   func noManifest(text: String) {
     #expect(Manifest(Array(text.utf8)) == nil)
   }
@@ -45,7 +47,9 @@ struct SupervisorMessageTests {
     #expect(read("failed auth load-failed") == .failed(plugin: "auth", reason: .loadFailed))
     #expect(read("taint auth hung") == .taint(plugin: "auth", reason: .hung))
     #expect(read("fault {\"a\": 1}") == .fault(json: Array("{\"a\": 1}".utf8)))
-    #expect(read("request 0a\nGET / HTTP/1.1\r\n\n") == .request(id: "0a", bytes: Array("GET / HTTP/1.1\r\n\n".utf8)))
+    #expect(
+      read("request 0a\nGET / HTTP/1.1\r\n\n")
+        == .request(id: "0a", bytes: Array("GET / HTTP/1.1\r\n\n".utf8)))
     #expect(read("answer ok auth is active") == .answer(isYes: true, text: "auth is active"))
     #expect(read("answer no never") == .answer(isYes: false, text: "never"))
     for nonsense in ["", "readyy", "taint auth", "taint auth bored", "answer maybe x", "failed"] {
@@ -59,7 +63,8 @@ struct SupervisorMessageTests {
       ("serve", .serve), ("drain", .drain), ("adopt", .adopt), ("handover", .handOver), ("status", .status),
       ("ping", .ping), ("quarantine auth", .quarantine("auth")), ("release auth", .release("auth")),
       ("bypass heavy", .bypass(.heavy)), ("log-level debug", .logLevel(.debug)),
-      ("config active", .configuration(error: nil)), ("config rejected a: b\nc", .configuration(error: "a: b\nc")),
+      ("config active", .configuration(error: nil)),
+      ("config rejected a: b\nc", .configuration(error: "a: b\nc")),
     ]
     for (text, message) in known { #expect(WorkerControl.Message(text) == message) }
     for text in ["", "bypass", "bypass some", "log-level loud", "serves"] {
@@ -78,7 +83,8 @@ struct SupervisorMessageTests {
       plain.identity(sha256: digest)
         == (try plugin("[host]\n# moved\n[plugin a]\n\nlibrary = A\nlimit = 1\n").identity(sha256: digest)))
     #expect(plain.identity(sha256: digest) != plain.identity(sha256: nil))
-    for other in ["library = A\nlimit = 2", "library = B\nlimit = 1", "library = A\nlimit = 1\nheavy = true"] {
+    for other in ["library = A\nlimit = 2", "library = B\nlimit = 1", "library = A\nlimit = 1\nheavy = true"]
+    {
       #expect(try plugin("[plugin a]\n\(other)\n").identity(sha256: digest) != plain.identity(sha256: digest))
     }
   }
@@ -113,7 +119,8 @@ struct JSONValueTests {
     #expect(JSONValue(parsing: again.bytes) == value)
   }
 
-  @Test("escapes of all kinds", arguments: [(#""\u00e4\ud83d\ude00\/\b\f""#, "ä😀/\u{8}\u{c}"), (#" "" "#, "")])
+  @Test(
+    "escapes of all kinds", arguments: [(#""\u00e4\ud83d\ude00\/\b\f""#, "ä😀/\u{8}\u{c}"), (#" "" "#, "")])
   func escapes(text: String, value: String) {
     #expect(JSONValue(parsing: Array(text.utf8)) == .string(value))
   }
@@ -121,7 +128,8 @@ struct JSONValueTests {
   @Test(
     "what is no JSON is refused",
     arguments: [
-      "", "{", "[1,]", "{\"a\"}", "{\"a\":1,}", "01", "1.", "+1", ".5", "-", "nul", "\"\\x\"", "\"\\ud800\"", "\"a",
+      "", "{", "[1,]", "{\"a\"}", "{\"a\":1,}", "01", "1.", "+1", ".5", "-", "nul", "\"\\x\"", "\"\\ud800\"",
+      "\"a",
       "\"\u{1}\"", "1 2", "{a:1}", "\"\\u+123\"", "\"\\ude00\"",
     ])
   func refused(text: String) {
@@ -241,7 +249,8 @@ struct SupervisorFilesTests {
     }
   }
 
-  @Test("the watch notices a rename, a write in place, and a change behind a link; and nothing of other files")
+  @Test(
+    "the watch notices a rename, a write in place, and a change behind a link; and nothing of other files")
   func watch() throws {
     try withDirectory { directory in
       try StateDirectory.make(directory + "/real")
