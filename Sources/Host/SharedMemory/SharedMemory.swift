@@ -57,45 +57,92 @@ final class SharedMemory: @unchecked Sendable {
 
   // MARK: Regions
 
-  private enum EntryState { static let free: UInt32 = 0, claimed: UInt32 = 1, ready: UInt32 = 2 }
+  private enum EntryState {
+    static let free: UInt32 = 0, claimed: UInt32 = 1, ready: UInt32 = 2
+    /// For good: there was no room after all.
+    static let void: UInt32 = 3
+  }
 
   /// The region `name` of `count` bytes, made at first asking; nil if there is no room.
   ///
-  /// Main thread of one worker at a time claims entries; two generations may ask at once, so each entry is claimed by
-  /// exchange. An entry whose writer died between claim and ready is skipped for good.
+  /// Entries are taken in their order, each by exchange, so that of two generations that ask at once the later finds what
+  /// the earlier makes. An entry whose writer died between claim and ready is skipped for good.
   func region(_ name: String, count: Int) -> UnsafeMutableRawPointer? {
     let key = Array("\(name)#\(count)".utf8)
-    guard key.count <= SharedMemory.entrySize - 32, count > 0 else { return nil }
+    guard key.count <= SharedMemory.entrySize - 32, (1...SharedMemory.byteCount).contains(count) else { return nil }
     let size = (count + 4095) & ~4095
     for index in 0..<SharedMemory.entryCount {
       let entry = base + SharedMemory.directoryOffset + index * SharedMemory.entrySize
-      let state = entry.assumingMemoryBound(to: Atomic<UInt32>.self)
-      if state.pointee.load(ordering: .acquiring) == EntryState.free {
-        let (isMine, _) = state.pointee.compareExchange(
+      if settledState(of: entry) == EntryState.free {
+        guard hasRoom(size) else { return nil }
+        let (isMine, _) = state(of: entry).pointee.compareExchange(
           expected: EntryState.free, desired: EntryState.claimed, ordering: .acquiringAndReleasing)
-        if isMine {
-          guard let offset = claim(size) else { return nil }
-          entry.storeBytes(of: UInt64(offset), toByteOffset: 8, as: UInt64.self)
-          entry.storeBytes(of: UInt32(key.count), toByteOffset: 16, as: UInt32.self)
-          key.withUnsafeBytes { (entry + 32).copyMemory(from: $0.baseAddress!, byteCount: key.count) }
-          state.pointee.store(EntryState.ready, ordering: .releasing)
-          return base + offset
-        }
+        if isMine { return fill(entry, key, size) }
       }
-      guard state.pointee.load(ordering: .acquiring) == EntryState.ready else { continue }
+      guard settledState(of: entry) == EntryState.ready else { continue }
       let length = Int(entry.load(fromByteOffset: 16, as: UInt32.self))
       if length == key.count, key.withUnsafeBytes({ memcmp(entry + 32, $0.baseAddress!, length) }) == 0 {
-        return base + Int(entry.load(fromByteOffset: 8, as: UInt64.self))
+        // A plugin that writes past its own region may have been here.
+        let offset = Int(clamping: entry.load(fromByteOffset: 8, as: UInt64.self))
+        guard offset > SharedMemory.regionsOffset, offset <= SharedMemory.byteCount - size else { return nil }
+        return base + offset
       }
     }
     return nil
   }
 
-  /// Room for a region: the word before the first region counts what is taken.
+  private func state(of entry: UnsafeMutableRawPointer) -> UnsafeMutablePointer<Atomic<UInt32>> {
+    entry.assumingMemoryBound(to: Atomic<UInt32>.self)
+  }
+
+  /// The entry's state once it is no longer being filled in; that takes its writer microseconds, unless it died.
+  private func settledState(of entry: UnsafeMutableRawPointer) -> UInt32 {
+    for _ in 0..<200 {
+      let state = state(of: entry).pointee.load(ordering: .acquiring)
+      if state != EntryState.claimed { return state }
+      usleep(250)
+    }
+    return EntryState.claimed
+  }
+
+  private func fill(_ entry: UnsafeMutableRawPointer, _ key: [UInt8], _ size: Int) -> UnsafeMutableRawPointer? {
+    guard let offset = claim(size) else {
+      state(of: entry).pointee.store(EntryState.void, ordering: .releasing)
+      return nil
+    }
+    entry.storeBytes(of: UInt64(offset), toByteOffset: 8, as: UInt64.self)
+    entry.storeBytes(of: UInt32(key.count), toByteOffset: 16, as: UInt32.self)
+    key.withUnsafeBytes { (entry + 32).copyMemory(from: $0.baseAddress!, byteCount: key.count) }
+    state(of: entry).pointee.store(EntryState.ready, ordering: .releasing)
+    return base + offset
+  }
+
+  // MARK: Room
+
+  /// The word before the first region counts what is taken.
+  private var taken: UnsafeMutablePointer<Atomic<UInt64>> {
+    (base + SharedMemory.regionsOffset).assumingMemoryBound(to: Atomic<UInt64>.self)
+  }
+
+  private static let room = byteCount - regionsOffset - 4096
+
+  private static func fits(_ size: Int, after taken: UInt64) -> Bool {
+    size <= room && taken <= UInt64(room - size)
+  }
+
+  private func hasRoom(_ size: Int) -> Bool {
+    SharedMemory.fits(size, after: taken.pointee.load(ordering: .acquiring))
+  }
+
+  /// The offset of a new region; nil, with nothing taken, if it does not fit.
   private func claim(_ size: Int) -> Int? {
-    let next = (base + SharedMemory.regionsOffset).assumingMemoryBound(to: Atomic<UInt64>.self)
-    let taken = next.pointee.wrappingAdd(UInt64(size), ordering: .acquiringAndReleasing).oldValue
-    let offset = SharedMemory.regionsOffset + 4096 + Int(taken)
-    return offset + size <= SharedMemory.byteCount ? offset : nil
+    var old = taken.pointee.load(ordering: .acquiring)
+    while SharedMemory.fits(size, after: old) {
+      let (isDone, found) = taken.pointee.compareExchange(
+        expected: old, desired: old + UInt64(size), ordering: .acquiringAndReleasing)
+      if isDone { return SharedMemory.regionsOffset + 4096 + Int(old) }
+      old = found
+    }
+    return nil
   }
 }
