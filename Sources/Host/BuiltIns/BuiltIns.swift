@@ -90,8 +90,8 @@ final class BuiltIns: @unchecked Sendable {
     var json = JSONWriter()
     json.object {
       $0.field("status", isReady ? "ready" : "unready")
-      $0.array("required_out") { array in missing.forEach { array.element($0) } }
-      $0.array("failed_probes") { array in failed.forEach { array.element($0) } }
+      $0.array("required_out") { array in for name in missing { array.element(name) } }
+      $0.array("failed_probes") { array in for probe in failed { array.element(probe) } }
     }
     x.respond(isReady ? 200 : 503, json)
     x.addHeader(borrowing: bh_bytes("Cache-Control"), bh_bytes("no-store"))

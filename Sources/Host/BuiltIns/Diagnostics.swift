@@ -75,13 +75,16 @@ final class Diagnostics: @unchecked Sendable {
 
   /// Compares in time that does not depend on where the texts differ.
   private func isAuthorized(_ x: Exchange, _ token: String) -> Bool {
-    guard let value = x.value(.authorization), value.count > 7, strncasecmp(value.data, "Bearer ", 7) == 0 else {
+    guard let value = x.value(.authorization), value.count > 7, strncasecmp(value.data, "Bearer ", 7) == 0
+    else {
       return false
     }
     let given = value.dropFirst(7).buffer
     let wanted = Array(token.utf8)
     var difference = given.count ^ wanted.count
-    for index in 0..<wanted.count { difference |= Int((index < given.count ? given[index] : 0) ^ wanted[index]) }
+    for index in 0..<wanted.count {
+      difference |= Int((index < given.count ? given[index] : 0) ^ wanted[index])
+    }
     return difference == 0
   }
 
@@ -90,7 +93,8 @@ final class Diagnostics: @unchecked Sendable {
   private func index(_ x: Exchange) {
     var json = JSONWriter()
     json.object {
-      $0.array("endpoints") { array in Diagnostics.endpoints.forEach { array.element("/__diag/\($0)") } }
+      $0.array("endpoints") { array in for item in Diagnostics.endpoints { array.element("/__diag/\(item)") }
+      }
     }
     x.respond(200, json)
   }
@@ -158,8 +162,8 @@ final class Diagnostics: @unchecked Sendable {
               if plugin.capabilities.contains(.response) { phases.element("response") }
             }
             $0.field("applies_to", plugin.configuration.appliesTo.rawValue)
-            $0.array("paths") { list in plugin.configuration.paths.forEach { list.element($0.text) } }
-            $0.array("except") { list in plugin.configuration.except.forEach { list.element($0.text) } }
+            $0.array("paths") { list in for item in plugin.configuration.paths { list.element(item.text) } }
+            $0.array("except") { list in for item in plugin.configuration.except { list.element(item.text) } }
             $0.field("on_failure", plugin.configuration.onFailure.rawValue)
             $0.field("mode", plugin.configuration.mode.rawValue)
             $0.field("heavy", plugin.configuration.isHeavy)
@@ -182,7 +186,7 @@ final class Diagnostics: @unchecked Sendable {
             $0.field("plugin", route.plugin.name)
             $0.field("state", route.plugin.state.rawValue)
             $0.field("execution", route.isBlocking ? "blocking" : "loop")
-            $0.array("middleware") { list in route.chain.forEach { list.element($0.plugin.name) } }
+            $0.array("middleware") { list in for item in route.chain { list.element(item.plugin.name) } }
           }
         }
       }
@@ -316,7 +320,8 @@ final class Diagnostics: @unchecked Sendable {
       if !deciders.isEmpty, let path = query["path"] {
         let outcome = Trace.run(path: path, method: "GET", origin: origin, in: worker, like: x)
         $0.object("response") { object in
-          for (name, value) in outcome.headers where name.lowercased().hasPrefix("access-control-") || name == "Vary" {
+          for (name, value) in outcome.headers
+          where name.lowercased().hasPrefix("access-control-") || name == "Vary" {
             object.field(name, value)
           }
         }
@@ -330,7 +335,8 @@ final class Diagnostics: @unchecked Sendable {
     let query = Query(x.request.pointee.query)
     guard let path = query["path"], path.hasPrefix("/") else {
       return x.respond(
-        HostProblem(status: 400, code: "missing-parameter", detail: "The parameter 'path' is missing, or no path."))
+        HostProblem(
+          status: 400, code: "missing-parameter", detail: "The parameter 'path' is missing, or no path."))
     }
     let outcome = Trace.run(
       path: path, method: query["method"] ?? "GET", origin: query["origin"], in: worker, like: x)
@@ -354,6 +360,6 @@ extension Fault {
     json.field("traceparent", traceparent)
     json.field("request", request)
     json.field("generation", generation)
-    json.array("backtrace") { array in backtrace.forEach { array.element($0) } }
+    json.array("backtrace") { array in for item in backtrace { array.element(item) } }
   }
 }

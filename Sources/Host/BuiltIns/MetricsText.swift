@@ -46,7 +46,8 @@ enum MetricsText {
     text.sample(
       "bulkhead_requests_refused_total", [],
       String(worker.loops.reduce(0) { $0 + $1.statistics.refused.load(ordering: .relaxed) }))
-    text.family("bulkhead_log_lines_dropped_total", "counter", "Lines that standard error did not take in time.")
+    text.family(
+      "bulkhead_log_lines_dropped_total", "counter", "Lines that standard error did not take in time.")
     text.sample(
       "bulkhead_log_lines_dropped_total", [],
       String(LogOutput.standardError.droppedLines.load(ordering: .relaxed)))
@@ -60,7 +61,8 @@ enum MetricsText {
       let state = plugin.state
       for name in ["active", "probing", "quarantined", "failed", "off"] {
         text.sample(
-          "bulkhead_plugin_state", [("plugin", plugin.name), ("state", name)], state.rawValue == name ? "1" : "0")
+          "bulkhead_plugin_state", [("plugin", plugin.name), ("state", name)],
+          state.rawValue == name ? "1" : "0")
       }
     }
     func counter(_ name: String, _ help: String, _ value: (Plugin) -> UInt64) {
@@ -87,7 +89,8 @@ enum MetricsText {
     text.family("bulkhead_route_duration_seconds", "histogram", "Of requests, by route.")
     for route in worker.pipeline.routes.routes {
       text.histogram(
-        "bulkhead_route_duration_seconds", [("method", route.method), ("route", route.pattern)], [route.latency])
+        "bulkhead_route_duration_seconds", [("method", route.method), ("route", route.pattern)],
+        [route.latency])
     }
   }
 

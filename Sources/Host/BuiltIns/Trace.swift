@@ -11,10 +11,13 @@ struct Trace {
   var error: String?
 
   /// Runs plugins, on the calling loop's thread. The client is that of `original`.
-  static func run(path: String, method: String, origin: String?, in worker: Worker, like original: Exchange) -> Trace {
+  static func run(path: String, method: String, origin: String?, in worker: Worker, like original: Exchange)
+    -> Trace
+  {
     // What is asked for is put into the text of a request: it may not be more than its part of that.
     guard [path, method, origin ?? ""].allSatisfy({ $0.utf8.allSatisfy { $0 > 0x20 && $0 != 0x7f } }) else {
-      return Trace(status: 400, passes: [], headers: [], error: "Path, method or origin has a blank or a control.")
+      return Trace(
+        status: 400, passes: [], headers: [], error: "Path, method or origin has a blank or a control.")
     }
     let x = Exchange(limits: worker.limits)
     x.connection = original.connection

@@ -56,7 +56,8 @@ final class LogOutput: Sendable {
   /// Nil if there is no room, or nobody reads.
   private func writeOnce(_ bytes: UnsafeRawBufferPointer) -> Int? {
     while true {
-      let count = isSocket
+      let count =
+        isSocket
         ? send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL))
         : Glibc.write(descriptor, bytes.baseAddress, bytes.count)
       if count > 0 {

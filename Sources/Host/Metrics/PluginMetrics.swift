@@ -32,7 +32,10 @@ final class PluginMetrics: Sendable {
 
 /// A plugin's own counter, gauge or histogram. Lives as long as its plugin.
 final class PluginMetric: Sendable {
-  enum Kind: UInt32, Sendable { case counter = 0, gauge, histogram }
+  enum Kind: UInt32, Sendable {
+    case counter = 0
+    case gauge, histogram
+  }
 
   let kind: Kind
   let name: String

@@ -24,7 +24,8 @@ enum ClientAddress {
   /// True if the request comes from this machine: the peer does, and so does every hop that any proxy, trusted or not,
   /// or any client claims.
   static func isLoopback(_ x: Exchange, peer ip: bh_bytes) -> Bool {
-    guard ip.isEmpty || isLoopback(ip), x.request.pointee.client_ip.isEmpty || isLoopback(x.request.pointee.client_ip)
+    guard ip.isEmpty || isLoopback(ip),
+      x.request.pointee.client_ip.isEmpty || isLoopback(x.request.pointee.client_ip)
     else { return false }
     for name: StaticString in ["X-Forwarded-For", "Forwarded", "X-Real-IP"] {
       var hops = Hops(of: x, named: name)
@@ -46,7 +47,8 @@ enum ClientAddress {
     let digits = withoutPort(bytes)
     guard digits.count > 0, digits.count < Int(INET6_ADDRSTRLEN) else { return nil }
     let ip = arena.allocate(16)
-    let family: Int32? = withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(INET6_ADDRSTRLEN)) { text in
+    let family: Int32? = withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(INET6_ADDRSTRLEN)) {
+      text in
       memcpy(text.baseAddress!, digits.data, digits.count)
       text[digits.count] = 0
       if inet_pton(AF_INET, text.baseAddress!, ip) == 1 { return AF_INET }
@@ -70,7 +72,8 @@ enum ClientAddress {
       else { return bh_bytes() }
       return bh_bytes(UnsafeRawBufferPointer(rebasing: text[1..<end]))
     }
-    guard let colon = text.firstIndex(of: UInt8(ascii: ":")), colon == text.lastIndex(of: UInt8(ascii: ":")) else {
+    guard let colon = text.firstIndex(of: UInt8(ascii: ":")), colon == text.lastIndex(of: UInt8(ascii: ":"))
+    else {
       return bytes
     }
     return bh_bytes(UnsafeRawBufferPointer(rebasing: text[..<colon]))
@@ -85,7 +88,8 @@ private struct Hops {
 
   init(of x: Exchange, named name: StaticString) {
     isForwarded = bh_bytes(name).equals("Forwarded")
-    for index in 0..<x.request.pointee.field_count where x.fields[index].name.equalsIgnoringCase(bh_bytes(name)) {
+    for index in 0..<x.request.pointee.field_count
+    where x.fields[index].name.equalsIgnoringCase(bh_bytes(name)) {
       // Commas within quotes are no commas to RFC 7239, but no address has one either: to split there is to find none.
       for piece in x.fields[index].value.buffer.split(separator: UInt8(ascii: ",")) {
         let element = bh_bytes(UnsafeRawBufferPointer(rebasing: piece)).trimmed

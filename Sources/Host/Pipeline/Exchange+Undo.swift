@@ -20,7 +20,8 @@ extension Exchange {
     current = plugin
     headers.mark()
     before = BeforeCall(
-      status: status, hasIdentity: hasIdentity, attributeCount: attributes.count, isCORSDecided: isCORSDecided,
+      status: status, hasIdentity: hasIdentity, attributeCount: attributes.count,
+      isCORSDecided: isCORSDecided,
       stream: stream)
   }
 

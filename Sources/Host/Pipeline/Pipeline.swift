@@ -35,7 +35,8 @@ final class Pipeline: @unchecked Sendable {
 
   /// - Parameter middleware: those of `plugins` whose phases are to run, in order.
   init(
-    plugins: [Plugin], middleware: [Plugin], routes: RouteTable, cors: CORSPolicy?, builtIns: BuiltIns, isBare: Bool
+    plugins: [Plugin], middleware: [Plugin], routes: RouteTable, cors: CORSPolicy?, builtIns: BuiltIns,
+    isBare: Bool
   ) {
     self.plugins = plugins
     self.routes = routes
@@ -182,7 +183,8 @@ final class Pipeline: @unchecked Sendable {
     let decision = cors.decide(
       origin: x.origin?.buffer,
       preflight: CORSPreflight(
-        requestMethod: x.value(.accessControlRequestMethod)?.buffer ?? UnsafeRawBufferPointer(start: nil, count: 0),
+        requestMethod: x.value(.accessControlRequestMethod)?.buffer
+          ?? UnsafeRawBufferPointer(start: nil, count: 0),
         requestHeaders: x.value(.accessControlRequestHeaders)?.buffer,
         requestsPrivateNetwork: x.value(.accessControlRequestPrivateNetwork)?.equals("true") ?? false))
     decision.forEachHeader { x.addCORSHeader(bh_bytes($0), x.arena.copy(bh_bytes($1))) }
@@ -266,7 +268,8 @@ final class Pipeline: @unchecked Sendable {
     x.shadowStatus = 0
     let before = Clock.monotonic()
     frame.enter(
-      plugin: plugin.index, phase: UInt32(phase.rawValue), requestID: x.request.pointee.request_id, at: before)
+      plugin: plugin.index, phase: UInt32(phase.rawValue), requestID: x.request.pointee.request_id, at: before
+    )
     let status = function(plugin.instance, x.handle, UnsafePointer(x.request))
     frame.leave()
     let spent = Clock.monotonic() &- before
@@ -312,7 +315,8 @@ final class Pipeline: @unchecked Sendable {
   private func noteShadow(_ plugin: Plugin, _ x: Exchange) {
     plugin.metrics.shadowResponses.wrappingAdd(1, ordering: .relaxed)
     Log.shared.write(
-      .info, "plugin \(plugin.name) in shadow mode would have answered \(x.shadowStatus == 0 ? 200 : x.shadowStatus)",
+      .info,
+      "plugin \(plugin.name) in shadow mode would have answered \(x.shadowStatus == 0 ? 200 : x.shadowStatus)",
       request: x.logged, fields: [("plugin", plugin.name)])
   }
 
@@ -323,9 +327,11 @@ final class Pipeline: @unchecked Sendable {
   private func logExit(
     _ plugin: Plugin, _ phase: PluginPass.Phase, _ status: bh_status, _ spent: UInt64, _ x: Exchange
   ) {
-    let outcome = status == bh_status(BH_OK) ? "passed" : status == bh_status(BH_RESPOND) ? "responded" : "failed"
+    let outcome =
+      status == bh_status(BH_OK) ? "passed" : status == bh_status(BH_RESPOND) ? "responded" : "failed"
     Log.shared.write(
-      .debug, "exit: \(phase), \(outcome), \(spent / 1000) us", request: x.logged, fields: [("plugin", plugin.name)])
+      .debug, "exit: \(phase), \(outcome), \(spent / 1000) us", request: x.logged,
+      fields: [("plugin", plugin.name)])
   }
 
   // MARK: Access and handler
@@ -372,7 +378,8 @@ final class Pipeline: @unchecked Sendable {
       let plugin = entry.plugin
       // What was switched off is not out: without an identity the answer is 401.
       guard !plugin.isBypassed.load(ordering: .relaxed) else { continue }
-      guard plugin.library == nil || plugin.capabilities.contains(.authenticates), applies(entry, to: x) else {
+      guard plugin.library == nil || plugin.capabilities.contains(.authenticates), applies(entry, to: x)
+      else {
         continue
       }
       // In service, and yet its request phase did not come to its end: it faulted, and has more faults to go.

@@ -33,11 +33,13 @@ struct HostProblem {
   }
 
   static let timeout = HostProblem(
-    status: 504, code: "plugin-timeout", detail: "A plugin did not come back in time, and was taken out of service.",
+    status: 504, code: "plugin-timeout",
+    detail: "A plugin did not come back in time, and was taken out of service.",
     retryAfter: 1)
 
   static let fault = HostProblem(
-    status: 503, code: "plugin-fault", detail: "A plugin failed on this request, and was taken out of service.",
+    status: 503, code: "plugin-fault",
+    detail: "A plugin failed on this request, and was taken out of service.",
     retryAfter: 1)
 }
 
@@ -47,7 +49,8 @@ extension Exchange {
     blamed = plugin
     if status != 0 { forgetBody() }
     writeProblem(
-      status: problem.status, code: bh_bytes(problem.code), title: bh_bytes(), detail: bh_bytes(problem.detail),
+      status: problem.status, code: bh_bytes(problem.code), title: bh_bytes(),
+      detail: bh_bytes(problem.detail),
       members: bh_bytes())
     if let seconds = problem.retryAfter {
       setHeader(borrowing: bh_bytes("Retry-After"), arena.copy(String(max(1, seconds))))

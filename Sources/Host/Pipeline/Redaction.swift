@@ -6,7 +6,8 @@ import Glibc
 /// in the name that decide, and the shape of the value.
 enum Redaction {
   private static let secretWords: [StaticString] = [
-    "auth", "cookie", "token", "secret", "key", "password", "passwd", "credential", "session", "signature", "jwt",
+    "auth", "cookie", "token", "secret", "key", "password", "passwd", "credential", "session", "signature",
+    "jwt",
     "bearer", "csrf", "xsrf", "otp", "assertion", "cert",
   ]
 

@@ -8,7 +8,8 @@ enum RefusedRequest {
     for line in lines(of: bytes).dropFirst() {
       if line.isEmpty { break }
       let name = bh_bytes("origin:")
-      guard line.count > name.count, bh_bytes(data: line.data, count: name.count).equalsIgnoringCase(name) else {
+      guard line.count > name.count, bh_bytes(data: line.data, count: name.count).equalsIgnoringCase(name)
+      else {
         continue
       }
       guard found == nil else { return nil }
@@ -29,7 +30,8 @@ enum RefusedRequest {
   }
 
   private static func lines(of bytes: UnsafeRawBufferPointer) -> [bh_bytes] {
-    bytes.prefix(16 << 10).split(separator: 0x0a, maxSplits: 200, omittingEmptySubsequences: false).map { line in
+    bytes.prefix(16 << 10).split(separator: 0x0a, maxSplits: 200, omittingEmptySubsequences: false).map {
+      line in
       let trimmed = line.last == 0x0d ? line.dropLast() : line
       return bh_bytes(UnsafeRawBufferPointer(rebasing: trimmed))
     }

@@ -122,13 +122,15 @@ enum RequestView {
   /// that of version 00, and more may follow after a dash; ff is no version.
   static func isTraceparent(_ bytes: bh_bytes) -> Bool {
     let text = bytes.buffer
-    guard text.count >= 55, text[2] == UInt8(ascii: "-"), text[35] == UInt8(ascii: "-"), text[52] == UInt8(ascii: "-")
+    guard text.count >= 55, text[2] == UInt8(ascii: "-"), text[35] == UInt8(ascii: "-"),
+      text[52] == UInt8(ascii: "-")
     else { return false }
     func isHexadecimal(_ range: Range<Int>) -> Bool {
       text[range].allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }
     }
     func isZero(_ range: Range<Int>) -> Bool { text[range].allSatisfy { $0 == UInt8(ascii: "0") } }
-    guard isHexadecimal(0..<2), isHexadecimal(3..<35), isHexadecimal(36..<52), isHexadecimal(53..<55), !isZero(3..<35),
+    guard isHexadecimal(0..<2), isHexadecimal(3..<35), isHexadecimal(36..<52), isHexadecimal(53..<55),
+      !isZero(3..<35),
       !isZero(36..<52), !bytes.hasPrefix("ff")
     else { return false }
     return text.count == 55 || (!bytes.hasPrefix("00") && text[55] == UInt8(ascii: "-"))

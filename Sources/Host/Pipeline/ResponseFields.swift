@@ -25,7 +25,8 @@ final class ResponseFields: Sequence {
   @discardableResult
   @inline(__always)
   func append(_ field: bh_field, isHosts: Bool = false) -> Bool {
-    guard count < (isHosts ? ResponseFields.capacity + ResponseFields.reserve : ResponseFields.capacity) else {
+    guard count < (isHosts ? ResponseFields.capacity + ResponseFields.reserve : ResponseFields.capacity)
+    else {
       return false
     }
     base[count] = field

@@ -63,7 +63,9 @@ struct RegisteredRoute: Sendable {
         let name = segment.dropFirst().dropLast()
         guard !name.contains("{"), !name.contains("}"), names.insert(name).inserted else { return false }
       }
-      guard !segment.contains(where: { $0 == "?" || $0 == "#" || $0 == " " || $0 == "%" }) else { return false }
+      guard !segment.contains(where: { $0 == "?" || $0 == "#" || $0 == " " || $0 == "%" }) else {
+        return false
+      }
     }
     return names.count <= Exchange.maxParameters
   }
@@ -94,7 +96,9 @@ final class Route: @unchecked Sendable {
     isBlocking = registered.isBlocking
     handler = registered.handler
     let tail = registered.pattern.split(separator: "/").joined(separator: "/")
-    pattern = tail.isEmpty ? (plugin.configuration.mount.isEmpty ? "/" : plugin.configuration.mount)
+    pattern =
+      tail.isEmpty
+      ? (plugin.configuration.mount.isEmpty ? "/" : plugin.configuration.mount)
       : "\(plugin.configuration.mount)/\(tail)"
     parameterNames = pattern.split(separator: "/").filter { $0.hasPrefix("{") }
       .map { Permanent.bytes(String($0.dropFirst().dropLast())) }
@@ -204,7 +208,9 @@ final class RouteTable: @unchecked Sendable {
     var wanted = name
     if method == bh_method(BH_METHOD_HEAD) { wanted = bh_bytes("GET") }
     var rest = path
-    while rest.count > 1, rest.data[rest.count - 1] == CChar(bitPattern: UInt8(ascii: "/")) { rest.count -= 1 }
+    while rest.count > 1, rest.data[rest.count - 1] == CChar(bitPattern: UInt8(ascii: "/")) {
+      rest.count -= 1
+    }
     let node = find(root, rest, parameters, 0)
     for route in node?.routes ?? [] where route.method.withBytes({ $0.equals(wanted) }) {
       return .route(route)
@@ -220,7 +226,8 @@ final class RouteTable: @unchecked Sendable {
   ) -> Node? {
     guard rest.count > 1 else { return node }
     let after = rest.dropFirst(1)
-    let length = memchr(after.data, 0x2f, after.count).map { UnsafeRawPointer($0) - UnsafeRawPointer(after.data!) }
+    let length =
+      memchr(after.data, 0x2f, after.count).map { UnsafeRawPointer($0) - UnsafeRawPointer(after.data!) }
       ?? after.count
     let segment = bh_bytes(data: after.data, count: length)
     let tail = after.dropFirst(length)

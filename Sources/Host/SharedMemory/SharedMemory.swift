@@ -46,7 +46,8 @@ final class SharedMemory: @unchecked Sendable {
 
   /// Frame `index` of a generation.
   func frame(_ index: Int, generation: Int) -> FaultFrame {
-    let offset = ((generation % SharedMemory.bankCount) * SharedMemory.frameCount + index) * SharedMemory.frameSize
+    let offset =
+      ((generation % SharedMemory.bankCount) * SharedMemory.frameCount + index) * SharedMemory.frameSize
     return FaultFrame(guarded: (base + offset).assumingMemoryBound(to: guard_frame.self))
   }
 
@@ -69,7 +70,9 @@ final class SharedMemory: @unchecked Sendable {
   /// the earlier makes. An entry whose writer died between claim and ready is skipped for good.
   func region(_ name: String, count: Int) -> UnsafeMutableRawPointer? {
     let key = Array("\(name)#\(count)".utf8)
-    guard key.count <= SharedMemory.entrySize - 32, (1...SharedMemory.byteCount).contains(count) else { return nil }
+    guard key.count <= SharedMemory.entrySize - 32, (1...SharedMemory.byteCount).contains(count) else {
+      return nil
+    }
     let size = (count + 4095) & ~4095
     for index in 0..<SharedMemory.entryCount {
       let entry = base + SharedMemory.directoryOffset + index * SharedMemory.entrySize
@@ -105,7 +108,8 @@ final class SharedMemory: @unchecked Sendable {
     return EntryState.claimed
   }
 
-  private func fill(_ entry: UnsafeMutableRawPointer, _ key: [UInt8], _ size: Int) -> UnsafeMutableRawPointer? {
+  private func fill(_ entry: UnsafeMutableRawPointer, _ key: [UInt8], _ size: Int) -> UnsafeMutableRawPointer?
+  {
     guard let offset = claim(size) else {
       state(of: entry).pointee.store(EntryState.void, ordering: .releasing)
       return nil

@@ -42,8 +42,10 @@ struct IdentifierGenerator: ~Copyable {
   mutating func writeHexadecimal(words: Int, to output: UnsafeMutableRawPointer) {
     for word in 0..<words {
       let value = next()
-      output.storeBytes(of: hexadecimalDigits(UInt32(truncatingIfNeeded: value)), toByteOffset: word * 16, as: UInt64.self)
-      output.storeBytes(of: hexadecimalDigits(UInt32(value >> 32)), toByteOffset: word * 16 + 8, as: UInt64.self)
+      output.storeBytes(
+        of: hexadecimalDigits(UInt32(truncatingIfNeeded: value)), toByteOffset: word * 16, as: UInt64.self)
+      output.storeBytes(
+        of: hexadecimalDigits(UInt32(value >> 32)), toByteOffset: word * 16 + 8, as: UInt64.self)
     }
   }
 

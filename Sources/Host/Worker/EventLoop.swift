@@ -294,7 +294,7 @@ final class EventLoop: @unchecked Sendable {
     guard !isDraining else { return }
     isDraining = true
     stopAccepting()
-    wheel.forEach { $0.drain() }
+    wheel.visitAll { $0.drain() }
   }
 
   /// Takes no new connection, and passes each that it has to the next worker when no request of it is in hand.
@@ -302,7 +302,7 @@ final class EventLoop: @unchecked Sendable {
     guard !isDraining else { return }
     stopAccepting()
     self.handOver = handOver
-    wheel.forEach { $0.passIfIdle() }
+    wheel.visitAll { $0.passIfIdle() }
   }
 
   /// The next worker is gone: what is left stays here until the supervisor ends this one.

@@ -62,7 +62,7 @@ final class TimerWheel {
     }
   }
 
-  func forEach(_ body: (Connection) -> Void) {
+  func visitAll(_ body: (Connection) -> Void) {
     var all: [Connection] = []
     for slot in 0..<TimerWheel.slotCount {
       var next = slots[slot]

@@ -7,10 +7,12 @@ struct DiagnosticsTests {
   @Test(
     "/__diag/request shows no credential, however its field is named",
     arguments: [
-      ("Authorization", "Bearer zyxw"), ("Proxy-Authorization", "Basic zyxw"), ("Cookie", "id=zyxw"), ("X-API-Key", "zyxw"),
+      ("Authorization", "Bearer zyxw"), ("Proxy-Authorization", "Basic zyxw"), ("Cookie", "id=zyxw"),
+      ("X-API-Key", "zyxw"),
       ("apikey", "zyxw"), ("X-Access-Token", "zyxw"), ("X-Amz-Security-Token", "zyxw"), ("X-CSRF", "zyxw"),
       ("X-Hub-Signature-256", "zyxw"), ("X-Session-Id", "zyxw"), ("X-Amzn-Oidc-Data", "eyJh.eyJz.zyxw"),
-      ("X-Anything", "bearer zyxw"), ("Referer", "https://a.example/reset?code=zyxw"), ("X-Original-URI", "/a?t=zyxw"),
+      ("X-Anything", "bearer zyxw"), ("Referer", "https://a.example/reset?code=zyxw"),
+      ("X-Original-URI", "/a?t=zyxw"),
       ("X-Client-Cert", "zyxw"), ("PHPSESSID-Session", "zyxw"),
     ])
   func noCredential(_ name: String, _ value: String) throws {
@@ -39,7 +41,9 @@ struct DiagnosticsTests {
     #expect(other["Allow"] == "GET, HEAD, OPTIONS")
   }
 
-  @Test("paths that only begin like the host's own are not its own", arguments: ["/healthz", "/metricsx", "/__diagx", "/__"])
+  @Test(
+    "paths that only begin like the host's own are not its own",
+    arguments: ["/healthz", "/metricsx", "/__diagx", "/__"])
   func lookalikes(_ path: String) throws {
     #expect(try TestHost().send("GET", path).status == 404)
   }
@@ -73,15 +77,19 @@ struct DiagnosticsTests {
   @Test("a trace cannot be made to run anything but middleware, nor to smuggle fields in")
   func trace() throws {
     let host = try TestHost(
-      ActorPlugin.section("mid", "Actor", "mount = /mid") + ActorPlugin.section("app", "ActorRouter", "mount = /app"))
+      ActorPlugin.section("mid", "Actor", "mount = /mid")
+        + ActorPlugin.section("app", "ActorRouter", "mount = /app"))
     let answer = try host.send("GET", "/__diag/trace?path=/app/open")
     #expect(answer.status == 200)
     #expect(try answer.member("reaches_handler") == "1")
     #expect(answer.text.contains("\"plugin\":\"mid\""))
     #expect(!answer.text.contains("\"route\",\"outcome\""))
-    let smuggled = try host.send("GET", "/__diag/trace?path=/app/open%20HTTP/1.1%0d%0aAct:%20mid%20request%20respond%20418%0d%0aX:")
+    let smuggled = try host.send(
+      "GET", "/__diag/trace?path=/app/open%20HTTP/1.1%0d%0aAct:%20mid%20request%20respond%20418%0d%0aX:")
     #expect(try smuggled.member("status") != "418")
-    for bad in ["", "?path=x", "?path=/%00", "?path=/a%20b", "?path=/a&method=G%20T", "?path=/a&origin=a%0d%0ab"] {
+    for bad in [
+      "", "?path=x", "?path=/%00", "?path=/a%20b", "?path=/a&method=G%20T", "?path=/a&origin=a%0d%0ab",
+    ] {
       #expect([200, 400].contains(try host.send("GET", "/__diag/trace\(bad)").status))
     }
   }

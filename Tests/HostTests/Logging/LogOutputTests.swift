@@ -23,7 +23,9 @@ struct LogOutputTests {
     return String(decoding: text, as: UTF8.self).split(separator: "\n").map(String.init)
   }
 
-  @Test("a reader that does not read holds nothing up: lines are dropped, whole, and counted", arguments: [true, false])
+  @Test(
+    "a reader that does not read holds nothing up: lines are dropped, whole, and counted",
+    arguments: [true, false])
   func stuckReader(isPipe: Bool) throws {
     var ends: [Int32] = [-1, -1]
     if isPipe {

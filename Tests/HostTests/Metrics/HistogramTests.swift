@@ -40,7 +40,8 @@ struct HistogramTests {
     for fraction in [0.01, 0.5, 0.9, 0.99, 1] {
       let exact = values[max(0, Int((Double(values.count) * fraction).rounded(.up)) - 1)]
       let found = Histogram.quantile(fraction, of: histogram.counts())
-      #expect(found.map { $0 >= exact && Double($0) <= Double(exact) * 1.25 } == true, "seed \(seed), \(fraction)")
+      #expect(
+        found.map { $0 >= exact && Double($0) <= Double(exact) * 1.25 } == true, "seed \(seed), \(fraction)")
     }
     #expect(histogram.sum.load(ordering: .relaxed) == values.reduce(0, +))
     #expect(Histogram.quantile(0.5, of: Histogram().counts()) == nil)

@@ -35,7 +35,8 @@ struct RecentRequestsTests {
     let done = DispatchSemaphore(value: 0)
     Thread.detachNewThread {
       for round in 0..<200_000 {
-        box.recent.record(box.exchanges[round % 8], nanoseconds: UInt64(round % 8), realtime: Int64(round % 8))
+        box.recent.record(
+          box.exchanges[round % 8], nanoseconds: UInt64(round % 8), realtime: Int64(round % 8))
       }
       done.signal()
     }

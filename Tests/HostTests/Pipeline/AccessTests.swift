@@ -27,7 +27,8 @@ struct AccessTests {
   func identityOfFaultedPlugin() throws {
     let host = try TestHost(AccessTests.guarded)
     let answer = try host.send(
-      "GET", "/app/private", [act("auth", "request", "identity u viewer"), act("auth", "request", "fault late")])
+      "GET", "/app/private",
+      [act("auth", "request", "identity u viewer"), act("auth", "request", "fault late")])
     #expect(answer.status == 503)
     #expect(!answer.trail.contains("app.route"))
   }

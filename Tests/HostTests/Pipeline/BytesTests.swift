@@ -15,7 +15,9 @@ struct BytesTests {
     for _ in 0..<20 {
       var copies: [(bh_bytes, [UInt8])] = []
       for _ in 0..<50 {
-        let bytes = (0..<Int.random(in: 0...200, using: &random)).map { _ in UInt8.random(in: 0...255, using: &random) }
+        let bytes = (0..<Int.random(in: 0...200, using: &random)).map { _ in
+          UInt8.random(in: 0...255, using: &random)
+        }
         let copy = bytes.withUnsafeBytes { arena.copy(bh_bytes($0)) }
         if let data = copy.data { #expect(Int(bitPattern: data) % 16 == 0) }
         copies.append((copy, bytes))
@@ -32,7 +34,8 @@ struct BytesTests {
     var random = SplitMix64(state: seed)
     for _ in 0..<300 {
       let bytes = (0..<Int.random(in: 0...40, using: &random)).map { _ in
-        Bool.random(using: &random) ? UInt8.random(in: 0...0x7f, using: &random) : UInt8.random(in: 0...255, using: &random)
+        Bool.random(using: &random)
+          ? UInt8.random(in: 0...0x7f, using: &random) : UInt8.random(in: 0...255, using: &random)
       }
       var buffer = ByteBuffer(capacity: 0)
       bytes.withUnsafeBytes { buffer.appendJSONString(bh_bytes($0)) }

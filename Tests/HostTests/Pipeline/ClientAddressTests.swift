@@ -5,7 +5,9 @@ import Testing
 @Suite("Client address")
 struct ClientAddressTests {
   /// The address that a host with these trusted proxies, the peer 127.0.0.1 among them, takes for the client's.
-  private func client(_ fields: [(String, String)], trusted: String = "127.0.0.1, 10.0.0.0/8") throws -> String? {
+  private func client(_ fields: [(String, String)], trusted: String = "127.0.0.1, 10.0.0.0/8") throws
+    -> String?
+  {
     let host = try TestHost(host: "trusted-proxies = \(trusted)\ndiagnostics = public")
     return try host.send("GET", "/__diag/request", fields).member("client_address")
   }
@@ -35,7 +37,8 @@ struct ClientAddressTests {
   @Test("several fields are one list, in their order")
   func several() throws {
     #expect(
-      try client([("X-Forwarded-For", "198.51.100.1"), ("X-Forwarded-For", "203.0.113.7, 10.0.0.1")]) == "203.0.113.7")
+      try client([("X-Forwarded-For", "198.51.100.1"), ("X-Forwarded-For", "203.0.113.7, 10.0.0.1")])
+        == "203.0.113.7")
   }
 
   @Test(

@@ -21,7 +21,9 @@ struct FaultMessageTests {
   func race() throws {
     let host = try TestHost(ActorPlugin.section("app", "Actor", "mount = /app"))
     let plugin = host.plugin("app")
-    let pool = try (0..<4).map { _ in try Helper { for number in 0..<5000 { plugin.noteError("error \(number)") } } }
+    let pool = try (0..<4).map { _ in
+      try Helper { for number in 0..<5000 { plugin.noteError("error \(number)") } }
+    }
     for helper in pool { try helper.join() }
     #expect(plugin.takeError() != nil)
   }
@@ -32,7 +34,14 @@ struct FaultMessageTests {
 
     init(_ body: @escaping @Sendable () -> Void) throws {
       let done = done
-      guard bulkhead.Thread.start(named: "helper", { body(); done.set() }) else { throw TestFailure("no thread") }
+      guard
+        bulkhead.Thread.start(
+          named: "helper",
+          {
+            body()
+            done.set()
+          })
+      else { throw TestFailure("no thread") }
     }
 
     func join() throws { try wait(for: "a helper") { done.isSet } }

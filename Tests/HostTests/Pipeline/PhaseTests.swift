@@ -6,7 +6,8 @@ private let act = ActorPlugin.act
 
 @Suite("Pipeline: phases")
 struct PhaseTests {
-  private static let three = ["a", "b", "c"].map { ActorPlugin.section($0, "Actor", "mount = /\($0)") }.joined()
+  private static let three = ["a", "b", "c"].map { ActorPlugin.section($0, "Actor", "mount = /\($0)") }
+    .joined()
 
   @Test("request phases run in the file's order, response phases in reverse")
   func order() throws {

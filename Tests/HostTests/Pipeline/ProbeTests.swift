@@ -11,7 +11,8 @@ struct ProbeTests {
 
   init() throws { library = try ActorPlugin.copy(of: "ActorRouter") }
 
-  private func out(_ sections: String, _ plugin: String, _ target: String, _ phase: String) throws -> TestHost {
+  private func out(_ sections: String, _ plugin: String, _ target: String, _ phase: String) throws -> TestHost
+  {
     let host = try TestHost(sections)
     _ = try host.send("GET", target, [act(plugin, phase, "fault x")])
     #expect(host.plugin(plugin).state == .quarantined)
@@ -26,7 +27,8 @@ struct ProbeTests {
 
   @Test("a plugin that is both middleware and router serves its own probe to the end")
   func both() throws {
-    let host = try out(ActorPlugin.section("both", "Actor", "mount = /both", "recover = 5ms"), "both", "/both/open", "request")
+    let host = try out(
+      ActorPlugin.section("both", "Actor", "mount = /both", "recover = 5ms"), "both", "/both/open", "request")
     try waitForRetry(host.plugin("both"))
     let answer = try host.send("GET", "/both/open")
     #expect(answer.status == 200)
@@ -64,7 +66,11 @@ struct ProbeTests {
       try wait(for: "the probe to run") { host.plugin("guard").state == .probing }
       if byReset { probe.reset() }
     }
-    if byReset { try wait(for: "the connection to go") { host.worker.loops[0].statistics.open.load(ordering: .relaxed) == 0 } }
+    if byReset {
+      try wait(for: "the connection to go") {
+        host.worker.loops[0].statistics.open.load(ordering: .relaxed) == 0
+      }
+    }
     try ActorPlugin.setGate(open: true, of: library)
     try wait(for: "the verdict", within: 5) { host.plugin("guard").state == .active }
   }

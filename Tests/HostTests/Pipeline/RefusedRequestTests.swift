@@ -24,7 +24,9 @@ struct RefusedRequestTests {
 
   @Test("the method is shown if it is one")
   func methods() {
-    func method(_ text: String) -> String { Array(text.utf8).withUnsafeBytes { RefusedRequest.method(in: $0).string } }
+    func method(_ text: String) -> String {
+      Array(text.utf8).withUnsafeBytes { RefusedRequest.method(in: $0).string }
+    }
     #expect(method("GET / HTTP/9") == "GET")
     #expect(method("G\u{1b}[2J / HTTP/1.1") == "")
     #expect(method("\u{16}\u{3}\u{1}") == "")
@@ -34,9 +36,12 @@ struct RefusedRequestTests {
   @Test("a refusal carries the CORS fields of the policy, once, and none for a foreign origin")
   func cors() throws {
     let host = try TestHost("[cors]\norigins = https://own.example\n")
-    for (origin, expected) in [("https://own.example", ["https://own.example"]), ("https://other.example", [])] {
+    for (origin, expected) in [
+      ("https://own.example", ["https://own.example"]), ("https://other.example", []),
+    ] {
       let client = try host.connect()
-      client.send("GET / HTTP/1.1\r\nHost: a\r\nOrigin: \(origin)\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n")
+      client.send(
+        "GET / HTTP/1.1\r\nHost: a\r\nOrigin: \(origin)\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n")
       let answer = try client.receive()
       #expect(answer.status == 400)
       #expect(answer.all("Access-Control-Allow-Origin") == expected)

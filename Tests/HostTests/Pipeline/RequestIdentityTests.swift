@@ -7,13 +7,17 @@ struct RequestIdentityTests {
   private static let trace = "0af7651916cd43dd8448eb211c80319c"
   private static let span = "b7ad6b7169203331"
 
-  @Test("a well-formed id is kept", arguments: ["a", "A-z_0.9~", "a/b+c==", "x:y@z", String(repeating: "i", count: 128)])
+  @Test(
+    "a well-formed id is kept",
+    arguments: ["a", "A-z_0.9~", "a/b+c==", "x:y@z", String(repeating: "i", count: 128)])
   func kept(_ id: String) throws {
     let answer = try TestHost().send("GET", "/health", [("X-Request-Id", id)])
     #expect(answer.all("X-Request-Id") == [id])
   }
 
-  @Test("any other is replaced", arguments: ["", "a b", "a\tb", "ä", "a\"b", "a,b", String(repeating: "i", count: 129)])
+  @Test(
+    "any other is replaced",
+    arguments: ["", "a b", "a\tb", "ä", "a\"b", "a,b", String(repeating: "i", count: 129)])
   func replaced(_ id: String) throws {
     let answer = try TestHost().send("GET", "/health", [("X-Request-Id", id)])
     #expect(answer.all("X-Request-Id").count == 1)
@@ -26,7 +30,8 @@ struct RequestIdentityTests {
     arguments: [
       ("00-\(trace)-\(span)-01", "01"), ("00-\(trace)-\(span)-00", "00"), ("00-\(trace)-\(span)-03", "03"),
       // A version to come, with and without more than is known.
-      ("cc-\(trace)-\(span)-01", "01"), ("cc-\(trace)-\(span)-05-what", "01"), ("01-\(trace)-\(span)-08-", "00"),
+      ("cc-\(trace)-\(span)-01", "01"), ("cc-\(trace)-\(span)-05-what", "01"),
+      ("01-\(trace)-\(span)-08-", "00"),
     ])
   func continued(_ parent: String, _ flags: String) throws {
     let made = try TestHost().send("GET", "/health", [("traceparent", parent)])["traceparent"] ?? ""
@@ -43,7 +48,8 @@ struct RequestIdentityTests {
     arguments: [
       "", "00", "ff-\(trace)-\(span)-01", "00-\(trace)-\(span)-01-more", "cc-\(trace)-\(span)-01x",
       "00-00000000000000000000000000000000-\(span)-01", "00-\(trace)-0000000000000000-01",
-      "00-\(trace.uppercased())-\(span)-01", "00-\(trace)-\(span)-0", "00-\(trace)_\(span)-01", "0g-\(trace)-\(span)-01",
+      "00-\(trace.uppercased())-\(span)-01", "00-\(trace)-\(span)-0", "00-\(trace)_\(span)-01",
+      "0g-\(trace)-\(span)-01",
     ])
   func begun(_ parent: String) throws {
     let answer = try TestHost().send("GET", "/health", [("traceparent", parent)])

@@ -13,7 +13,8 @@ struct ResponseTests {
 
 
     """
-  private static let app = ActorPlugin.section("mid", "Actor", "on-failure = closed", "mount = /mid")
+  private static let app =
+    ActorPlugin.section("mid", "Actor", "on-failure = closed", "mount = /mid")
     + ActorPlugin.section("app", "ActorRouter", "mount = /app")
 
   @Test("a plugin that fills the table of fields leaves the host room for its own")
@@ -63,7 +64,9 @@ struct ResponseTests {
       ("Origin", "https://own.example"), act("cors", "request", "cors"),
       act("cors", "request", "set Access-Control-Allow-Origin https://mine.example"),
     ]
-    #expect(try host.send("GET", "/app/open", fields).all("Access-Control-Allow-Origin") == ["https://mine.example"])
+    #expect(
+      try host.send("GET", "/app/open", fields).all("Access-Control-Allow-Origin") == ["https://mine.example"]
+    )
     // It faults: the built-in policy is there again, and what it had begun is gone.
     let faulted = try host.send("GET", "/app/open", fields + [act("cors", "request", "fault x")])
     #expect(faulted.all("Access-Control-Allow-Origin") == ["https://own.example"])
@@ -75,7 +78,8 @@ struct ResponseTests {
     let answer = try host.send(
       "GET", "/app/open",
       [
-        act("app", "route", "set Content-Encoding gzip"), act("app", "route", "set Cache-Control max-age=3600"),
+        act("app", "route", "set Content-Encoding gzip"),
+        act("app", "route", "set Cache-Control max-age=3600"),
         act("app", "route", "set ETag \"1\""), act("app", "route", "set X-Kept yes"),
         act("mid", "response", "fault x"),
       ])
@@ -90,14 +94,17 @@ struct ResponseTests {
   func replacedStream() throws {
     let library = try ActorPlugin.copy(of: "ActorRouter")
     let host = try TestHost(
-      ActorPlugin.section("mid", "Actor", "mount = /mid") + ActorPlugin.section("app", library, "mount = /app"))
+      ActorPlugin.section("mid", "Actor", "mount = /mid")
+        + ActorPlugin.section("app", library, "mount = /app"))
     let released = try ActorPlugin.counter("actor_released", of: library)
     let answer = try host.send(
       "GET", "/app/open", [act("app", "route", "stream 3 10"), act("mid", "response", "fault x")])
     #expect(answer.status == 503)
     #expect(!answer.isChunked)
     #expect(try answer.member("code") == "plugin-fault")
-    try wait(for: "the stream to be released") { try ActorPlugin.counter("actor_released", of: library) > released }
+    try wait(for: "the stream to be released") {
+      try ActorPlugin.counter("actor_released", of: library) > released
+    }
   }
 
   @Test("the text of a plugin's problem is always JSON")

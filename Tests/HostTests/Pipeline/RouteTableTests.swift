@@ -14,7 +14,10 @@ struct RouteTableTests {
     return plugin
   }
 
-  private func route(_ method: String, _ pattern: String, _ access: bh_access = bh_access(BH_ACCESS_PUBLIC), role: String? = nil)
+  private func route(
+    _ method: String, _ pattern: String, _ access: bh_access = bh_access(BH_ACCESS_PUBLIC),
+    role: String? = nil
+  )
     -> RegisteredRoute?
   {
     method.withCString { method in
@@ -31,7 +34,9 @@ struct RouteTableTests {
     }
   }
 
-  private func match(_ table: RouteTable, _ method: Method, _ path: String) -> (pattern: String?, values: [String], allow: String?) {
+  private func match(_ table: RouteTable, _ method: Method, _ path: String) -> (
+    pattern: String?, values: [String], allow: String?
+  ) {
     path.withBytes { bytes in
       withUnsafeTemporaryAllocation(of: bh_bytes.self, capacity: Exchange.maxParameters) { values in
         switch table.match(
@@ -61,7 +66,10 @@ struct RouteTableTests {
 
   private typealias Method = HTTPMethod
 
-  private enum HTTPMethod: UInt32 { case other = 0, get, head, post, put, patch, delete, options }
+  private enum HTTPMethod: UInt32 {
+    case other = 0
+    case get, head, post, put, patch, delete, options
+  }
 
   private func table() throws -> RouteTable {
     let open = bh_access(BH_ACCESS_PUBLIC)
@@ -70,7 +78,8 @@ struct RouteTableTests {
         "a", mount: "/api",
         [
           ("GET", "", open), ("GET", "items", open), ("POST", "items", open), ("GET", "items/new", open),
-          ("GET", "items/{id}", open), ("DELETE", "items/{id}", open), ("GET", "items/{id}/parts/{part}", open),
+          ("GET", "items/{id}", open), ("DELETE", "items/{id}", open),
+          ("GET", "items/{id}/parts/{part}", open),
           ("GET", "items/new/parts", open), ("PURGE", "cache/", open),
         ]),
       plugin("root", mount: "", [("GET", "/", open), ("GET", "about", open)]),
@@ -93,7 +102,9 @@ struct RouteTableTests {
     #expect(match(table, .get, "/api/items/new/parts").pattern == "/api/items/new/parts")
     #expect(match(table, .head, "/api/items").pattern == "/api/items")
     #expect(match(table, .other, "/api/cache").pattern == "/api/cache")
-    for unknown in ["/ap", "/apis", "/api/item", "/api/items/7/parts", "/api/items/7/parts/1/2", "/API", "/x"] {
+    for unknown in [
+      "/ap", "/apis", "/api/item", "/api/items/7/parts", "/api/items/7/parts/1/2", "/API", "/x",
+    ] {
       #expect(match(table, .get, unknown).pattern == nil, "\(unknown)")
       #expect(match(table, .get, unknown).allow == nil, "\(unknown)")
     }
@@ -125,8 +136,10 @@ struct RouteTableTests {
   @Test(
     "what is no pattern, method or access is refused",
     arguments: [
-      ("GET", "a//b"), ("GET", "{a"), ("GET", "a}"), ("GET", "{}"), ("GET", "{a}/{a}"), ("GET", "x{a}"), ("GET", "a?b"),
-      ("GET", "a b"), ("GET", "a%20b"), ("GET", "a#b"), ("GET", "{a{b}}"), ("get", "a"), ("", "a"), ("HEAD", "a"),
+      ("GET", "a//b"), ("GET", "{a"), ("GET", "a}"), ("GET", "{}"), ("GET", "{a}/{a}"), ("GET", "x{a}"),
+      ("GET", "a?b"),
+      ("GET", "a b"), ("GET", "a%20b"), ("GET", "a#b"), ("GET", "{a{b}}"), ("get", "a"), ("", "a"),
+      ("HEAD", "a"),
       ("OPTIONS", "a"), ("G T", "a"), ("GET", (0...16).map { "{p\($0)}" }.joined(separator: "/")),
     ])
   func malformed(_ method: String, _ pattern: String) { #expect(route(method, pattern) == nil) }
@@ -161,11 +174,13 @@ struct RouteTableTests {
       let table = try RouteTable([plugin("p", mount: "/m", patterns)])
       for (_, pattern, _) in patterns {
         var values: [String] = []
-        let path = "/m" + pattern.split(separator: "/").map { segment -> String in
-          guard segment.hasPrefix("{") else { return "/\(segment)" }
-          values.append("value\(Int.random(in: 0..<100, using: &random))")
-          return "/\(values.last!)"
-        }.joined()
+        let path =
+          "/m"
+          + pattern.split(separator: "/").map { segment -> String in
+            guard segment.hasPrefix("{") else { return "/\(segment)" }
+            values.append("value\(Int.random(in: 0..<100, using: &random))")
+            return "/\(values.last!)"
+          }.joined()
         let found = match(table, .get, path)
         #expect(found.pattern == (pattern.isEmpty ? "/m" : "/m/\(pattern)"), "seed \(seed), \(path)")
         #expect(found.values == values, "seed \(seed), \(path)")

@@ -9,7 +9,8 @@ private let act = ActorPlugin.act
 struct RouterOutTests {
   private func quarantined(_ lines: String = "") throws -> TestHost {
     let host = try TestHost(
-      ActorPlugin.section("auth", "ActorAuth") + ActorPlugin.section("app", "ActorRouter", "mount = /app", lines))
+      ActorPlugin.section("auth", "ActorAuth")
+        + ActorPlugin.section("app", "ActorRouter", "mount = /app", lines))
     #expect(try host.send("GET", "/app/open", [act("app", "route", "fault broken")]).status == 503)
     return host
   }
@@ -17,7 +18,8 @@ struct RouterOutTests {
   @Test(
     "every path under its mount answers 503, whatever the method and whoever asks",
     arguments: [
-      ("GET", "/app"), ("GET", "/app/open"), ("GET", "/app/private"), ("GET", "/app/admin"), ("PUT", "/app/open"),
+      ("GET", "/app"), ("GET", "/app/open"), ("GET", "/app/private"), ("GET", "/app/admin"),
+      ("PUT", "/app/open"),
       ("DELETE", "/app/items/7"), ("GET", "/app/nowhere"), ("GET", "/app/open/"), ("OPTIONS", "/app/open"),
     ])
   func below(_ method: String, _ path: String) throws {

@@ -24,7 +24,9 @@ struct SharedMemoryTests {
     }
   }
 
-  @Test("what asks for too much gets nothing, and takes nothing from the others", arguments: [0, -1, 1 << 30, Int.max, Int.max - 4095])
+  @Test(
+    "what asks for too much gets nothing, and takes nothing from the others",
+    arguments: [0, -1, 1 << 30, Int.max, Int.max - 4095])
   func tooMuch(_ count: Int) throws {
     let memory = try SharedMemory.create()
     for _ in 0..<1000 { #expect(memory.region("greedy", count: count) == nil) }
@@ -49,7 +51,9 @@ struct SharedMemoryTests {
       regions.append((Int(bitPattern: region), count))
     }
     let sorted = regions.sorted { $0.start < $1.start }
-    for (one, next) in zip(sorted, sorted.dropFirst()) { #expect(one.start + one.count <= next.start, "seed \(seed)") }
+    for (one, next) in zip(sorted, sorted.dropFirst()) {
+      #expect(one.start + one.count <= next.start, "seed \(seed)")
+    }
   }
 
   @Test("two generations that ask at once get the same region")
@@ -87,7 +91,9 @@ struct SharedMemoryTests {
     #expect(other.frame(7, generation: 3).occupant == nil)
     frame.enter(plugin: 5, phase: 1, requestID: bh_bytes("request-1"), at: 99)
     let occupant = try #require(other.frame(7, generation: 3).occupant)
-    #expect(occupant.plugin == 5 && occupant.phase == 1 && occupant.since == 99 && occupant.requestID == "request-1")
+    #expect(
+      occupant.plugin == 5 && occupant.phase == 1 && occupant.since == 99 && occupant.requestID == "request-1"
+    )
     #expect(!occupant.hasCrashed && !occupant.isTaken)
     #expect(other.frame(8, generation: 3).occupant == nil)
     #expect(other.frame(7, generation: 4).occupant == nil)

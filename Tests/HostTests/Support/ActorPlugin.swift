@@ -28,7 +28,8 @@ enum ActorPlugin {
       process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
       process.arguments = [
         "cc", "-std=c11", "-shared", "-fPIC", "-I", "\(root)/Sources/PluginABI/include",
-        "-DCAPABILITIES=(\(capabilities))", "-o", "\(directory)/lib\(name).so", "\(root)/Tests/Fixtures/Actor/actor.c",
+        "-DCAPABILITIES=(\(capabilities))", "-o", "\(directory)/lib\(name).so",
+        "\(root)/Tests/Fixtures/Actor/actor.c",
       ]
       try process.run()
       process.waitUntilExit()

@@ -7,7 +7,9 @@ struct TestResponse {
   var body: [UInt8] = []
   var isChunked = false
 
-  func all(_ name: String) -> [String] { fields.filter { $0.name.lowercased() == name.lowercased() }.map(\.value) }
+  func all(_ name: String) -> [String] {
+    fields.filter { $0.name.lowercased() == name.lowercased() }.map(\.value)
+  }
 
   subscript(name: String) -> String? { all(name).first }
 
@@ -124,7 +126,9 @@ final class TestClient {
         buffer.removeFirst(end + 1)
         return text
       }
-      if let end = fill() { throw TestFailure("\(end) inside a line: \(String(decoding: buffer, as: UTF8.self))") }
+      if let end = fill() {
+        throw TestFailure("\(end) inside a line: \(String(decoding: buffer, as: UTF8.self))")
+      }
     }
   }
 
@@ -156,7 +160,9 @@ final class TestClient {
   /// One response; 100 Continue counts as one.
   func receive(to method: String = "GET") throws -> TestResponse {
     var response = try receiveHead()
-    if method == "HEAD" || response.status < 200 || response.status == 204 || response.status == 304 { return response }
+    if method == "HEAD" || response.status < 200 || response.status == 204 || response.status == 304 {
+      return response
+    }
     if response["Transfer-Encoding"] == "chunked" {
       response.isChunked = true
       while true {

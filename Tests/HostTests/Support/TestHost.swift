@@ -30,8 +30,10 @@ final class TestHost {
 
       \(sections)
       """
-    let configuration = try ConfigurationFile.parse(text: text, path: "/tmp/plugins.conf", environment: environment)
-      .get()
+    let configuration = try ConfigurationFile.parse(
+      text: text, path: "/tmp/plugins.conf", environment: environment
+    )
+    .get()
     let memory = try SharedMemory.create()
     SharedMemory.current = memory
     let listener = try Listener.open(configuration.host.listen[0])
@@ -62,7 +64,9 @@ final class TestHost {
   func connect() throws -> TestClient { try TestClient(port: port) }
 
   /// One request on a connection of its own.
-  func send(_ method: String = "GET", _ target: String, _ fields: [(String, String)] = [], body: String? = nil) throws
+  func send(
+    _ method: String = "GET", _ target: String, _ fields: [(String, String)] = [], body: String? = nil
+  ) throws
     -> TestResponse
   {
     let client = try connect()

@@ -117,7 +117,8 @@ struct ConnectionTests {
     let request = Array(TestClient.request("GET", "/app/open").utf8)
     #expect(write(pair[0], request, request.count) == request.count)
     close(pair[0])
-    let route = try #require(host.worker.pipeline.routes.routes.first { $0.pattern == "/app/open" && $0.method == "GET" })
+    let route = try #require(
+      host.worker.pipeline.routes.routes.first { $0.pattern == "/app/open" && $0.method == "GET" })
     let loop = host.worker.loops[0]
     loop.post(.adopt(PassedConnection(descriptor: FileDescriptor(raw: pair[1]), isTCP: false)))
     try wait(for: "the request to be served") { route.latency.counts().reduce(0, +) == 1 }

@@ -14,14 +14,18 @@ struct TimerWheelTests {
 
     func connection() throws -> Connection {
       var pair: [Int32] = [-1, -1]
-      guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &pair) == 0 else { throw TestFailure("socketpair") }
+      guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &pair) == 0 else {
+        throw TestFailure("socketpair")
+      }
       close(pair[0])
       close(pair[1])
       return Connection(FileDescriptor(raw: -1), Peer.unix(), isTCP: false, loop: host.worker.loops[0])
     }
   }
 
-  @Test("random deadlines, moved and removed: each passes once its time has come, never before, and no more than two ticks late")
+  @Test(
+    "random deadlines, moved and removed: each passes once its time has come, never before, and no more than two ticks late"
+  )
   func walk() throws {
     let fixture = try Fixture()
     let seed = UInt64.random(in: 0 ... .max)
@@ -42,11 +46,14 @@ struct TimerWheelTests {
         deadlines[index] = .max
       default:
         // From a moment to far beyond once around.
-        let ahead = UInt64.random(in: 0...(TimerWheelTests.tick * (Bool.random(using: &random) ? 5 : 1500)), using: &random)
+        let ahead = UInt64.random(
+          in: 0...(TimerWheelTests.tick * (Bool.random(using: &random) ? 5 : 1500)), using: &random)
         wheel.set(connections[index], deadline: now + ahead)
         deadlines[index] = now + ahead
       }
-      now += UInt64.random(in: 0...(TimerWheelTests.tick * (Int.random(in: 0..<50, using: &random) == 0 ? 900 : 3)), using: &random)
+      now += UInt64.random(
+        in: 0...(TimerWheelTests.tick * (Int.random(in: 0..<50, using: &random) == 0 ? 900 : 3)),
+        using: &random)
       wheel.advance(to: now) { connection in
         guard let index = connections.firstIndex(where: { $0 === connection }) else { return }
         guard let deadline = deadlines[index], deadline <= now else {
@@ -107,7 +114,7 @@ struct TimerWheelTests {
     }
     #expect((3...5).contains(passed))
     var all = 0
-    wheel.forEach { _ in all += 1 }
+    wheel.visitAll { _ in all += 1 }
     #expect(all == 1)
     wheel.remove(connection)
     #expect(wheel.isEmpty)
