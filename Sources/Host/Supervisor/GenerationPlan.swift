@@ -80,6 +80,9 @@ struct GenerationPlan: Sendable {
   /// Starts in a row that a plugin's fault ended: more than there are plugins, each of which can do so once or twice.
   static let explainedLimit = 200
 
+  /// Generations that live at once, the draining ones included: each is a process, and has fault frames of its own.
+  static let generationLimit = 12
+
   /// How long a process may take to drain; the configuration's, and a little more.
   var drainLimit: UInt64 = 32_000_000_000
 
@@ -165,15 +168,28 @@ extension GenerationPlan {
   private mutating func start(at now: UInt64) -> [Effect] {
     retryAt = nil
     leavesBareAt = nil
-    lastNumber += 1
+    var effects: [Effect] = []
+    if generations.count >= GenerationPlan.generationLimit,
+      let oldest = generations.first(where: { $0.phase == .draining && !$0.isKilled })
+    {
+      mark(oldest.number) { $0.killed = .notDrained }
+      effects.append(.kill(generation: oldest.number, cause: .notDrained))
+    }
+    // Numbers whose fault frames a living generation has are passed over.
+    for _ in 0..<SharedMemory.bankCount {
+      lastNumber += 1
+      if !generations.contains(where: { isOfOneBank($0.number, lastNumber) }) { break }
+    }
     for index in generations.indices
     where generations[index].phase == .starting && generations[index].isKilled {
       generations[index].killed = .superseded
     }
     let generation = Generation(number: lastNumber, revision: wantedRevision, isBare: isBare, since: now)
     generations.append(generation)
-    return [.start(generation: lastNumber, revision: wantedRevision, isBare: isBare)]
+    return effects + [.start(generation: lastNumber, revision: wantedRevision, isBare: isBare)]
   }
+
+  private func isOfOneBank(_ a: Int, _ b: Int) -> Bool { (a - b) % SharedMemory.bankCount == 0 }
 
   private mutating func ready(_ number: Int, at now: UInt64) -> [Effect] {
     guard let generation = self[number], generation.phase == .starting, !generation.isKilled else {

@@ -69,7 +69,7 @@ struct LibraryStore {
       }
       if let draft = draft(of: path) {
         drafts.append((path, draft, stamp))
-      } else {
+      } else if stamp.mode & S_IFMT == S_IFREG {
         unsafe.append((path, stamp))
       }
     }

@@ -23,14 +23,14 @@ extension Supervisor {
       }
       bypass = mode
       Log.shared.write(.warning, "bypass is \(mode.rawValue), by the operator")
-      tellAll(request.line, for: request.client)
+      tellAll(request.line, for: request.client, otherwise: "bypass is \(mode.rawValue)")
     case "log-level":
       guard let level = LogLevel(text: argument) else {
         return refuse(request.client, "log-level error, warning, info or debug")
       }
       logLevel = level
       Log.shared.configure(level: level, format: Log.shared.format)
-      tellAll(request.line, for: request.client)
+      tellAll(request.line, for: request.client, otherwise: "log-level is \(level)")
     default: refuse(request.client, "unknown command \(request.line.quotedForMessage)")
     }
   }
@@ -50,12 +50,17 @@ extension Supervisor {
   }
 
   /// Tells every generation that serves or will; the serving one answers.
-  private func tellAll(_ line: String, for client: ControlServer.Client) {
+  ///
+  /// - Parameter text: the answer if none serves, for what the next generation is made with.
+  private func tellAll(_ line: String, for client: ControlServer.Client, otherwise text: String? = nil) {
     let serving = plan.serving?.number
     for (generation, worker) in workers where plan[generation]?.phase != .draining {
       worker.ask(line, for: generation == serving ? client : nil)
     }
-    if serving.flatMap({ workers[$0] }) == nil {
+    guard serving.flatMap({ workers[$0] }) == nil else { return }
+    if let text {
+      control.answer(client, isYes: true, "\(text)\n")
+    } else {
       refuse(client, "no worker serves at this moment; try again")
     }
   }
@@ -67,6 +72,35 @@ extension Supervisor {
       return control.answer(client, isYes: true, statusReport(from: nil, "[]"))
     }
     worker.ask("status", for: client)
+    statusDue.append((client, Clock.monotonic() &+ Supervisor.statusPatience))
+  }
+
+  private static let statusPatience: UInt64 = 2_000_000_000
+
+  /// A worker that is at a standstill is asked about most: then what the shared memory says has to do.
+  func answerLateStatus(at now: UInt64) {
+    for due in statusDue where now >= due.at {
+      let worker = plan.serving.flatMap { workers[$0.number] }
+      control.answer(due.client, isYes: true, statusReport(from: worker, remembered(by: worker)))
+    }
+    statusDue.removeAll { now >= $0.at }
+  }
+
+  private func remembered(by worker: WorkerHandle?) -> String {
+    var json = JSONWriter()
+    json.array { array in
+      for entry in worker?.manifest.plugins ?? [] {
+        let core = states.read(entry.stateKey)?.core
+        array.object {
+          $0.field("name", entry.name)
+          $0.field("sha256", entry.sha256)
+          $0.field("state", core?.state.rawValue)
+          $0.field("reason", core?.reason?.rawValue)
+          $0.field("message", "the worker does not answer")
+        }
+      }
+    }
+    return json.text
   }
 
   /// - Parameter plugins: the serving worker's own report on them, a JSON array.

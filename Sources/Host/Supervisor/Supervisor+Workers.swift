@@ -194,11 +194,12 @@ extension Supervisor {
   // MARK: Deaths
 
   func reapWorkers() {
-    while true {
+    for worker in workers.values where hasEnded(worker) {
+      // What its plugins have started goes with it: nobody else knows of them. The group's number cannot be another's
+      // before its leader is reaped.
+      kill(-worker.pid, SIGKILL)
       var status: Int32 = 0
-      let pid = waitpid(-1, &status, WNOHANG)
-      guard pid > 0 else { return }
-      guard let worker = workers.values.first(where: { $0.pid == pid }) else { continue }
+      guard waitpid(worker.pid, &status, 0) == worker.pid else { continue }
       // What it said last is heard before it is buried.
       while case .message(let message)? = worker.hear() { take(message, from: worker) }
       workers[worker.generation] = nil
@@ -209,6 +210,13 @@ extension Supervisor {
       let isExplained = bury(worker, status)
       step(.ended(generation: worker.generation, isExplained: isExplained))
     }
+  }
+
+  /// True if it has ended, and waits to be reaped.
+  private func hasEnded(_ worker: WorkerHandle) -> Bool {
+    var info = siginfo_t()
+    let found = waitid(P_PID, id_t(worker.pid), &info, WEXITED | WNOHANG | WNOWAIT)
+    return found == 0 && info._sifields._sigchld.si_pid == worker.pid
   }
 
   /// Says what happened, and to whom it is put down. True if that is a plugin.

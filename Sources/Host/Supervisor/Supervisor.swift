@@ -42,6 +42,8 @@ final class Supervisor {
   /// Clients of `reload`, by the revision that they wait for.
   var reloading: [(client: ControlServer.Client, revision: Int)] = []
   var stopping: [ControlServer.Client] = []
+  /// Clients of `status` whom the worker has not answered yet, and when they are answered without it.
+  var statusDue: [(client: ControlServer.Client, at: UInt64)] = []
 
   /// As the operator has switched them; they outlive generations.
   var bypass: Bypass?
@@ -71,6 +73,8 @@ final class Supervisor {
     memory = try SharedMemory.create()
     guard let states = PluginStateTable(memory) else { throw SystemError("shared memory", ENOMEM) }
     self.states = states
+    // A log that nobody reads any more is no reason to end.
+    signal(SIGPIPE, SIG_IGN)
     let wanted = [SIGTERM, SIGINT, SIGHUP, SIGCHLD]
     signals = FileDescriptor(raw: try checked("signalfd") { shim_block_signals(wanted, Int32(wanted.count)) })
     libraries = try LibraryStore(stateDirectory: stateDirectory)
@@ -208,7 +212,8 @@ final class Supervisor {
     let now = Clock.monotonic()
     // Once a second in any case: hearts are listened to, and files looked at.
     let due =
-      [plan.nextTick, rollBack.nextPass, quietAt, control.nextDeadline].compactMap { $0 }.min() ?? .max
+      [plan.nextTick, rollBack.nextPass, quietAt, control.nextDeadline, statusDue.map(\.at).min()].compactMap
+    { $0 }.min() ?? .max
     let wait = due <= now ? 0 : min((due - now) / 1_000_000 + 1, 1000)
     _ = poll(&descriptors, nfds_t(descriptors.count), Int32(wait))
   }
@@ -234,6 +239,7 @@ final class Supervisor {
     let now = Clock.monotonic()
     step(.tick)
     if let quietAt, now >= quietAt { examine() }
+    answerLateStatus(at: now)
     passProbations(at: now)
     listenToHearts(at: now)
     lookAtFiles(at: now)

@@ -57,7 +57,7 @@ struct WorkerControl {
       let count = shim_receive_descriptor(control.raw, &buffer, buffer.count, &passed)
       if count < 0 && errno == EINTR { continue }
       guard count > 0 else {
-        Orphan.end()
+        Orphan.endOnceAlone()
         return false
       }
       let text = String(decoding: buffer[..<count], as: UTF8.self)
@@ -129,26 +129,45 @@ enum Orphan {
   nonisolated(unsafe) private static var listenerCount: Int32 = 0
   nonisolated(unsafe) private static var grace: UInt32 = 32
 
+  nonisolated(unsafe) private static var supervisor: pid_t = 0
+
   /// Asks the kernel for a signal at the supervisor's death (prctl(2)). Ends the process if it is dead already.
   ///
   /// - Parameter drainTimeout: after which, and a little more, nothing is waited for any longer.
   static func watch(supervisor: pid_t, listeners: Int, drainTimeout: Duration) {
+    Orphan.supervisor = supervisor
     listenerCount = Int32(listeners)
     grace = UInt32(clamping: drainTimeout.components.seconds) &+ 2
+    // What plugins start is not to hold the host's sockets.
+    for descriptor in Manifest.Descriptors.control..<(Manifest.Descriptors.firstListener + listenerCount) {
+      _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+    }
     var action = sigaction()
-    action.__sigaction_handler.sa_handler = { _ in Orphan.end() }
+    action.__sigaction_handler.sa_handler = { _ in Orphan.endIfAlone() }
     action.sa_flags = Int32(bitPattern: UInt32(SA_RESTART) | UInt32(SA_ONSTACK))
     sigaction(SIGUSR2, &action, nil)
     shim_parent_death_signal(SIGUSR2)
-    if supervisor != 0, getppid() != supervisor { end() }
+    endIfAlone()
   }
 
-  /// Gives up the listening sockets and sets the hour of death. Async-signal-safe (signal-safety(7)): the statics were
-  /// written before the signal could come.
-  static func end() {
+  /// The control socket is at its end, which comes a moment before the kernel gives the process another parent; or it
+  /// was broken by a plugin, and the supervisor lives.
+  static func endOnceAlone() {
+    for _ in 0..<50 {
+      if endIfAlone() { return }
+      usleep(10_000)
+    }
+  }
+
+  /// Gives up the listening sockets and sets the hour of death; nothing while the supervisor lives. Async-signal-safe
+  /// (signal-safety(7)): the statics were written before the signal could come.
+  @discardableResult
+  private static func endIfAlone() -> Bool {
+    guard getppid() != supervisor else { return false }
     guard isServing else { _exit(1) }
     let first = Manifest.Descriptors.firstListener
     for descriptor in first..<(first + listenerCount) { shutdown(descriptor, Int32(SHUT_RDWR)) }
     alarm(grace)
+    return true
   }
 }

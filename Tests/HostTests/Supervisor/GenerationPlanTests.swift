@@ -200,6 +200,22 @@ struct GenerationPlanTests {
     #expect(plan.handle(.ready(generation: number + 1), at: 6 * second).contains(.leftBare))
   }
 
+  @Test("of too many draining generations the oldest is killed for the next one")
+  func bounded() {
+    var plan = serving()
+    var killed: [GenerationPlan.Effect] = []
+    for revision in 2...GenerationPlan.generationLimit + 3 {
+      let effects = plan.handle(.reload(revision: revision), at: 2 * second)
+      killed += effects.filter { if case .kill = $0 { true } else { false } }
+      guard case .start(let number, _, _) = effects.last else {
+        Issue.record("\(effects)")
+        return
+      }
+      _ = plan.handle(.ready(generation: number), at: 2 * second)
+    }
+    #expect(killed == (1...3).map { .kill(generation: $0, cause: .notDrained) })
+  }
+
   @Test("a host that cannot make its first generation gives up")
   func givesUp() {
     var plan = GenerationPlan()
@@ -284,6 +300,9 @@ struct GenerationPlanWalkTests {
       let preparing = plan.generations.filter { $0.phase == .starting && !$0.isKilled }
       guard serving.count <= 1, preparing.count <= 1 else { return false }
       guard Set(plan.generations.map(\.number)) == alive else { return false }
+      // Nor do two write into the same fault frames.
+      let banks = Set(plan.generations.map { $0.number % SharedMemory.bankCount })
+      guard banks.count == plan.generations.count else { return false }
       // Without anybody at the counter, somebody is on the way or a time is set.
       return !serving.isEmpty || !preparing.isEmpty || plan.nextTick != nil
     }
@@ -292,20 +311,27 @@ struct GenerationPlanWalkTests {
     for step in 0..<400 {
       now += random.next() % (3 * second)
       let event: GenerationPlan.Event
-      switch random.next() % 8 {
-      case 0:
-        revision += 1
-        event = .reload(revision: revision)
-      case 1, 2:
-        guard let number = alive.randomElement(using: &random) else { continue }
+      // What is killed ends soon.
+      let dying = plan.generations.filter(\.isKilled).map(\.number).sorted()
+      if dying.count > 2, let number = dying.first {
         alive.remove(number)
-        event = .ended(generation: number, isExplained: random.next() % 3 == 0)
-      case 3, 4:
-        guard let number = plan.preparing?.number else { continue }
-        event = .ready(generation: number)
-      case 5: event = .replace(generation: plan.serving?.number ?? 0)
-      case 6: event = .prepareAgain
-      default: event = .tick
+        event = .ended(generation: number, isExplained: false)
+      } else {
+        switch random.next() % 8 {
+        case 0:
+          revision += 1
+          event = .reload(revision: revision)
+        case 1, 2:
+          guard let number = alive.randomElement(using: &random) else { continue }
+          alive.remove(number)
+          event = .ended(generation: number, isExplained: random.next() % 3 == 0)
+        case 3, 4:
+          guard let number = plan.preparing?.number else { continue }
+          event = .ready(generation: number)
+        case 5: event = .replace(generation: plan.serving?.number ?? 0)
+        case 6: event = .prepareAgain
+        default: event = .tick
+        }
       }
       let effects = plan.handle(event, at: now)
       if effects.contains(.giveUp) { return }
