@@ -8,6 +8,7 @@ struct FaultLedger {
   private let byteLimit: Int
   /// Oldest first.
   private var records: [(id: String, bytes: Int)] = []
+  private var window: (second: UInt64, count: Int) = (0, 0)
 
   static let suffix = ".json"
   static let requestSuffix = ".request"
@@ -32,6 +33,19 @@ struct FaultLedger {
       && id.utf8.allSatisfy { ValueText.isDigit($0) || $0 == 0x2d || (0x61...0x7a).contains($0) }
   }
 
+  /// A plugin that throws without end is not to wear out the disk: so many records a second are kept.
+  static let recordsPerSecond = 50
+
+  /// True if another record may be kept now.
+  ///
+  /// - Parameter now: monotonic, in nanoseconds.
+  mutating func admits(at now: UInt64) -> Bool {
+    let second = now / 1_000_000_000
+    if window.second != second { window = (second, 0) }
+    window.count += 1
+    return window.count <= FaultLedger.recordsPerSecond
+  }
+
   /// Keeps a record.
   ///
   /// - Throws: `EINVAL` for what is no id; what the file system says.
@@ -39,8 +53,9 @@ struct FaultLedger {
     try write(id, FaultLedger.suffix, json + [0x0a])
   }
 
-  /// Keeps the request of a record: the redacted bytes that met the fault.
+  /// Keeps the request of a record: the redacted bytes that met the fault. Nothing if the record was not kept.
   mutating func keep(request bytes: [UInt8], of id: String) throws(SystemError) {
+    guard records.contains(where: { $0.id == id }) else { return }
     try write(id, FaultLedger.requestSuffix, bytes)
   }
 

@@ -322,7 +322,7 @@ struct GenerationPlanWalkTests {
           revision += 1
           event = .reload(revision: revision)
         case 1, 2:
-          guard let number = alive.randomElement(using: &random) else { continue }
+          guard let number = alive.sorted().randomElement(using: &random) else { continue }
           alive.remove(number)
           event = .ended(generation: number, isExplained: random.next() % 3 == 0)
         case 3, 4:

@@ -189,11 +189,23 @@ struct SupervisorFilesTests {
     }
   }
 
+  @Test("a flood of records is cut off, second by second")
+  func flood() throws {
+    try withDirectory { directory in
+      var ledger = try FaultLedger(stateDirectory: directory)
+      func admitted(at now: UInt64) -> Int { (0..<200).filter { _ in ledger.admits(at: now) }.count }
+      #expect(admitted(at: 5_000_000_000) == FaultLedger.recordsPerSecond)
+      #expect(admitted(at: 5_999_999_999) == 0)
+      #expect(admitted(at: 6_000_000_000) == FaultLedger.recordsPerSecond)
+    }
+  }
+
   @Test("an id is no path", arguments: ["", "../x", "a/b", "A", "a.b", String(repeating: "a", count: 65)])
   func ids(id: String) throws {
     try withDirectory { directory in
       var ledger = try FaultLedger(stateDirectory: directory)
       #expect(throws: SystemError.self) { try ledger.keep(id, []) }
+      try ledger.keep(request: [], of: id)
       #expect(FaultLedger.read(id, in: ledger.directory) == nil)
       #expect(names(ledger.directory).isEmpty)
     }
