@@ -32,6 +32,16 @@ extension Plugin {
     quarantine.withLock { stateCell.write($0.inheritance) }
   }
 
+  /// It has faulted in another generation, where the fault is on record.
+  func takeOver(_ reason: Quarantine.Reason) {
+    let now = Clock.monotonic()
+    quarantine.withLock { state in
+      state.fault(reason, at: now)
+      gate.store(state.state == .active ? 0 : 1, ordering: .releasing)
+    }
+    saveState()
+  }
+
   func quarantineByOperator() -> Result<String, Refusal> {
     if state == .failed {
       return .failure(Refusal(text: "\(name) is out already: it has failed to load or start"))

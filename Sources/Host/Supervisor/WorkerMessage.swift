@@ -10,7 +10,8 @@
 /// | `answer ok TEXT`, `answer no TEXT` | to the oldest question that has none yet |
 /// | `pong` | the main thread is alive |
 ///
-/// The supervisor in turn says `serve`, `drain`, `adopt` and `handover` (with a descriptor), `quarantine PLUGIN`,
+/// The supervisor in turn says `serve`, `drain`, `adopt` and `handover` (with a descriptor), `faulted PLUGIN REASON` (in
+/// another generation), `quarantine PLUGIN`,
 /// `release PLUGIN`, `bypass MODE`, `log-level LEVEL`, `status` (these five are questions), `config active`,
 /// `config rejected TEXT` and `ping`.
 enum WorkerMessage: Sendable, Equatable {

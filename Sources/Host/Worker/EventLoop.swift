@@ -107,7 +107,9 @@ final class EventLoop: @unchecked Sendable {
       accessLog.flush(at: now)
       for connection in closed { Unmanaged.passUnretained(connection).release() }
       closed.removeAll(keepingCapacity: true)
-      if isDraining || handOver != nil, statistics.open.load(ordering: .relaxed) == 0 { isEnding = true }
+      if isDraining || handOver != nil, statistics.open.load(ordering: .relaxed) == 0, hasNothingToCome {
+        isEnding = true
+      }
       if !isEnding { wait() }
     }
     turn.store(0, ordering: .relaxed)
@@ -193,6 +195,7 @@ final class EventLoop: @unchecked Sendable {
       case .startAccepting: startAccepting()
       case .adopt(let passed): open(passed.descriptor, passed.peer, isTCP: passed.isTCP, unread: passed.unread)
       case .handOver(let handOver): passConnections(on: handOver)
+      case .adoptionEnded: break
       case .goOn(let connection): connection.goOn()
       case .handled(let connection): connection.handlerReturned()
       case .pulled(let connection): connection.pullReturned()
@@ -272,6 +275,8 @@ final class EventLoop: @unchecked Sendable {
     statistics.open.wrappingAdd(1, ordering: .relaxed)
     statistics.accepted.wrappingAdd(1, ordering: .relaxed)
     wheel.set(connection, deadline: now + worker.timeouts.idle)
+    // Swaps may come so fast that a connection arrives in a worker that is on its way out itself.
+    connection.passIfIdle()
   }
 
   /// The connection's descriptor is closed; its memory stays until the turn is over, as events may still name it.
@@ -314,6 +319,9 @@ final class EventLoop: @unchecked Sendable {
     _ = epoll_ctl(epoll.raw, EPOLL_CTL_DEL, descriptor.raw, &event)
   }
 
+  /// No connection is on its way here: the worker before has passed on all that it had, and each was taken up.
+  private var hasNothingToCome: Bool { !worker.isAdopting && inbox.withLock { $0.isEmpty } }
+
   // MARK: Exchanges
 
   /// What was in `output` is sent, or kept elsewhere.
@@ -345,6 +353,8 @@ enum LoopMessage {
   case adopt(PassedConnection)
   /// Pass connections on to the next worker, as they become idle.
   case handOver(HandOver)
+  /// The worker before has no more to pass on; a loop that only waited for that can end.
+  case adoptionEnded
   /// It stopped for the others' sake.
   case goOn(Connection)
   case handled(Connection)

@@ -213,6 +213,11 @@ final class Worker: @unchecked Sendable {
 
   // MARK: Serving and ending
 
+  private let adopting = Atomic<Int>(0)
+
+  /// The worker before may still pass connections on.
+  var isAdopting: Bool { adopting.load(ordering: .sequentiallyConsistent) > 0 }
+
   func startAccepting() {
     for loop in loops { loop.post(.startAccepting) }
   }
@@ -224,8 +229,20 @@ final class Worker: @unchecked Sendable {
 
   /// Takes the connections that the worker before passes on.
   func adopt(from socket: FileDescriptor) {
-    let isStarted = Thread.start(named: "adopt") { HandOver(socket: socket).receive(into: self.loops) }
-    if !isStarted { socket.close() }
+    adopting.wrappingAdd(1, ordering: .sequentiallyConsistent)
+    let isStarted = Thread.start(named: "adopt") {
+      HandOver(socket: socket).receive(into: self.loops)
+      self.adoptionEnded()
+    }
+    if !isStarted {
+      socket.close()
+      adoptionEnded()
+    }
+  }
+
+  private func adoptionEnded() {
+    adopting.wrappingSubtract(1, ordering: .sequentiallyConsistent)
+    for loop in loops { loop.post(.adoptionEnded) }
   }
 
   func drain() {

@@ -12,6 +12,8 @@ struct WorkerControl {
   enum Message: Equatable {
     case serve, drain, adopt, handOver, status, ping
     case quarantine(String)
+    /// The plugin has faulted in a worker that is on its way out: it is no better in this one.
+    case faulted(String, Quarantine.Reason)
     case release(String)
     case bypass(Bypass)
     case logLevel(LogLevel)
@@ -29,6 +31,10 @@ struct WorkerControl {
       case "status": self = .status
       case "ping": self = .ping
       case "quarantine": self = .quarantine(argument)
+      case "faulted":
+        let words = argument.split(separator: " ").map(String.init)
+        guard words.count == 2, let reason = Quarantine.Reason(rawValue: words[1]) else { return nil }
+        self = .faulted(words[0], reason)
       case "release": self = .release(argument)
       case "bypass":
         guard let mode = Bypass(rawValue: argument) else { return nil }
@@ -82,6 +88,7 @@ struct WorkerControl {
     case .ping: try say("pong")
     case .status: try say("answer ok \(PluginReport.json(worker.plugins, worker))")
     case .quarantine(let name): try answer(name) { $0.quarantineByOperator() }
+    case .faulted(let name, let reason): worker.plugins.first { $0.name == name }?.takeOver(reason)
     case .release(let name): try answer(name) { $0.release() }
     case .bypass(let mode):
       worker.setBypass(mode)
