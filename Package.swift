@@ -4,23 +4,27 @@ import PackageDescription
 /// Every warning is an error, everywhere.
 let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
 
-/// The request path keeps its state in classes, where each access would be checked for overlap at run time: a fifth of
-/// the CPU of a request. Debug builds, and with them the tests, check; the compiler checks what it can in both.
-let fast: [SwiftSetting] = strict + [.unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))]
+/// The request path keeps its state in classes, where each access would be checked for overlap at run time: a
+/// fifth of the CPU of a request. Debug builds, and with them the tests, check; the compiler checks what it can in both.
+let fast: [SwiftSetting] =
+  strict + [.unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))]
 
 /// Each plugin exports the same entry symbol; a test bundle holds them all, and calls none through it.
 let manyEntryPoints: [LinkerSetting] = [.unsafeFlags(["-Xlinker", "--allow-multiple-definition"])]
 
 /// What `/__version` names; a change that is not committed shows as "+".
 let commit =
-  Context.gitInformation.map { String($0.currentCommit.prefix(12)) + ($0.hasUncommittedChanges ? "+" : "") } ?? "unknown"
+  Context.gitInformation.map { git in
+    String(git.currentCommit.prefix(12)) + (git.hasUncommittedChanges ? "+" : "")
+  } ?? "unknown"
 
 /// A plugin, and its library.
 func plugin(
   _ name: String, dependencies: [Target.Dependency] = [], path: String, exclude: [String] = []
 ) -> Target {
   .target(
-    name: name, dependencies: ["PluginAPI"] + dependencies, path: path, exclude: exclude, swiftSettings: strict)
+    name: name, dependencies: ["PluginAPI"] + dependencies, path: path, exclude: exclude,
+    swiftSettings: strict)
 }
 
 func tests(_ name: String, of dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
@@ -72,7 +76,8 @@ let package = Package(
       "AuthPlugin", dependencies: ["SQLite", "JSONBodies", "CCrypto"], path: "Plugins/AuthPlugin",
       exclude: ["README.md"]),
     plugin(
-      "DomainRoutes", dependencies: ["SQLite", "JSONBodies"], path: "Plugins/DomainRoutes", exclude: ["README.md"]),
+      "DomainRoutes", dependencies: ["SQLite", "JSONBodies"], path: "Plugins/DomainRoutes",
+      exclude: ["README.md"]),
 
     // What the tests break on purpose.
     plugin("FaultPlugin", path: "Tests/Fixtures/FaultPlugin"),

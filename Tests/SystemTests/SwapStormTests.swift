@@ -23,7 +23,8 @@ struct SwapStormTests {
     let load = try SteadyLoad(
       on: endpoint, clients: 4,
       turns: [
-        SteadyLoad.get("/other/echo"), SteadyLoad.pipelined("/other/echo"), SteadyLoad.slowUpload("/other/echo"),
+        SteadyLoad.get("/other/echo"), SteadyLoad.pipelined("/other/echo"),
+        SteadyLoad.slowUpload("/other/echo"),
         SteadyLoad.get("/other/blocking"), SteadyLoad.get("/other/stream"),
         { _ in
           // A client that never comes back: each connection is new.

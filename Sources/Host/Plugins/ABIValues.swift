@@ -25,7 +25,8 @@ enum ABIValues {
       let text = lasting(value.text)
       settings[index] = bh_setting(
         size: UInt32(MemoryLayout<bh_setting>.size), type: value.type.rawValue, name: lasting(value.name),
-        text: bh_bytes(data: text, count: value.text.utf8.count), integer: value.integer, number: value.number)
+        text: bh_bytes(data: text, count: value.text.utf8.count), integer: value.integer, number: value.number
+      )
       pointers[index] = UnsafePointer(settings + index)
     }
     var start = bh_start()

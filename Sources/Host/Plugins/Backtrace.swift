@@ -30,7 +30,8 @@ enum Backtrace {
       return "\(demangled(symbol.name)) + \(offset &- symbol.start) in \(name)"
     }
     if let symbol = found.symbol, let start = found.symbol_start {
-      return "\(demangled(String(cString: symbol))) + \(address &- UInt64(UInt(bitPattern: start))) in \(name)"
+      return
+        "\(demangled(String(cString: symbol))) + \(address &- UInt64(UInt(bitPattern: start))) in \(name)"
     }
     return "0x\(String(offset, radix: 16)) in \(name)"
   }
@@ -74,7 +75,8 @@ struct SymbolTable {
 
   private mutating func read(_ file: UnsafeRawBufferPointer) {
     // 0x7f E L F, 64 bits, little-endian.
-    guard file[0] == 0x7f, file[1] == 0x45, file[2] == 0x4c, file[3] == 0x46, file[4] == 2, file[5] == 1 else {
+    guard file[0] == 0x7f, file[1] == 0x45, file[2] == 0x4c, file[3] == 0x46, file[4] == 2, file[5] == 1
+    else {
       return
     }
     guard let sections = Int(exactly: load(file, 40, UInt64.self)) else { return }
@@ -109,7 +111,9 @@ struct SymbolTable {
     }
   }
 
-  private func load<Value: FixedWidthInteger>(_ file: UnsafeRawBufferPointer, _ offset: Int, _: Value.Type) -> Value {
+  private func load<Value: FixedWidthInteger>(_ file: UnsafeRawBufferPointer, _ offset: Int, _: Value.Type)
+    -> Value
+  {
     guard offset >= 0, offset + MemoryLayout<Value>.size <= file.count else { return 0 }
     return file.loadUnaligned(fromByteOffset: offset, as: Value.self)
   }

@@ -70,6 +70,7 @@ final class FaultLog: Sendable {
   static func newID() -> String {
     var bytes = [UInt8](repeating: 0, count: 8)
     bytes.withUnsafeMutableBytes { Randomness.fill($0) }
-    return String(decoding: bytes.flatMap { [hexadecimalDigit($0 >> 4), hexadecimalDigit($0 & 15)] }, as: UTF8.self)
+    return String(
+      decoding: bytes.flatMap { [hexadecimalDigit($0 >> 4), hexadecimalDigit($0 & 15)] }, as: UTF8.self)
   }
 }

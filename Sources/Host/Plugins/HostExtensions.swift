@@ -26,8 +26,10 @@ enum HostExtensions {
         guard let plugin = Plugin.of(context), let name, let kind = PluginMetric.Kind(rawValue: kind) else {
           return nil
         }
-        return plugin.metrics.metric(kind, String(cString: name), help: help.map { String(cString: $0) } ?? "")
-          .map { OpaquePointer(Unmanaged.passUnretained($0).toOpaque()) }
+        return plugin.metrics.metric(
+          kind, String(cString: name), help: help.map { String(cString: $0) } ?? ""
+        )
+        .map { OpaquePointer(Unmanaged.passUnretained($0).toOpaque()) }
       },
       add: { metric, value in PluginMetric.of(metric)?.add(value) },
       set: { metric, value in PluginMetric.of(metric)?.set(value) }))
@@ -36,7 +38,8 @@ enum HostExtensions {
     bh_stream_host(
       size: UInt32(MemoryLayout<bh_stream_host>.size),
       open: { exchange, source in
-        guard let exchange = Exchange.of(exchange), let source, exchange.phase == .handle, exchange.stream == nil,
+        guard let exchange = Exchange.of(exchange), let source, exchange.phase == .handle,
+          exchange.stream == nil,
           source.pointee.size >= UInt32(MemoryLayout<bh_stream_source>.size), source.pointee.pull != nil
         else { return bh_status(BH_INVALID) }
         exchange.stream = source.pointee

@@ -68,7 +68,9 @@ enum HostTable {
 
   private static func addResponse(to host: inout bh_host) {
     host.set_status = { exchange, status in
-      guard let exchange = Exchange.of(exchange), (200...599).contains(status) else { return bh_status(BH_INVALID) }
+      guard let exchange = Exchange.of(exchange), (200...599).contains(status) else {
+        return bh_status(BH_INVALID)
+      }
       if exchange.isShadowed { exchange.shadowStatus = status } else { exchange.status = status }
       return bh_status(BH_OK)
     }
@@ -115,7 +117,8 @@ enum HostTable {
       return bh_status(BH_OK)
     }
     host.decide_cors = { exchange in
-      guard let exchange = Exchange.of(exchange), exchange.current?.capabilities.contains(.decidesCORS) == true
+      guard let exchange = Exchange.of(exchange),
+        exchange.current?.capabilities.contains(.decidesCORS) == true
       else { return bh_status(BH_INVALID) }
       if !exchange.isShadowed { exchange.isCORSDecided = true }
       return bh_status(BH_OK)

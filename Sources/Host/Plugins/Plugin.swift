@@ -126,7 +126,8 @@ final class Plugin: @unchecked Sendable {
     _ = takeError()
     let status = ABIValues.withStart(of: self, values, environment) { function(table, $0, &instance) }
     guard status == BH_OK else {
-      throw PluginFailure(reason: .startFailed, message: takeError() ?? "start returned \(status), with no message")
+      throw PluginFailure(
+        reason: .startFailed, message: takeError() ?? "start returned \(status), with no message")
     }
     self.instance = instance
     requestPhase = capabilities.contains(.request) ? table.pointee.request : nil
@@ -163,7 +164,9 @@ final class Plugin: @unchecked Sendable {
   /// Main thread, when no request is under way any more. A plugin that a thread froze in is left alone: that thread may
   /// hold its locks.
   func stop() {
-    guard !isFrozen.load(ordering: .relaxed), let library, let instance, let function = library.table.pointee.stop else { return }
+    guard !isFrozen.load(ordering: .relaxed), let library, let instance,
+      let function = library.table.pointee.stop
+    else { return }
     function(instance)
     self.instance = nil
   }
@@ -197,7 +200,8 @@ final class Plugin: @unchecked Sendable {
   func timeout(phase: UInt32) -> UInt64 {
     switch phase {
     case FaultFrame.Phase.start: .max
-    case UInt32(PluginPass.Phase.request.rawValue), UInt32(PluginPass.Phase.response.rawValue): middlewareTimeout
+    case UInt32(PluginPass.Phase.request.rawValue), UInt32(PluginPass.Phase.response.rawValue):
+      middlewareTimeout
     default: handlerTimeout
     }
   }
@@ -224,10 +228,12 @@ final class Plugin: @unchecked Sendable {
   var onTaint: ((Plugin, Quarantine.Reason) -> Void)?
 
   private func record(
-    _ reason: Quarantine.Reason, message: String, signal: String? = nil, exchange: Exchange?, backtrace: [String] = []
+    _ reason: Quarantine.Reason, message: String, signal: String? = nil, exchange: Exchange?,
+    backtrace: [String] = []
   ) {
     let fault = faults.record(
-      plugin: self, reason: reason, message: message, signal: signal, exchange: exchange, backtrace: backtrace)
+      plugin: self, reason: reason, message: message, signal: signal, exchange: exchange, backtrace: backtrace
+    )
     Log.shared.write(
       .error, "plugin \(name) \(state.rawValue): \(reason.rawValue): \(message)",
       request: exchange?.logged,

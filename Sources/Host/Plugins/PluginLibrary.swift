@@ -66,14 +66,16 @@ struct PluginLibrary {
     guard size >= 8, table.pointee.abi_major == BH_ABI_MAJOR else {
       throw PluginFailure(
         reason: .abiMismatch,
-        message: "built for ABI \(size >= 8 ? String(table.pointee.abi_major) : "?"), this host has \(BH_ABI_MAJOR)")
+        message:
+          "built for ABI \(size >= 8 ? String(table.pointee.abi_major) : "?"), this host has \(BH_ABI_MAJOR)")
     }
     guard size >= UInt32(MemoryLayout<bh_plugin>.size) else {
       throw PluginFailure(
         reason: .abiMismatch,
         message: "its table has \(size) bytes, version 1.0 has \(MemoryLayout<bh_plugin>.size)")
     }
-    guard let name = table.pointee.name, let version = table.pointee.version, table.pointee.start != nil else {
+    guard let name = table.pointee.name, let version = table.pointee.version, table.pointee.start != nil
+    else {
       throw PluginFailure(reason: .loadFailed, message: "its table lacks name, version or start")
     }
     guard PluginSection.isKebabCase(String(cString: name)) else {
@@ -87,7 +89,8 @@ struct PluginLibrary {
     ]
     for (capability, isThere, function) in claims where capabilities.contains(capability) && !isThere {
       throw PluginFailure(
-        reason: .loadFailed, message: "its table claims the capability for '\(function)', and has no such function")
+        reason: .loadFailed,
+        message: "its table claims the capability for '\(function)', and has no such function")
     }
     self.path = path
     self.table = table
@@ -108,7 +111,8 @@ struct PluginLibrary {
       guard entry.pointee.size >= UInt32(MemoryLayout<bh_setting_schema>.size), let name = entry.pointee.name,
         let type = SettingSchema.Kind(rawValue: entry.pointee.type)
       else {
-        throw PluginFailure(reason: .loadFailed, message: "entry \(index) of its settings schema is malformed")
+        throw PluginFailure(
+          reason: .loadFailed, message: "entry \(index) of its settings schema is malformed")
       }
       let flags = entry.pointee.flags
       schema.append(

@@ -52,6 +52,8 @@ struct FaultFrame: @unchecked Sendable {
 
   private var requestID: String {
     let count = min(Int(guarded.pointee.request_id_count), FaultFrame.maxRequestID)
-    return withUnsafeBytes(of: guarded.pointee.request_id) { String(decoding: $0.prefix(count), as: UTF8.self) }
+    return withUnsafeBytes(of: guarded.pointee.request_id) {
+      String(decoding: $0.prefix(count), as: UTF8.self)
+    }
   }
 }

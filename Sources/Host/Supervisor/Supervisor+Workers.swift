@@ -164,13 +164,14 @@ extension Supervisor {
     guard let reason, !reason.isOfLoading, reason != .operator else { return }
     // A throw that does not quarantine yet is none that a release is withdrawn for.
     let key = worker.manifest[plugin: plugin]?.stateKey ?? 0
-    guard let state = states.read(key)?.core.state, state != .active else { return }
     // A worker that is on its way out still answers: what falls there must not be tried again by the one that serves.
-    if let serving = plan.serving, serving.number != worker.generation, let other = workers[serving.number],
+    if reason != .threw, let serving = plan.serving, serving.number != worker.generation,
+      let other = workers[serving.number],
       other.manifest[plugin: plugin]?.stateKey == key
     {
       other.tell("faulted \(plugin) \(reason.rawValue)")
     }
+    guard let state = states.read(key)?.core.state, state != .active else { return }
     if noteFault(of: plugin, in: worker) { step(.replace(generation: worker.generation)) }
   }
 

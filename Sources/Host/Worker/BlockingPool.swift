@@ -153,7 +153,8 @@ final class BlockingPool: @unchecked Sendable {
   func lookAtFrames(_ isLost: (FaultFrame) -> Bool, wake: (EventLoop?) -> Void) {
     for number in 0..<slotCount.load(ordering: .acquiring) {
       let slot = slots + number
-      guard slot.pointee.state.load(ordering: .acquiring) == Slot.State.busy, isLost(slot.pointee.frame) else {
+      guard slot.pointee.state.load(ordering: .acquiring) == Slot.State.busy, isLost(slot.pointee.frame)
+      else {
         continue
       }
       slot.pointee.state.store(Slot.State.lost, ordering: .releasing)

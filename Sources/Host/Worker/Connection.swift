@@ -545,12 +545,16 @@ final class Connection: @unchecked Sendable {
   /// Passes the connection to the next worker, if there is one and no request is in hand. True if it is gone.
   @discardableResult
   func passIfIdle() -> Bool {
-    guard let handOver = loop.handOver, state == .reading, !isClosed, !isLast, unsent.isEmpty else { return false }
+    guard let handOver = loop.handOver, state == .reading, !isClosed, !isLast, unsent.isEmpty else {
+      return false
+    }
     if let x = exchange {
       guard x.reading == .head, x.input.count <= HandOver.maxBytes else { return false }
     }
     let unread = exchange.map { UnsafeRawBufferPointer($0.input.readable) }
-    guard handOver.send(descriptor, isTCP: isTCP, unread: unread ?? UnsafeRawBufferPointer(start: nil, count: 0)) else {
+    guard
+      handOver.send(descriptor, isTCP: isTCP, unread: unread ?? UnsafeRawBufferPointer(start: nil, count: 0))
+    else {
       loop.stopPassing()
       return false
     }

@@ -193,7 +193,8 @@ final class EventLoop: @unchecked Sendable {
       messageIndex += 1
       switch message {
       case .startAccepting: startAccepting()
-      case .adopt(let passed): open(passed.descriptor, passed.peer, isTCP: passed.isTCP, unread: passed.unread)
+      case .adopt(let passed):
+        open(passed.descriptor, passed.peer, isTCP: passed.isTCP, unread: passed.unread)
       case .handOver(let handOver): passConnections(on: handOver)
       case .adoptionEnded: break
       case .goOn(let connection): connection.goOn()
@@ -237,14 +238,17 @@ final class EventLoop: @unchecked Sendable {
       var address = sockaddr_storage()
       var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
       let raw = withUnsafeMutablePointer(to: &address) {
-        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { shim_accept(listener.descriptor.raw, $0, &length) }
+        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+          shim_accept(listener.descriptor.raw, $0, &length)
+        }
       }
       guard raw >= 0 else {
         switch errno {
         case EAGAIN: return
         case EMFILE, ENFILE, ENOBUFS, ENOMEM:
           // Those that wait stay in the kernel's queue until there is room again.
-          Log.shared.write(.error, "cannot accept: \(String(cString: strerror(errno))); trying again in 500 ms")
+          Log.shared.write(
+            .error, "cannot accept: \(String(cString: strerror(errno))); trying again in 500 ms")
           stopAccepting()
           resumeAcceptingAt = now + 500_000_000
           return

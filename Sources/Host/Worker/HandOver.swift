@@ -43,7 +43,8 @@ struct HandOver: Sendable {
       guard count > 0 else { break }
       guard raw >= 0 else { continue }
       let passed = PassedConnection(
-        descriptor: FileDescriptor(raw: raw), isTCP: buffer[0] & HandOver.isTCPFlag != 0, unread: Array(buffer[1..<count]))
+        descriptor: FileDescriptor(raw: raw), isTCP: buffer[0] & HandOver.isTCPFlag != 0,
+        unread: Array(buffer[1..<count]))
       loops[next].post(.adopt(passed))
       next = (next + 1) % loops.count
     }

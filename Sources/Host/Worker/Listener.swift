@@ -20,7 +20,8 @@ struct Listener: Sendable {
       inet_pton(AF_INET, text, &socket.sin_addr)
       let descriptor = try bound(AF_INET, &socket)
       return Listener(
-        descriptor: descriptor, text: "\(text):\(try port == 0 ? assignedPort(descriptor) : port)", isTCP: true)
+        descriptor: descriptor, text: "\(text):\(try port == 0 ? assignedPort(descriptor) : port)",
+        isTCP: true)
     case .ipv6(let text, let port):
       var socket = sockaddr_in6()
       socket.sin6_family = sa_family_t(AF_INET6)
@@ -28,13 +29,16 @@ struct Listener: Sendable {
       inet_pton(AF_INET6, text, &socket.sin6_addr)
       let descriptor = try bound(AF_INET6, &socket)
       return Listener(
-        descriptor: descriptor, text: "[\(text)]:\(try port == 0 ? assignedPort(descriptor) : port)", isTCP: true)
+        descriptor: descriptor, text: "[\(text)]:\(try port == 0 ? assignedPort(descriptor) : port)",
+        isTCP: true)
     case .unix(let path):
       return Listener(descriptor: try unixSocket(path), text: "unix:\(path)", isTCP: false)
     }
   }
 
-  private static func bound<Address>(_ family: Int32, _ address: inout Address) throws(SystemError) -> FileDescriptor {
+  private static func bound<Address>(_ family: Int32, _ address: inout Address) throws(SystemError)
+    -> FileDescriptor
+  {
     let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
     let raw = try checked("socket") { socket(family, type, 0) }
     do throws(SystemError) {

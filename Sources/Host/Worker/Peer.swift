@@ -30,7 +30,8 @@ struct Peer {
         withUnsafeBytes(of: socket.sin6_addr) { packed.copyMemory(from: $0.baseAddress!, byteCount: 16) }
       }
       // ::ffff:a.b.c.d is an IPv4 client of a dual-stack socket.
-      let isMapped = packed.loadUnaligned(as: UInt64.self) == 0
+      let isMapped =
+        packed.loadUnaligned(as: UInt64.self) == 0
         && packed.loadUnaligned(fromByteOffset: 8, as: UInt32.self) == UInt32(bigEndian: 0x0000_ffff)
       let start = isMapped ? packed + 12 : packed
       let count = isMapped ? 4 : 16

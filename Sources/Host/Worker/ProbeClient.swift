@@ -19,7 +19,8 @@ enum ProbeClient {
       setsockopt(ours.raw, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
     }
     loop.post(.adopt(PassedConnection(descriptor: theirs, isTCP: false)))
-    let request = Array("\(probe.method) \(probe.target) HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n".utf8)
+    let request = Array(
+      "\(probe.method) \(probe.target) HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n".utf8)
     try ours.writeAll(request)
     return try readStatus(ours)
   }

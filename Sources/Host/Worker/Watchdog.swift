@@ -82,7 +82,8 @@ final class Watchdog: @unchecked Sendable {
     for plugin in worker.plugins {
       guard let table = plugin.library?.table, let start = table.pointee.start else { continue }
       var image = guard_image(start: 0, end: 0, plugin: UInt32(plugin.index + 1))
-      guard guard_image_extent(unsafeBitCast(start, to: UnsafeRawPointer.self), &image.start, &image.end) else {
+      guard guard_image_extent(unsafeBitCast(start, to: UnsafeRawPointer.self), &image.start, &image.end)
+      else {
         continue
       }
       images[count] = image
@@ -134,7 +135,11 @@ final class Watchdog: @unchecked Sendable {
     for loop in worker.loops {
       let since = loop.turnStartedAt
       guard let found = verdict(on: loop.frame, at: now, isLate) else {
-        if isLate, since != 0, now > since, now - since > Watchdog.patience, guard_owner(loop.frame.guarded) == 0 { giveUp() }
+        if isLate, since != 0, now > since, now - since > Watchdog.patience,
+          guard_owner(loop.frame.guarded) == 0
+        {
+          giveUp()
+        }
         continue
       }
       if found { takeOver(loop) }

@@ -59,12 +59,14 @@ final class Worker: @unchecked Sendable {
     limits = CodecLimits(
       maxTarget: min(8192, host.maxHead), maxHead: host.maxHead, maxBody: host.maxBody, maxFields: 100)
     timeouts = Timeouts(
-      head: host.headTimeout.nanoseconds, body: host.bodyTimeout.nanoseconds, idle: host.idleTimeout.nanoseconds,
+      head: host.headTimeout.nanoseconds, body: host.bodyTimeout.nanoseconds,
+      idle: host.idleTimeout.nanoseconds,
       request: host.requestTimeout.nanoseconds)
     hasTrustedProxies = !host.trustedProxies.isEmpty
     let faults = FaultLog(generation: manifest.generation)
     self.faults = faults
-    plugins = isBare
+    plugins =
+      isBare
       ? []
       : configuration.plugins.enumerated().map { index, plugin in
         let entry = manifest[plugin: plugin.name]
@@ -143,7 +145,8 @@ final class Worker: @unchecked Sendable {
     }
     setBypass(bypass)
     if bypass != .off {
-      Log.shared.write(.warning, "bypass is \(bypass.rawValue): \(bypass == .all ? "no" : "no heavy") middleware runs")
+      Log.shared.write(
+        .warning, "bypass is \(bypass.rawValue): \(bypass == .all ? "no" : "no heavy") middleware runs")
     }
   }
 
@@ -200,7 +203,9 @@ final class Worker: @unchecked Sendable {
     }.max { $0.configuration.mount.utf8.count < $1.configuration.mount.utf8.count }
     // Unless another plugin that is out stands in its way.
     let isInTheWay = plugins.contains { $0.isOut || $0.isBypassed.load(ordering: .relaxed) }
-    if let owner, owner.state == .active, !isInTheWay { owner.fail(PluginFailure(reason: .startFailed, message: message)) }
+    if let owner, owner.state == .active, !isInTheWay {
+      owner.fail(PluginFailure(reason: .startFailed, message: message))
+    }
   }
 
   // MARK: Frozen threads
@@ -208,7 +213,8 @@ final class Worker: @unchecked Sendable {
   /// A thread of ours froze in a plugin: it is quarantined for all loops, and this worker is to be replaced.
   func freeze(_ frame: FaultFrame, exchange: Exchange?) {
     guard let occupant = frame.occupant else { return }
-    plugins[occupant.plugin].freeze(in: frame, reason: occupant.hasCrashed ? .crashed : .hung, exchange: exchange)
+    plugins[occupant.plugin].freeze(
+      in: frame, reason: occupant.hasCrashed ? .crashed : .hung, exchange: exchange)
   }
 
   // MARK: Serving and ending
@@ -258,7 +264,8 @@ final class Worker: @unchecked Sendable {
   /// ends by force, and no plugin is stopped: `stop` frees what that thread uses.
   func stop(by deadline: UInt64) {
     guard pool.end(by: deadline), !isRunning else {
-      return Log.shared.write(.warning, "requests are still under way: plugins are ended without being stopped")
+      return Log.shared.write(
+        .warning, "requests are still under way: plugins are ended without being stopped")
     }
     for plugin in plugins.reversed() { plugin.stop() }
   }

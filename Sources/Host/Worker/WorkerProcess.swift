@@ -22,8 +22,9 @@ enum WorkerProcess {
       Log.shared.write(.error, "worker: no manifest; a worker is started by 'bulkhead run'")
       return ExitStatus.usage.rawValue
     }
-    guard case .success(let configuration) = ConfigurationFile.parse(
-      bytes: manifest.configuration, path: manifest.configurationPath, environment: Environment.all)
+    guard
+      case .success(let configuration) = ConfigurationFile.parse(
+        bytes: manifest.configuration, path: manifest.configurationPath, environment: Environment.all)
     else {
       // The supervisor has read the same text a moment ago.
       Log.shared.write(.error, "worker: the configuration cannot be read any more")
