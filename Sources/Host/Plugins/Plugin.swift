@@ -90,10 +90,10 @@ final class Plugin: @unchecked Sendable {
     }
   }
 
-  /// Loads the copy. A library that finds others beside itself (`$ORIGIN`) can only be loaded from its own place.
+  /// Loads the copy, if there is one.
   private func openLibrary() throws(PluginFailure) -> PluginLibrary {
     guard let copy else { return try PluginLibrary.open(configuration.libraryPath) }
-    return try PluginLibrary.open(copy, else: rolledBack == nil ? configuration.libraryPath : nil)
+    return try PluginLibrary.open(copy, copyOf: rolledBack == nil ? configuration.libraryPath : nil)
   }
 
   private func checkDigest() throws(PluginFailure) {

@@ -39,15 +39,25 @@ struct PluginLibrary {
 
   /// Loads the library and reads its table, calling nothing in it but the entry symbol.
   ///
-  /// - Parameter other: to be loaded should the loader refuse the first.
+  /// - Parameter original: the file that `path` is a private copy of, which messages name. A library that finds others
+  ///   beside itself (`$ORIGIN`) is refused elsewhere, and loaded from there; but only while the file is what the copy
+  ///   is, lest something be loaded that nobody has digested, or that is being written.
   /// - Throws: `load-failed` or `abi-mismatch`, with what the loader or the table says.
-  static func open(_ path: String, else other: String? = nil) throws(PluginFailure) -> PluginLibrary {
-    guard let image = shim_dlopen(path) ?? other.flatMap({ shim_dlopen($0) }) else {
-      throw PluginFailure(reason: .loadFailed, message: lastLoaderError())
+  static func open(_ path: String, copyOf original: String? = nil) throws(PluginFailure) -> PluginLibrary {
+    let image: UnsafeMutableRawPointer
+    if let found = shim_dlopen(path) {
+      image = found
+    } else {
+      var message = lastLoaderError()
+      guard let original, LibraryFile.isSame(path, original), let found = shim_dlopen(original) else {
+        if let original, message.hasPrefix(path) { message = original + message.dropFirst(path.count) }
+        throw PluginFailure(reason: .loadFailed, message: message)
+      }
+      image = found
     }
     guard let symbol = dlsym(image, BH_ENTRY_SYMBOL) else {
       throw PluginFailure(
-        reason: .loadFailed, message: "\(path) does not export the symbol '\(BH_ENTRY_SYMBOL)'")
+        reason: .loadFailed, message: "\(original ?? path) does not export the symbol '\(BH_ENTRY_SYMBOL)'")
     }
     guard let table = unsafeBitCast(symbol, to: bh_entry.self)() else {
       throw PluginFailure(reason: .loadFailed, message: "\(BH_ENTRY_SYMBOL)() returned no table")
