@@ -277,9 +277,10 @@ final class Connection: @unchecked Sendable {
       proceed()
     case .streaming:
       loop.worker.freeze(frame, exchange: nil)
+      let isChunked = stream?.isChunked ?? true
       stream?.abandon()
       stream = nil
-      cut()
+      if isChunked { close() } else { cut() }
     case .reading, .lingering:
       loop.worker.freeze(frame, exchange: nil)
     }
@@ -451,7 +452,7 @@ final class Connection: @unchecked Sendable {
       endStream()
     case .fault:
       endStream()
-      return cut()
+      return stream.isChunked ? close() : cut()
     }
     guard send() else { return }
     proceedWithStream()
@@ -614,8 +615,8 @@ final class Connection: @unchecked Sendable {
     if state == .reading && exchange == nil && unsent.isEmpty { close() }
   }
 
-  /// What was sent cannot be taken back: the cut tells the client that it is not whole. With a reset, as the plain end
-  /// of the connection is the end of the body where there are no chunks.
+  /// Ends a body without chunks before its end: with a reset, as the plain end of the connection would be the body's. (Of
+  /// a chunked body the missing last chunk tells, and what was sent still arrives.)
   private func cut() {
     guard !isClosed else { return }
     var option = linger(l_onoff: 1, l_linger: 0)

@@ -7,7 +7,7 @@ import Synchronization
 final class StreamBody: @unchecked Sendable {
   private let source: bh_stream_source
   private let plugin: Plugin
-  private let isChunked: Bool
+  let isChunked: Bool
   private let requestID: String
   private let piece = StreamPiece()
   private var isReleased = false
