@@ -8,6 +8,7 @@ enum WorkerProcess {
   static func run() -> Int32 {
     signal(SIGPIPE, SIG_IGN)
     OpenFileLimit.raise()
+    shim_bound_heap()
     let control = FileDescriptor(raw: Manifest.Descriptors.control)
     do throws(SystemError) {
       return try serve(control)

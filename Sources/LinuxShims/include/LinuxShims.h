@@ -3,6 +3,7 @@
 #define LINUX_SHIMS_H
 
 #include "FaultGuard.h"
+#include "ResidentMemory.h"
 
 #include <stdint.h>
 #include <sys/epoll.h>
