@@ -152,6 +152,8 @@ final class Supervisor {
     noteServing(worker, revision)
     if number == wantedRevision { settle(.active) }
     answerReloads(upTo: number, isYes: true, "generation \(generation) serves\n")
+    // From here on there is little to do but wait.
+    shim_release_code()
   }
 
   /// What scripts wait for, whatever the level and format of the log.

@@ -25,6 +25,9 @@ final class Watchdog: @unchecked Sendable {
 
   private static let stopped: UInt64 = 1_000_000_000
   private var sleptQuietly = true
+  /// Milliseconds without a request, after which the worker counts as idle.
+  private static let idleAfter: Int32 = 1000
+  private var hasReleasedCode = false
 
   /// Loops say so when they wake while it sleeps.
   let isAsleep = Atomic<Bool>(false)
@@ -123,7 +126,12 @@ final class Watchdog: @unchecked Sendable {
     let isQuiet = worker.isQuiet
     var descriptor = pollfd(fd: notice.raw, events: Int16(POLLIN), revents: 0)
     if !isQuiet { isAsleep.store(false, ordering: .relaxed) }
-    _ = poll(&descriptor, 1, isQuiet ? -1 : Watchdog.period)
+    let patience = !isQuiet ? Watchdog.period : hasReleasedCode ? -1 : Watchdog.idleAfter
+    if poll(&descriptor, 1, patience) == 0, isQuiet {
+      // Nobody waits who would wait for what the start needed, and serving does not.
+      shim_release_code()
+      hasReleasedCode = true
+    }
     sleptQuietly = isQuiet
     isAsleep.store(false, ordering: .relaxed)
     var count: UInt64 = 0
