@@ -30,7 +30,7 @@ extension Exchange {
     copy.body.append(UnsafeRawBufferPointer(before.isBodyReplaced ? bodyBefore.readable : body.readable))
     // Set by the plugin that froze, it is worth nothing.
     if before.hasIdentity { copy.setIdentity(identity.pointee) }
-    for attribute in attributes.prefix(before.attributeCount) {
+    for attribute in attributes.atMark {
       _ = copy.setAttribute(attribute.name, attribute.value)
     }
     for index in 0..<timelineCount { copy.timeline[index] = timeline[index] }

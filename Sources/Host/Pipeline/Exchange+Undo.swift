@@ -4,7 +4,6 @@ import HTTPCodec
 struct BeforeCall {
   var status: UInt32 = 0
   var hasIdentity = false
-  var attributeCount = 0
   var isCORSDecided = false
   /// The body was replaced during the call; `bodyBefore` has the one before.
   var isBodyReplaced = false
@@ -19,21 +18,20 @@ extension Exchange {
   func beginCall(of plugin: Plugin) {
     current = plugin
     headers.mark()
+    attributes.mark()
     before = BeforeCall(
-      status: status, hasIdentity: hasIdentity, attributeCount: attributes.count,
+      status: status, hasIdentity: hasIdentity,
       isCORSDecided: isCORSDecided,
       stream: stream)
   }
 
-  /// The plugin failed: the exchange is what it was before the call, but for attributes that were set anew.
+  /// The plugin failed: the exchange is what it was before the call.
   func undoCall() {
     headers.restore()
+    attributes.restore()
     status = before.status
     hasIdentity = before.hasIdentity
     isCORSDecided = before.isCORSDecided
-    if attributes.count > before.attributeCount {
-      attributes.removeLast(attributes.count - before.attributeCount)
-    }
     if before.isBodyReplaced {
       swap(&body, &bodyBefore)
       before.isBodyReplaced = false

@@ -26,7 +26,8 @@ final class Exchange: @unchecked Sendable {
 
   // The response.
   var status: UInt32 = 0
-  let headers = ResponseFields()
+  /// Header fields: those of plugins, and beyond them the host's: CORS, problems, Allow.
+  let headers = FieldList(capacity: 64, reserve: 32)
   var body = ByteBuffer(capacity: 0)
   var isCORSDecided = false
   /// Set by a handler that streams its body.
@@ -39,7 +40,7 @@ final class Exchange: @unchecked Sendable {
   // Values between plugins.
   let identity: UnsafeMutablePointer<bh_identity>
   var hasIdentity = false
-  var attributes: [bh_field] = []
+  let attributes = FieldList(capacity: 32)
 
   /// What the response and the identity were before the running plugin was called.
   var before = BeforeCall()
@@ -119,7 +120,7 @@ final class Exchange: @unchecked Sendable {
     if !droppedStreams.isEmpty { droppedStreams.removeAll() }
     closes = false
     hasIdentity = false
-    if !attributes.isEmpty { attributes.removeAll(keepingCapacity: true) }
+    attributes.removeAll()
     phase = .start
     cursor = 0
     match = .none

@@ -164,8 +164,6 @@ extension Exchange {
     handle.map { Unmanaged<Exchange>.fromOpaque(UnsafeRawPointer($0)).takeUnretainedValue() }
   }
 
-  static let maxAttributes = 32
-
   func setIdentity(_ identity: bh_identity) {
     let scopes = arena.allocate(max(1, identity.scope_count) * MemoryLayout<bh_bytes>.stride)
       .bindMemory(to: bh_bytes.self, capacity: max(1, identity.scope_count))
@@ -179,13 +177,9 @@ extension Exchange {
 
   /// False if there are too many.
   func setAttribute(_ name: bh_bytes, _ value: bh_bytes) -> Bool {
-    if let index = attributes.firstIndex(where: { $0.name.equals(name) }) {
-      attributes[index].value = arena.copy(value)
-      return true
-    }
-    guard attributes.count < Exchange.maxAttributes else { return false }
-    attributes.append(bh_field(name: arena.copy(name), value: arena.copy(value)))
-    return true
+    let value = arena.copy(value)
+    return attributes.replaceValue(of: name, by: value)
+      || attributes.append(bh_field(name: arena.copy(name), value: value))
   }
 }
 

@@ -19,8 +19,10 @@
  *     stream COUNT SIZE      streams COUNT pieces of SIZE bytes; `endless SIZE` never ends
  *     later NANOSECONDS      streams nothing, and asks to be called again after that time
  *     cut SIZE               streams one piece, then faults
+ *     attribute NAME VALUE   sets an attribute; `show NAME` adds it as X-Attribute
  *     block                  waits until `actor_open` is called
  *     crash                  writes to address 0
+ *     spin                   changes response and attributes without end, until `actor_open` is called
  */
 #define _GNU_SOURCE
 #include "bulkhead/bulkhead.h"
@@ -109,6 +111,26 @@ static bh_status open_stream(const actor *self, bh_exchange *exchange, source ma
 
 /* ---- Acting ---- */
 
+static int gate_open(void) {
+  pthread_mutex_lock(&gate_lock);
+  int is_open = gate_is_open;
+  pthread_mutex_unlock(&gate_lock);
+  return is_open;
+}
+
+static void spin(const actor *self, bh_exchange *exchange) {
+  static char text[2000];
+  memset(text, 'z', sizeof text);
+  for (int turn = 0; turn % 512 != 0 || !gate_open(); turn++) {
+    char name[16];
+    snprintf(name, sizeof name, "n%d", turn % 40);
+    self->host->set_attribute(exchange, view(name), (bh_bytes){text, (size_t)(turn % 60)});
+    self->host->set_header(exchange, view(name), (bh_bytes){text, (size_t)(turn % 60)});
+    self->host->set_body(exchange, (bh_bytes){text, (size_t)(turn % 2000)});
+    self->host->set_error(self->context, exchange, (bh_bytes){text, (size_t)(turn % 60)});
+  }
+}
+
 static void act(const actor *self, bh_exchange *exchange, char *command, bh_status *result) {
   const bh_host *host = self->host;
   char *rest = command;
@@ -156,6 +178,14 @@ static void act(const actor *self, bh_exchange *exchange, char *command, bh_stat
     open_stream(self, exchange, (source){.pieces = 1, .size = atol(first), .ends_in_fault = true});
   } else if (strcmp(verb, "block") == 0) {
     wait_at_gate();
+  } else if (strcmp(verb, "spin") == 0) {
+    spin(self, exchange);
+  } else if (strcmp(verb, "attribute") == 0) {
+    host->set_attribute(exchange, view(first), view(rest ? rest : ""));
+  } else if (strcmp(verb, "show") == 0) {
+    bh_bytes value = view("none");
+    host->attribute(exchange, view(first), &value);
+    host->add_header(exchange, view("X-Attribute"), value);
   } else if (strcmp(verb, "crash") == 0) {
     *(volatile int *)0 = 1;
   }

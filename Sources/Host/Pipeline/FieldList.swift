@@ -1,16 +1,23 @@
-/// The response's header fields, in order, in memory that is never moved: a thread that hangs in the middle of a plugin
-/// leaves behind what another thread can read.
-final class ResponseFields: Sequence {
-  /// What plugins may add, and what the host needs for its own beyond that: CORS, problems, Allow.
-  static let capacity = 64
-  static let reserve = 32
-  private let base = UnsafeMutablePointer<bh_field>.allocate(
-    capacity: ResponseFields.capacity + ResponseFields.reserve)
+/// Names and values in order, in memory that is never moved: a thread that hangs in the middle of a plugin leaves behind
+/// what another thread can read.
+final class FieldList: Sequence {
+  private let capacity: Int
+  private let reserve: Int
+  private let base: UnsafeMutablePointer<bh_field>
   private(set) var count = 0
   /// The fields as `mark` found them.
-  private let marked = UnsafeMutablePointer<bh_field>.allocate(
-    capacity: ResponseFields.capacity + ResponseFields.reserve)
+  private let marked: UnsafeMutablePointer<bh_field>
   private var markedCount = 0
+
+  /// - Parameters:
+  ///   - capacity: how many plugins may add.
+  ///   - reserve: how many the host may add beyond that.
+  init(capacity: Int, reserve: Int = 0) {
+    self.capacity = capacity
+    self.reserve = reserve
+    base = .allocate(capacity: capacity + reserve)
+    marked = .allocate(capacity: capacity + reserve)
+  }
 
   deinit {
     base.deallocate()
@@ -25,13 +32,19 @@ final class ResponseFields: Sequence {
   @discardableResult
   @inline(__always)
   func append(_ field: bh_field, isHosts: Bool = false) -> Bool {
-    guard count < (isHosts ? ResponseFields.capacity + ResponseFields.reserve : ResponseFields.capacity)
-    else {
-      return false
-    }
+    guard count < (isHosts ? capacity + reserve : capacity) else { return false }
     base[count] = field
     count += 1
     return true
+  }
+
+  /// Replaces the value of the first field of this very name. False if there is none.
+  func replaceValue(of name: bh_bytes, by value: bh_bytes) -> Bool {
+    for index in 0..<count where base[index].name.equals(name) {
+      base[index].value = value
+      return true
+    }
+    return false
   }
 
   /// Removes each field of this name.
