@@ -1,5 +1,6 @@
 import Glibc
 import HTTPCodec
+import Synchronization
 
 /// One request and its response in the making; reused for request after request.
 ///
@@ -46,6 +47,9 @@ final class Exchange: @unchecked Sendable {
   var before = BeforeCall()
   /// The body before the running plugin was called, once that has set another.
   var bodyBefore = ByteBuffer(capacity: 0)
+
+  /// Another exchange has taken its place: this one is left to the thread that froze with it.
+  let isAbandoned = Atomic<Bool>(false)
 
   // Where the request is in the pipeline.
   var phase = Phase.start

@@ -161,7 +161,11 @@ extension Plugin {
 extension Exchange {
   @inline(__always)
   static func of(_ handle: OpaquePointer?) -> Exchange? {
-    handle.map { Unmanaged<Exchange>.fromOpaque(UnsafeRawPointer($0)).takeUnretainedValue() }
+    guard let handle else { return nil }
+    let exchange = Unmanaged<Exchange>.fromOpaque(UnsafeRawPointer(handle)).takeUnretainedValue()
+    // A thread that was given up for hung, and comes by once more, has come to its end.
+    if exchange.isAbandoned.load(ordering: .relaxed) { guard_park() }
+    return exchange
   }
 
   func setIdentity(_ identity: bh_identity) {

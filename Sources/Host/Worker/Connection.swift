@@ -288,6 +288,7 @@ final class Connection: @unchecked Sendable {
 
   private func replaceExchange(frozenIn frame: FaultFrame) -> (Exchange, Plugin, HostProblem)? {
     guard let old = exchange, let occupant = frame.occupant else { return nil }
+    old.isAbandoned.store(true, ordering: .relaxed)
     let copy = old.replacement(limits: loop.worker.limits, context: viewContext())
     _ = Unmanaged.passRetained(old)
     exchange = copy

@@ -45,7 +45,7 @@ typedef struct actor {
 } actor;
 
 /* What the tests read and steer, through dlsym. */
-_Atomic int actor_waiting, actor_released, actor_stopped, actor_started;
+_Atomic int actor_turns, actor_waiting, actor_released, actor_stopped, actor_started;
 static pthread_mutex_t gate_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t gate_change = PTHREAD_COND_INITIALIZER;
 static int gate_is_open;
@@ -123,6 +123,7 @@ static void spin(const actor *self, bh_exchange *exchange) {
   memset(text, 'z', sizeof text);
   for (int turn = 0; turn % 512 != 0 || !gate_open(); turn++) {
     char name[16];
+    actor_turns++;
     snprintf(name, sizeof name, "n%d", turn % 40);
     self->host->set_attribute(exchange, view(name), (bh_bytes){text, (size_t)(turn % 60)});
     self->host->set_header(exchange, view(name), (bh_bytes){text, (size_t)(turn % 60)});

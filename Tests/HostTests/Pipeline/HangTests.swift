@@ -41,6 +41,10 @@ struct HangTests {
     }
     #expect(answer.trail.last == "first.response")
     #expect(host.plugin("spinner").state == .quarantined)
+    // The thread that was left behind has ended its work, though its gate is shut.
+    let turns = try ActorPlugin.counter("actor_turns", of: library)
+    usleep(20_000)
+    #expect(try ActorPlugin.counter("actor_turns", of: library) == turns)
     #expect(try host.send("GET", "/health").status == 200)
   }
 }
