@@ -613,7 +613,10 @@ final class Connection: @unchecked Sendable {
 
   /// The worker is ending: closes now if idle, else after the request in hand.
   func drain() {
-    if state == .reading && exchange == nil && unsent.isEmpty { close() }
+    guard state == .reading, exchange == nil, unsent.isEmpty else { return }
+    // What has arrived already is answered; what is left to wait for is not waited for.
+    mayRead = true
+    advance()
   }
 
   /// Ends a body without chunks before its end: with a reset, as the plain end of the connection would be the body's. (Of

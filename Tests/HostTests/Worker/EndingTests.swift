@@ -22,6 +22,27 @@ struct EndingTests {
     #expect(try ActorPlugin.counter("actor_stopped", of: library) == stopped + 1)
   }
 
+  @Test("a request that has arrived on an idle connection is answered, not reset")
+  func arrived() throws {
+    let host = try TestHost(app)
+    try ActorPlugin.setGate(open: false, of: library)
+    defer { try? ActorPlugin.setGate(open: true, of: library) }
+    let (idle, blocker) = (try host.connect(), try host.connect())
+    idle.send(TestClient.request("GET", "/health"))
+    #expect(try idle.receive().status == 200)
+    // The loop is held up, is told to drain, and then the request comes.
+    blocker.send(TestClient.request("GET", "/app/open", [ActorPlugin.act("app", "route", "block")]))
+    try wait(for: "the handler") { try ActorPlugin.counter("actor_waiting", of: library) == 1 }
+    host.worker.drain()
+    idle.send(TestClient.request("GET", "/app/open"))
+    try ActorPlugin.setGate(open: true, of: library)
+    let answer = try idle.receive()
+    #expect(answer.status == 200)
+    #expect(answer["Connection"] == "close")
+    #expect(idle.receiveAll().end == .closed)
+    try wait(for: "the loops to end") { !host.worker.isRunning }
+  }
+
   @Test("a plugin in which a handler still runs is not stopped under its feet, though the client has gone")
   func leavesRunning() throws {
     let host = try TestHost(app)
