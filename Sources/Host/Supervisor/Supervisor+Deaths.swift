@@ -19,6 +19,7 @@ extension Supervisor {
       for client in worker.questions.compactMap({ $0 }) {
         control.answer(client, isYes: false, "the worker ended before it could answer; try again\n")
       }
+      if successor?.from == worker.generation { announceSuccessor() }
       let isExplained = bury(worker, status)
       step(.ended(generation: worker.generation, isExplained: isExplained))
     }

@@ -148,6 +148,8 @@ extension Supervisor {
     case .answer(let isYes, let text):
       guard !worker.questions.isEmpty, let client = worker.questions.removeFirst() else { return }
       control.answer(client, isYes: isYes, isStatus(text) ? statusReport(from: worker, text) : "\(text)\n")
+    case .passing:
+      if successor?.from == worker.generation { announceSuccessor() }
     case .pong: break
     }
   }

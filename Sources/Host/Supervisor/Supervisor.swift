@@ -41,6 +41,8 @@ final class Supervisor {
   var lastTried: Revision?
   /// Clients of `reload`, by the revision that they wait for.
   var reloading: [(client: ControlServer.Client, revision: Int)] = []
+  /// The generation that was last told to serve, until the one before takes no new connection any more.
+  var successor: Successor?
   var stopping: [ControlServer.Client] = []
   /// Clients of `status` whom the worker has not answered yet, and when they are answered without it.
   var statusDue: [(client: ControlServer.Client, at: UInt64)] = []
@@ -61,6 +63,15 @@ final class Supervisor {
   private var exitStatus: Int32?
   var lookedAt = Clock.monotonic()
   var checkedFilesAt = Clock.monotonic()
+
+  struct Successor {
+    var generation: Int
+    var revision: Int
+    /// When it is announced in any case: the one before may be at a standstill.
+    var dueAt: UInt64
+    /// The generation before.
+    var from: Int?
+  }
 
   /// Opens everything that workers share.
   ///
@@ -116,6 +127,14 @@ final class Supervisor {
   /// Carries an event through the plan.
   func step(_ event: GenerationPlan.Event) {
     for effect in plan.handle(event, at: Clock.monotonic()) { perform(effect) }
+    if let successor, successor.from == nil { announceSuccessor() }
+  }
+
+  /// Tells those who wait for it that a generation serves: from then on they meet no older one.
+  func announceSuccessor() {
+    guard let found = successor else { return }
+    successor = nil
+    answerReloads(upTo: found.revision, isYes: true, "generation \(found.generation) serves\n")
   }
 
   private func perform(_ effect: GenerationPlan.Effect) {
@@ -151,7 +170,7 @@ final class Supervisor {
     servedKeys = stateKeys
     noteServing(worker, revision)
     if number == wantedRevision { settle(.active) }
-    answerReloads(upTo: number, isYes: true, "generation \(generation) serves\n")
+    successor = Successor(generation: generation, revision: number, dueAt: Clock.monotonic() &+ 1_000_000_000)
     // From here on there is little to do but wait.
     shim_release_code()
   }
@@ -166,6 +185,7 @@ final class Supervisor {
   /// The old worker passes its connections to the new one, and ends.
   private func handOver(from old: Int, to new: Int) {
     guard let old = workers[old], let new = workers[new] else { return }
+    successor?.from = old.generation
     do throws(SystemError) {
       let (first, second) = try WorkerHandle.socketPair()
       defer {
@@ -214,8 +234,10 @@ final class Supervisor {
     let now = Clock.monotonic()
     // Once a second in any case: hearts are listened to, and files looked at.
     let due =
-      [plan.nextTick, rollBack.nextPass, quietAt, control.nextDeadline, statusDue.map(\.at).min()].compactMap
-    { $0 }.min() ?? .max
+      [
+        plan.nextTick, rollBack.nextPass, quietAt, control.nextDeadline, successor?.dueAt,
+        statusDue.map(\.at).min(),
+      ].compactMap { $0 }.min() ?? .max
     let wait = due <= now ? 0 : min((due - now) / 1_000_000 + 1, 1000)
     _ = poll(&descriptors, nfds_t(descriptors.count), Int32(wait))
   }
@@ -241,6 +263,7 @@ final class Supervisor {
     let now = Clock.monotonic()
     step(.tick)
     if let quietAt, now >= quietAt { examine() }
+    if let successor, now >= successor.dueAt { announceSuccessor() }
     answerLateStatus(at: now)
     passProbations(at: now)
     listenToHearts(at: now)

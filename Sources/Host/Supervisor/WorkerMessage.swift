@@ -8,6 +8,7 @@
 /// | `fault JSON` | a record for the ledger |
 /// | `request ID` and, on further lines, bytes | the redacted request of that record |
 /// | `answer ok TEXT`, `answer no TEXT` | to the oldest question that has none yet |
+/// | `passing` | since `handover`: it takes no new connection any more |
 /// | `pong` | the main thread is alive |
 ///
 /// The supervisor in turn says `serve`, `drain`, `adopt` and `handover` (with a descriptor), `faulted PLUGIN REASON` (in
@@ -21,6 +22,7 @@ enum WorkerMessage: Sendable, Equatable {
   case fault(json: [UInt8])
   case request(id: String, bytes: [UInt8])
   case answer(isYes: Bool, text: String)
+  case passing
   case pong
 
   /// In bytes: what fits into a socket's buffer.
@@ -33,6 +35,7 @@ enum WorkerMessage: Sendable, Equatable {
     let text = String(decoding: rest, as: UTF8.self)
     switch String(decoding: word, as: UTF8.self) {
     case "ready": self = .ready
+    case "passing": self = .passing
     case "pong": self = .pong
     case "fault": self = .fault(json: rest)
     case "failed":

@@ -310,6 +310,7 @@ final class EventLoop: @unchecked Sendable {
   private func passConnections(on handOver: HandOver) {
     guard !isDraining else { return }
     stopAccepting()
+    worker.loopStoppedAccepting()
     self.handOver = handOver
     wheel.visitAll { $0.passIfIdle() }
   }

@@ -233,6 +233,13 @@ final class Worker: @unchecked Sendable {
     for loop in loops { loop.post(.handOver(HandOver(socket: socket))) }
   }
 
+  private let loopsNotAccepting = Atomic<Int>(0)
+
+  /// A loop that hands over takes no connection any more. When none does, the supervisor is told.
+  func loopStoppedAccepting() {
+    if loopsNotAccepting.wrappingAdd(1, ordering: .relaxed).newValue == loops.count { report("passing") }
+  }
+
   /// Takes the connections that the worker before passes on.
   func adopt(from socket: FileDescriptor) {
     adopting.wrappingAdd(1, ordering: .sequentiallyConsistent)

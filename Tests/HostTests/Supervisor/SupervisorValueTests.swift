@@ -44,6 +44,7 @@ struct SupervisorMessageTests {
     func read(_ text: String) -> WorkerMessage? { WorkerMessage(Array(text.utf8)) }
     #expect(read("ready") == .ready)
     #expect(read("pong") == .pong)
+    #expect(read("passing") == .passing)
     #expect(read("failed auth load-failed") == .failed(plugin: "auth", reason: .loadFailed))
     #expect(read("taint auth hung") == .taint(plugin: "auth", reason: .hung))
     #expect(read("fault {\"a\": 1}") == .fault(json: Array("{\"a\": 1}".utf8)))
