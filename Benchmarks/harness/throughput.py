@@ -1,5 +1,6 @@
 """CPU time per request, beside nginx: health, pipelined, logged, and the whole chain."""
 
+import dataclasses
 import json
 
 import client
@@ -23,9 +24,11 @@ def measure(workshop, report):
 def _health(workshop, nginx, report):
     ours = workshop.bulkhead()
     _same_body(ours, nginx)
+    # Nearly all of it is the kernel's wake-ups, which vary most from run to run.
+    settings = dataclasses.replace(workshop.settings, rounds=workshop.settings.rounds * 2)
     report.comparison(
         "CPU time per request: `/health`, beside `return 200`",
-        compare(Target(ours, "/health"), Target(nginx, "/health"), workshop.settings), 0.85)
+        compare(Target(ours, "/health"), Target(nginx, "/health"), settings), 0.85)
     report.comparison(
         "the same, pipelined 16 deep",
         compare(
