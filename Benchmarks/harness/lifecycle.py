@@ -46,8 +46,8 @@ def _swaps(workshop, report):
     server = workshop.run(place, text, port)
     report.attempt("a swap by an edit", lambda: _edits(server, text, report))
     report.attempt("swaps by SIGHUP", lambda: _signals(server, report))
-    _under_load(server, report, "at a light load", PAUSE)
-    _under_load(server, report, "at full load", 0)
+    _under_load(server, workshop.settings, report, "at a light load", PAUSE)
+    _under_load(server, workshop.settings, report, "at full load", 0)
     server.stop()
 
 
@@ -91,11 +91,11 @@ def _swap(server, cause, seconds=3):
     raise Failure(f"no new generation within {seconds} s: {server.complaint()}")
 
 
-def _under_load(server, report, what, pause):
+def _under_load(server, settings, report, what, pause):
     """The same load without swaps, with, with, and without: failed requests, and the 99th percentile."""
     usual, swapped, times, failed = [], [], [], []
     for swaps in (0, SWAPS // 2, SWAPS // 2, 0):
-        output, taken = _load(server, SWAPS // 2 * SPACING + 1.5, pause, swaps)
+        output, taken = _load(server, settings, SWAPS // 2 * SPACING + 1.5, pause, swaps)
         times += taken
         failed += re.findall(r"(Non-2xx or 3xx responses: \d+|Socket errors: .*)", output)
         (swapped if swaps else usual).append(_percentile99(output))
@@ -111,12 +111,12 @@ def _under_load(server, report, what, pause):
         f"{with_swaps / without:.2f} ×", "≤ 2 ×" if pause else "", with_swaps <= 2 * without if pause else None)
 
 
-def _load(server, seconds, pause, swaps):
+def _load(server, settings, seconds, pause, swaps):
     """What wrk says of a load with at most so many swaps in it, and how long each took, in seconds."""
     script = ("pace.lua", (str(pause),)) if pause else ()
     begun = time.perf_counter()
     load = subprocess.Popen(
-        command(Target(server, PROBED_PATH, *script), 64, round(seconds), ["--latency"]), stdout=subprocess.PIPE,
+        command(Target(server, PROBED_PATH, *script), settings, round(seconds), ["--latency"]), stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True)
     taken = []
     try:

@@ -21,11 +21,12 @@ class Target:
     port: int = 0
 
 
-def command(target, connections, seconds, options=()):
-    """The wrk command for this load."""
+def command(target, settings, seconds, options=()):
+    """The wrk command for this load. As many threads as the server has workers: else one of them may get it all."""
     url = f"http://127.0.0.1:{target.port or target.server.port}{target.path}"
     script = ["-s", BENCHMARKS / "wrk" / target.script] if target.script else []
-    return ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", *options, *script, url, "--", *target.arguments]
+    size = [f"-t{min(settings.workers, settings.connections)}", f"-c{settings.connections}", f"-d{seconds}s"]
+    return ["wrk", *size, *options, *script, url, "--", *target.arguments]
 
 
 def requests_in(output, what):
@@ -42,11 +43,11 @@ def requests_in(output, what):
     return int(count.group(1))
 
 
-def microseconds(target, connections, seconds):
+def microseconds(target, settings):
     """CPU time of all the server's processes per request, in microseconds."""
     before = cpu_seconds(target.server.pid)
     done = subprocess.run(
-        command(target, connections, seconds), capture_output=True, text=True, timeout=seconds + 20)
+        command(target, settings, settings.seconds), capture_output=True, text=True, timeout=settings.seconds + 20)
     spent = cpu_seconds(target.server.pid) - before
     return spent * 1e6 / requests_in(done.stdout + done.stderr, target.path)
 
@@ -67,7 +68,7 @@ def compare(ours, theirs, settings):
     pairs = []
     for number in range(settings.rounds + 1):
         order = [ours, theirs] if number % 2 else [theirs, ours]
-        spent = {id(target): microseconds(target, settings.connections, settings.seconds) for target in order}
+        spent = {id(target): microseconds(target, settings) for target in order}
         pairs.append((spent[id(ours)], spent[id(theirs)]))
     pairs = pairs[1:]
     ratios = [a / b for a, b in pairs]

@@ -40,9 +40,7 @@ def _difference(without, other, settings):
     for number in range(settings.rounds + 1):
         order = [without, other] if number % 2 else [other, without]
         spent = {
-            server.pid: microseconds(
-                Target(server, "/bench/ping", "pipeline.lua"), settings.connections, settings.seconds)
-            for server in order
+            server.pid: microseconds(Target(server, "/bench/ping", "pipeline.lua"), settings) for server in order
         }
         plain.append(spent[without.pid])
         costs.append((spent[other.pid] - spent[without.pid]) * 1000 / (COUNT * 2))
