@@ -67,6 +67,8 @@ let package = Package(
     .target(
       name: "SQLite", dependencies: ["CSQLite"], path: "Plugins/Support/SQLite",
       swiftSettings: strict),
+    // Opened when a setting names it: a plugin needs it neither to load nor, without that setting, to start.
+    .target(name: "SystemLibrary", path: "Plugins/Support/SystemLibrary", swiftSettings: strict),
     .target(
       name: "JSONBodies", dependencies: ["PluginAPI"], path: "Plugins/Support/JSONBodies",
       swiftSettings: strict),
