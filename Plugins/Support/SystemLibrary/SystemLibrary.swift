@@ -24,7 +24,8 @@ public struct SystemLibrary: @unchecked Sendable {
   /// The function of that name, as a C function pointer type: `@convention(c) (…) -> …`, which must be its own.
   ///
   /// - Throws: `SystemLibraryError.noSymbol`.
-  public func function<Function>(_ symbol: String, as type: Function.Type = Function.self) throws(SystemLibraryError)
+  public func function<Function>(_ symbol: String, as type: Function.Type = Function.self)
+    throws(SystemLibraryError)
     -> Function
   {
     guard let address = dlsym(handle, symbol) else { throw .noSymbol(symbol, in: name) }
@@ -45,7 +46,8 @@ public enum SystemLibraryError: Error, Equatable, CustomStringConvertible {
     switch self {
     case .missing(let name, let package, let reason):
       "\(name) cannot be opened (\(reason)); Debian has it in the package \(package)"
-    case .noSymbol(let symbol, let name): "\(name) has no \(symbol): it is another version than this plugin knows"
+    case .noSymbol(let symbol, let name):
+      "\(name) has no \(symbol): it is another version than this plugin knows"
     }
   }
 }
