@@ -90,6 +90,10 @@ let package = Package(
 
     // Tests. `SystemTests` drive the release binary; the others test values in-process.
     .target(name: "PluginTesting", dependencies: ["PluginAPI", "PluginABI"], swiftSettings: strict),
+    // A real Chromium, for the pages and for CORS as browsers judge it.
+    .target(
+      name: "BrowserTesting", dependencies: ["PluginTesting"], path: "Tests/Browser", exclude: ["Pages"],
+      swiftSettings: strict),
     .executableTarget(
       name: "codec-fuzz", dependencies: ["HTTPCodec"], path: "Tests/CodecFuzz", swiftSettings: strict),
     tests("HTTPCodecTests", of: ["HTTPCodec"]),
@@ -100,7 +104,7 @@ let package = Package(
     tests("RateLimitPluginTests", of: ["RateLimitPlugin", "PluginTesting"]),
     tests("AuthPluginTests", of: ["AuthPlugin", "PluginTesting"]),
     tests("DomainRoutesTests", of: ["DomainRoutes", "PluginTesting"]),
-    tests("SystemTests", of: ["PluginTesting"]),
+    tests("SystemTests", of: ["PluginTesting", "BrowserTesting"]),
   ],
   swiftLanguageModes: [.v6]
 )
