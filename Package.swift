@@ -9,6 +9,18 @@ let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
 let fast: [SwiftSetting] =
   strict + [.unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))]
 
+/// The host must start when all else is broken, and at once: it links no module of the toolchain that it does not use.
+let lean: [SwiftSetting] = [
+  .unsafeFlags([
+    "-Xfrontend", "-disable-implicit-string-processing-module-import",
+    "-Xfrontend", "-disable-implicit-concurrency-module-import",
+  ])
+]
+
+/// Release builds keep symbols, for backtraces, but no debug information: at each start what is loaded is copied and
+/// digested first, and half of it would be that.
+let stripped: [LinkerSetting] = [.unsafeFlags(["-Xlinker", "-S"], .when(configuration: .release))]
+
 /// Each plugin exports the same entry symbol; a test bundle holds them all, and calls none through it.
 let manyEntryPoints: [LinkerSetting] = [.unsafeFlags(["-Xlinker", "--allow-multiple-definition"])]
 
@@ -24,7 +36,7 @@ func plugin(
 ) -> Target {
   .target(
     name: name, dependencies: ["PluginAPI"] + dependencies, path: path, exclude: exclude,
-    swiftSettings: strict)
+    swiftSettings: strict, linkerSettings: stripped)
 }
 
 func tests(_ name: String, of dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
@@ -48,14 +60,14 @@ let package = Package(
     .target(name: "PluginAPI", dependencies: ["PluginABI"], swiftSettings: strict),
 
     // Pure modules, without I/O.
-    .target(name: "HTTPCodec", swiftSettings: fast),
-    .target(name: "CORSPolicy", swiftSettings: strict),
+    .target(name: "HTTPCodec", swiftSettings: fast + lean),
+    .target(name: "CORSPolicy", swiftSettings: strict + lean),
 
     // The host.
     .target(name: "LinuxShims", cSettings: [.define("BULKHEAD_COMMIT", to: "\"\(commit)\"")]),
     .executableTarget(
       name: "bulkhead", dependencies: ["PluginABI", "HTTPCodec", "CORSPolicy", "LinuxShims"],
-      path: "Sources/Host", swiftSettings: fast),
+      path: "Sources/Host", swiftSettings: fast + lean, linkerSettings: stripped),
 
     // The shipped plugins, and what they share.
     .systemLibrary(
