@@ -1,12 +1,9 @@
 """What a plugin's phase costs beyond its own work: a route with and without middleware that does nothing."""
 
-import shutil
 import statistics
-import subprocess
 
-from client import Failure
 from load import Target, microseconds
-from settings import BENCHMARKS, ROOT
+from settings import ROOT
 
 # With both phases of each, and the route, still within the timeline that the host keeps of a request.
 COUNT = 12
@@ -17,7 +14,8 @@ def measure(workshop, report):
 
 
 def _measure(workshop, report):
-    library = _compile(workshop)
+    library = workshop.compile(
+        "phase/phase.c", "libPhase.so", "-shared", "-fPIC", "-fvisibility=hidden", "-I", ROOT / "Sources/PluginABI/include")
     route = _section("route", "BenchPlugin", "protected", mount="/bench")
     without = workshop.bulkhead(route)
     in_c = workshop.bulkhead(
@@ -52,18 +50,3 @@ def _section(name, library, scope, mount=None):
     if mount:
         lines.append(f"mount = {mount}")
     return "\n".join(lines) + "\n\n"
-
-
-def _compile(workshop):
-    library = workshop.place("phase") / "libPhase.so"
-    compiler = shutil.which("cc")
-    if not compiler:
-        raise Failure("there is no C compiler")
-    done = subprocess.run(
-        [compiler, "-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-fvisibility=hidden", "-I",
-         ROOT / "Sources/PluginABI/include", "-o", library, BENCHMARKS / "phase/phase.c"],
-        capture_output=True, text=True)
-    if done.returncode != 0:
-        raise Failure(f"phase.c does not compile: {done.stderr}")
-    library.chmod(0o755)
-    return library

@@ -2,7 +2,9 @@
 
 import pathlib
 import re
+import shutil
 import socket
+import subprocess
 import tempfile
 
 import client
@@ -45,6 +47,31 @@ class Workshop:
         place.mkdir()
         place.chmod(0o755)
         return place
+
+    def compile(self, source, name, *options):
+        """What cc makes of a C file in Benchmarks.
+
+        Raises: Failure if there is no compiler, or it refuses.
+        """
+        compiler = shutil.which("cc")
+        if not compiler:
+            raise client.Failure("there is no C compiler")
+        made = self.place("compiled") / name
+        done = subprocess.run(
+            [compiler, "-O2", "-Wall", "-Werror", *options, "-o", made, BENCHMARKS / source],
+            capture_output=True, text=True)
+        if done.returncode != 0:
+            raise client.Failure(f"{source} does not compile: {done.stderr}")
+        made.chmod(0o755)
+        return made
+
+    def floor(self, body):
+        """The least that a server on epoll, recv and send costs; `body` is the length of what it answers."""
+        place, port = self.place("floor"), free_port()
+        program = self.compile("floor/floor.c", "floor", "-pthread")
+        server = Server([program, str(port), str(self.settings.workers), str(body)], port, place / "stderr.log")
+        client.await_answer(server)
+        return server
 
     def nginx(self):
         """nginx with every location of Benchmarks/nginx; `logging_port` is that of the server with an access log."""

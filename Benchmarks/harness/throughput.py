@@ -23,7 +23,7 @@ def measure(workshop, report):
 
 def _health(workshop, nginx, report):
     ours = workshop.bulkhead()
-    _same_body(ours, nginx)
+    floor = workshop.floor(_same_body(ours, nginx))
     # Nearly all of it is the kernel's wake-ups, which vary most from run to run.
     settings = dataclasses.replace(workshop.settings, rounds=workshop.settings.rounds * 2)
     report.comparison(
@@ -35,6 +35,10 @@ def _health(workshop, nginx, report):
             Target(ours, "/health", "pipeline.lua"), Target(nginx, "/health", "pipeline.lua"), workshop.settings),
         0.20)
     ours.stop()
+    report.comparison(
+        "`/health`, the least that can be: epoll, recv and send alone (`floor.c`)",
+        compare(Target(floor, "/health"), Target(nginx, "/health"), settings))
+    floor.stop()
 
 
 def _same_body(ours, nginx):
@@ -46,6 +50,7 @@ def _same_body(ours, nginx):
         lengths.append(len(body))
     if lengths[0] != lengths[1]:
         raise Failure(f"the bodies of /health differ in length: {lengths}")
+    return lengths[0]
 
 
 def _logged(workshop, nginx, report):
