@@ -81,6 +81,13 @@ let package = Package(
       swiftSettings: strict),
     // Opened when a setting names it: a plugin needs it neither to load nor, without that setting, to start.
     .target(name: "SystemLibrary", path: "Plugins/Support/SystemLibrary", swiftSettings: strict),
+    // Its header alone; `SystemLibrary` opens it.
+    .systemLibrary(
+      name: "CCurl", path: "Plugins/Support/CCurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+    .target(name: "CurlShim", dependencies: ["CCurl"], path: "Plugins/Support/CurlShim"),
+    .target(
+      name: "HTTPClient", dependencies: ["CCurl", "CurlShim", "SystemLibrary"],
+      path: "Plugins/Support/HTTPClient", swiftSettings: strict),
     .target(
       name: "JSONBodies", dependencies: ["PluginAPI"], path: "Plugins/Support/JSONBodies",
       swiftSettings: strict),
@@ -106,6 +113,7 @@ let package = Package(
     .target(
       name: "BrowserTesting", dependencies: ["PluginTesting"], path: "Tests/Browser", exclude: ["Pages"],
       swiftSettings: strict),
+    .target(name: "LocalServer", path: "Tests/Support/LocalServer", swiftSettings: strict),
     .executableTarget(
       name: "codec-fuzz", dependencies: ["HTTPCodec"], path: "Tests/CodecFuzz", swiftSettings: strict),
     tests("HTTPCodecTests", of: ["HTTPCodec"]),
@@ -116,6 +124,7 @@ let package = Package(
     tests("RateLimitPluginTests", of: ["RateLimitPlugin", "PluginTesting"]),
     tests("AuthPluginTests", of: ["AuthPlugin", "PluginTesting"]),
     tests("DomainRoutesTests", of: ["DomainRoutes", "PluginTesting"]),
+    tests("HTTPClientTests", of: ["HTTPClient", "LocalServer", "PluginTesting"]),
     tests("SystemTests", of: ["PluginTesting", "BrowserTesting"]),
   ],
   swiftLanguageModes: [.v6]
