@@ -91,14 +91,14 @@ let package = Package(
     .target(
       name: "JSONBodies", dependencies: ["PluginAPI"], path: "Plugins/Support/JSONBodies",
       swiftSettings: strict),
-    plugin("CORSPlugin", dependencies: ["CORSPolicy"], path: "Plugins/CORSPlugin", exclude: ["README.md"]),
-    plugin("RateLimitPlugin", path: "Plugins/RateLimitPlugin", exclude: ["README.md"]),
+    plugin("CORSPlugin", dependencies: ["CORSPolicy"], path: "Plugins/CORSPlugin", exclude: ["README.md", "Cases"]),
+    plugin("RateLimitPlugin", path: "Plugins/RateLimitPlugin", exclude: ["README.md", "Cases"]),
     plugin(
       "AuthPlugin", dependencies: ["SQLite", "JSONBodies", "CCrypto"], path: "Plugins/AuthPlugin",
-      exclude: ["README.md"]),
+      exclude: ["README.md", "Cases"]),
     plugin(
       "DomainRoutes", dependencies: ["SQLite", "JSONBodies"], path: "Plugins/DomainRoutes",
-      exclude: ["README.md"]),
+      exclude: ["README.md", "Cases"]),
 
     // What the tests break on purpose.
     plugin("FaultPlugin", path: "Tests/Fixtures/FaultPlugin"),

@@ -22,7 +22,6 @@ extension Command {
     default: break
     }
     guard let specification = CommandSpecification.all.first(where: { $0.name == name }) else {
-      if CommandSpecification.unavailable.contains(name) { return .unavailable(name: name) }
       throw unknown(name)
     }
     if specification != .worker, wantsHelp(arguments.dropFirst()) { return .help(topic: specification) }
@@ -57,6 +56,8 @@ extension Command {
     case .inspect:
       return .inspect(
         InspectOptions(library: parsed.argument ?? "", stateDirectory: parsed.values["--state-dir"]))
+    case .test, .validate, .new, .bisect: return try harness(specification, parsed)
+    case .harness: return .harness(directory: parsed.argument ?? "")
     default: return try help(on: parsed.argument)
     }
   }
@@ -70,14 +71,12 @@ extension Command {
     if let specification = CommandSpecification.all.first(where: { $0.name == topic }) {
       return .help(topic: specification)
     }
-    if CommandSpecification.unavailable.contains(topic) { return .unavailable(name: topic) }
     throw unknown(topic)
   }
 
   private static func unknown(_ name: String) -> UsageError {
     let what = name.hasPrefix("-") ? "option" : "command"
-    let names =
-      CommandSpecification.all.filter { !$0.isHidden }.map(\.name) + CommandSpecification.unavailable
+    let names = CommandSpecification.all.filter { !$0.isHidden }.map(\.name)
     let hint = NearestName.hint(for: name, among: what == "command" ? names : ["--help", "--version"])
     return UsageError(description: "unknown \(what) \(name.quotedForMessage)\(hint)")
   }
@@ -88,10 +87,14 @@ extension Command {
 }
 
 /// The words behind the command, held against its specification.
-private struct Arguments {
+struct Arguments {
   var values: [String: String] = [:]
   var switches: Set<String> = []
   var argument: String?
+  /// After that one.
+  var further: [String] = []
+  /// Of options that may stand more than once.
+  var repeated: [String: [String]] = [:]
 
   var hasJSON: Bool { switches.contains("--json") }
 
@@ -104,10 +107,10 @@ private struct Arguments {
     var areOptionsOver = false
     while let word = rest.popFirst() {
       guard !areOptionsOver, word.hasPrefix("-"), word != "-" else {
-        guard command.argument != nil, argument == nil else {
+        guard command.argument != nil, argument == nil || command.furtherArguments != nil else {
           throw wrong("does not take \(word.quotedForMessage)")
         }
-        argument = word
+        if argument == nil { argument = word } else { further.append(word) }
         continue
       }
       if word == "--" {
@@ -131,7 +134,7 @@ private struct Arguments {
       guard let value = parts.count == 2 ? parts[1] : rest.popFirst(), !value.isEmpty else {
         throw wrong("\(option.name) needs a value: \(option.name) \(placeholder)")
       }
-      values[option.name] = value
+      if option.isRepeatable { repeated[option.name, default: []].append(value) } else { values[option.name] = value }
     }
     guard command.argument == nil || command.isArgumentOptional || argument?.isEmpty == false else {
       throw wrong("needs \(command.argument ?? "")")

@@ -14,8 +14,12 @@ enum Command: Sendable, Equatable {
   case worker
   /// Started by `check` and `describe`: loads a library, and reports on descriptor 3.
   case inspect(InspectOptions)
-  /// A command that this version knows of, and does not have.
-  case unavailable(name: String)
+  case test(TestOptions)
+  case validate(ValidateOptions)
+  case new(NewOptions)
+  case bisect(BisectOptions)
+  /// Started by those four: does the job in this directory, and reports on descriptor 3.
+  case harness(directory: String)
 }
 
 struct RunOptions: Sendable, Equatable {
@@ -60,6 +64,64 @@ struct InspectOptions: Sendable, Equatable {
   var library: String
   /// Start the plugin too, with this for its files; nil only loads it.
   var stateDirectory: String?
+}
+
+struct TestOptions: Sendable, Equatable {
+  /// A path, or a bare name as in the configuration.
+  var library: String
+  /// Files and directories; empty for those that come with the library.
+  var cases: [String] = []
+  /// Over those of the files.
+  var settings: [RawSetting] = []
+  /// Of a fault on record, to run again in place of any case.
+  var replay: String?
+  /// Only cases whose name holds this.
+  var filter: String?
+  var configuration: String?
+  /// For one case.
+  var timeLimit = Duration.seconds(60)
+  /// Where to write JUnit XML.
+  var junit: String?
+  var json = false
+}
+
+struct ValidateOptions: Sendable, Equatable {
+  var library: String
+  var settings: [RawSetting] = []
+  /// Of the rules to check; empty for all.
+  var only: [String] = []
+  /// List the rules, and check nothing.
+  var list = false
+  var configuration: String?
+  var junit: String?
+  var json = false
+}
+
+struct NewOptions: Sendable, Equatable {
+  enum Language: String, Sendable, CaseIterable { case swift, c }
+
+  /// Of the plugin, in kebab-case.
+  var name: String
+  var language = Language.swift
+  /// Where to make it; nil for the name in the working directory.
+  var directory: String?
+  /// Bulkhead's own package; nil to look for it.
+  var sdk: String?
+  var json = false
+}
+
+struct BisectOptions: Sendable, Equatable {
+  /// A file with a request's bytes, or `METHOD PATH`.
+  var request: [String]
+  /// `Name: value`, of a request that is no file's.
+  var fields: [String] = []
+  var body: String?
+  var configuration = "plugins.conf"
+  /// The status that the request should get; nil: any below 500.
+  var expected: Int?
+  /// For one run of the request.
+  var timeLimit = Duration.seconds(15)
+  var json = false
 }
 
 /// The command line makes no sense.

@@ -31,12 +31,11 @@ extension Command {
     // Threads may be frozen in plugins: nothing that they hold may be waited for on the way out.
     case .worker: _exit(WorkerProcess.run())
     case .inspect(let options): InspectCommand.run(options).rawValue
-    case .unavailable(let name): Command.unavailable(name).rawValue
+    case .test(let options): TestCommand.run(options).rawValue
+    case .validate(let options): ValidateCommand.run(options).rawValue
+    case .new(let options): NewCommand.run(options).rawValue
+    case .bisect(let options): BisectCommand.run(options).rawValue
+    case .harness(let directory): HarnessCommand.run(directory).rawValue
     }
-  }
-
-  private static func unavailable(_ name: String) -> ExitStatus {
-    Output.complain("'\(name)' is not available in this version")
-    return .unavailable
   }
 }

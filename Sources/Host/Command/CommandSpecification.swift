@@ -7,12 +7,16 @@ struct CommandSpecification: Sendable, Equatable {
     var value: String?
     /// One line.
     var help: String
+    /// It may stand more than once.
+    var isRepeatable = false
   }
 
   var name: String
   /// What stands for its one argument in the help; nil if it takes none.
   var argument: String?
   var isArgumentOptional = false
+  /// What stands for the arguments after that one; nil if there are none.
+  var furtherArguments: String?
   /// What the argument may be; empty for anything.
   var choices: [String] = []
   /// One line.
@@ -24,9 +28,9 @@ struct CommandSpecification: Sendable, Equatable {
 }
 
 extension CommandSpecification {
-  private static let config = Option(
+  static let config = Option(
     name: "--config", value: "FILE", help: "the configuration; plugins.conf if not given")
-  private static let json = Option(name: "--json", value: nil, help: "print one JSON object")
+  static let json = Option(name: "--json", value: nil, help: "print one JSON object")
 
   static let run = CommandSpecification(
     name: "run", summary: "serve",
@@ -129,11 +133,7 @@ extension CommandSpecification {
     isHidden: true)
 
   static let all = [
-    run, check, status, reload, stop, quarantine, release, bypass, logLevel, faults, describe, version, help,
-    worker,
-    inspect,
+    run, check, status, reload, stop, quarantine, release, bypass, logLevel, faults, describe, test, validate, new,
+    bisect, version, help, worker, inspect, harness,
   ]
-
-  /// Known by name, so that they are not taken for misspelt ones.
-  static let unavailable = ["test", "validate", "new"]
 }

@@ -21,7 +21,7 @@ enum DescribeCommand {
   }
 
   /// A path is itself; a bare name is looked up as the configuration would.
-  private static func libraryPath(_ options: DescribeOptions) -> Result<String, ConfigurationErrors> {
+  static func libraryPath(_ options: DescribeOptions) -> Result<String, ConfigurationErrors> {
     let library = options.library
     if library.contains("/") || (library.hasSuffix(".so") && access(library, F_OK) == 0) {
       // Without a slash, dlopen(3) would look in the system's directories.

@@ -32,7 +32,8 @@ enum HelpText {
 
   private static func usage(of command: CommandSpecification) -> String {
     guard let argument = command.argument else { return command.name }
-    return command.isArgumentOptional ? "\(command.name) [\(argument)]" : "\(command.name) \(argument)"
+    let further = command.furtherArguments.map { " \($0)" } ?? ""
+    return (command.isArgumentOptional ? "\(command.name) [\(argument)]" : "\(command.name) \(argument)") + further
   }
 
   /// Two columns, indented.

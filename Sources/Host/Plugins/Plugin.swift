@@ -18,6 +18,8 @@ final class Plugin: @unchecked Sendable {
   var stateCell: PluginStateCell?
   /// What it took over from the generation before.
   var resumed: PluginStateTable.Saved?
+  /// A plugin of the host's own, for tests: its table stands for a library. Set before it is loaded.
+  var builtIn: UnsafePointer<bh_plugin>?
   private(set) var library: PluginLibrary?
   private(set) var instance: UnsafeMutableRawPointer?
   /// Registered during `start`.
@@ -78,7 +80,7 @@ final class Plugin: @unchecked Sendable {
   /// Checks the file, the pin, the ABI and the settings, then starts the plugin and has it test itself.
   func load(environment: PluginEnvironment) {
     do throws(PluginFailure) {
-      if rolledBack == nil { try LibraryFile.check(configuration.libraryPath) }
+      if rolledBack == nil, builtIn == nil { try LibraryFile.check(configuration.libraryPath) }
       try checkDigest()
       let library = try openLibrary()
       self.library = library
@@ -92,6 +94,7 @@ final class Plugin: @unchecked Sendable {
 
   /// Loads the copy, if there is one.
   private func openLibrary() throws(PluginFailure) -> PluginLibrary {
+    if let builtIn { return try PluginLibrary(path: configuration.libraryPath, table: builtIn) }
     guard let copy else { return try PluginLibrary.open(configuration.libraryPath) }
     return try PluginLibrary.open(copy, copyOf: rolledBack == nil ? configuration.libraryPath : nil)
   }

@@ -71,7 +71,7 @@ struct PluginLibrary {
     return String(cString: text)
   }
 
-  private init(path: String, table: UnsafePointer<bh_plugin>) throws(PluginFailure) {
+  init(path: String, table: UnsafePointer<bh_plugin>) throws(PluginFailure) {
     let size = table.pointee.size
     guard size >= 8, table.pointee.abi_major == BH_ABI_MAJOR else {
       throw PluginFailure(

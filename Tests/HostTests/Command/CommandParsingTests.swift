@@ -63,11 +63,6 @@ struct CommandParsingTests {
     #expect(error.description.contains(says), "\(error)")
   }
 
-  @Test("commands of other versions are known, and in no help", arguments: CommandSpecification.unavailable)
-  func unavailable(name: String) throws {
-    #expect(try Command.parse([name, "--json", "x"]).get() == .unavailable(name: name))
-    #expect(!HelpText.overview().contains("\n  \(name) "))
-  }
 
   @Test("the help names every command and option, and nothing hidden")
   func help() {
