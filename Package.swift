@@ -91,7 +91,8 @@ let package = Package(
     .target(
       name: "JSONBodies", dependencies: ["PluginAPI"], path: "Plugins/Support/JSONBodies",
       swiftSettings: strict),
-    plugin("CORSPlugin", dependencies: ["CORSPolicy"], path: "Plugins/CORSPlugin", exclude: ["README.md", "Cases"]),
+    plugin(
+      "CORSPlugin", dependencies: ["CORSPolicy"], path: "Plugins/CORSPlugin", exclude: ["README.md", "Cases"]),
     plugin("RateLimitPlugin", path: "Plugins/RateLimitPlugin", exclude: ["README.md", "Cases"]),
     plugin(
       "AuthPlugin", dependencies: ["SQLite", "JSONBodies", "CCrypto"], path: "Plugins/AuthPlugin",

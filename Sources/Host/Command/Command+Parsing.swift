@@ -134,7 +134,11 @@ struct Arguments {
       guard let value = parts.count == 2 ? parts[1] : rest.popFirst(), !value.isEmpty else {
         throw wrong("\(option.name) needs a value: \(option.name) \(placeholder)")
       }
-      if option.isRepeatable { repeated[option.name, default: []].append(value) } else { values[option.name] = value }
+      if option.isRepeatable {
+        repeated[option.name, default: []].append(value)
+      } else {
+        values[option.name] = value
+      }
     }
     guard command.argument == nil || command.isArgumentOptional || argument?.isEmpty == false else {
       throw wrong("needs \(command.argument ?? "")")

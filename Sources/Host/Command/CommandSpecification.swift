@@ -133,7 +133,8 @@ extension CommandSpecification {
     isHidden: true)
 
   static let all = [
-    run, check, status, reload, stop, quarantine, release, bypass, logLevel, faults, describe, test, validate, new,
+    run, check, status, reload, stop, quarantine, release, bypass, logLevel, faults, describe, test, validate,
+    new,
     bisect, version, help, worker, inspect, harness,
   ]
 }

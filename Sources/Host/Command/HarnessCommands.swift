@@ -4,11 +4,13 @@ extension CommandSpecification {
     name: "--set", value: "KEY=VALUE", help: "a setting of the plugin, over those of the files; repeatable",
     isRepeatable: true)
   private static let lookup = Option(
-    name: "--config", value: "FILE", help: "whose plugin-path a bare name is looked up in; plugins.conf if not given")
+    name: "--config", value: "FILE",
+    help: "whose plugin-path a bare name is looked up in; plugins.conf if not given")
   private static let junit = Option(name: "--junit", value: "FILE", help: "write JUnit XML there too")
 
   static let test = CommandSpecification(
-    name: "test", argument: "LIB", furtherArguments: "[CASES…]", summary: "run a plugin's cases, each in a process of its own",
+    name: "test", argument: "LIB", furtherArguments: "[CASES…]",
+    summary: "run a plugin's cases, each in a process of its own",
     details: """
       LIB is the path of a library, or a bare name as in the configuration. CASES are files or directories of *.case; if
       there are none, those that come with the library: cases/NAME beside it, or Plugins/NAME/Cases and Cases in the
@@ -26,7 +28,8 @@ extension CommandSpecification {
     ])
 
   static let validate = CommandSpecification(
-    name: "validate", argument: "LIB", summary: "check a plugin against every rule of the boundary, and abuse it",
+    name: "validate", argument: "LIB",
+    summary: "check a plugin against every rule of the boundary, and abuse it",
     details: """
       Each rule is checked in a process of its own: the table and its strings, the settings, hostile requests, calls from
       all loops at once, start and stop, leaks, threads, memory that is not the plugin's, and what it does to the process.
@@ -34,7 +37,8 @@ extension CommandSpecification {
       'N passed, N failed'; exits with 1 if any failed.
       """,
     options: [
-      set, Option(name: "--only", value: "RULE", help: "check this rule alone; repeatable", isRepeatable: true),
+      set,
+      Option(name: "--only", value: "RULE", help: "check this rule alone; repeatable", isRepeatable: true),
       Option(name: "--list", value: nil, help: "list the rules, and check none"), lookup, junit, json,
     ])
 
@@ -47,7 +51,8 @@ extension CommandSpecification {
     options: [
       Option(name: "--language", value: "LANGUAGE", help: "swift or c; swift if not given"),
       Option(name: "--directory", value: "DIR", help: "where to make it; NAME here if not given"),
-      Option(name: "--sdk", value: "DIR", help: "Bulkhead's package; if not given, the one around this program"),
+      Option(
+        name: "--sdk", value: "DIR", help: "Bulkhead's package; if not given, the one around this program"),
       json,
     ])
 
@@ -86,7 +91,9 @@ extension Command {
       do throws(InvalidValue) { return try parse(text) } catch { throw wrong("\(option) \(error.problem)") }
     }
     let limits: ClosedRange<Duration> = .milliseconds(100) ... .seconds(3600)
-    let timeLimit = try read("--time-limit") { text throws(InvalidValue) in try ValueText.duration(text, in: limits) }
+    let timeLimit = try read("--time-limit") { text throws(InvalidValue) in
+      try ValueText.duration(text, in: limits)
+    }
     switch specification {
     case .test:
       var options = TestOptions(library: parsed.argument ?? "", cases: parsed.further)
@@ -111,7 +118,8 @@ extension Command {
     case .new:
       guard parsed.further.count == 1 else { throw wrong("needs one NAME: bulkhead new plugin NAME") }
       var options = NewOptions(name: parsed.further[0])
-      guard PluginSection.isKebabCase(options.name), options.name.utf8.count <= PluginSection.maximumName else {
+      guard PluginSection.isKebabCase(options.name), options.name.utf8.count <= PluginSection.maximumName
+      else {
         throw wrong("\(options.name.quotedForMessage) is no plugin's name: a-z, 0-9 and '-', at most 32")
       }
       options.language =

@@ -33,7 +33,8 @@ enum HelpText {
   private static func usage(of command: CommandSpecification) -> String {
     guard let argument = command.argument else { return command.name }
     let further = command.furtherArguments.map { " \($0)" } ?? ""
-    return (command.isArgumentOptional ? "\(command.name) [\(argument)]" : "\(command.name) \(argument)") + further
+    return (command.isArgumentOptional ? "\(command.name) [\(argument)]" : "\(command.name) \(argument)")
+      + further
   }
 
   /// Two columns, indented.

@@ -63,7 +63,6 @@ struct CommandParsingTests {
     #expect(error.description.contains(says), "\(error)")
   }
 
-
   @Test("the help names every command and option, and nothing hidden")
   func help() {
     for command in CommandSpecification.all {

@@ -214,7 +214,9 @@ enum StateCopy {
     switch status.st_mode & S_IFMT {
     case S_IFDIR:
       try StateDirectory.make(target)
-      for name in StateDirectory.entries(of: source) { try copy("\(source)/\(name)", "\(target)/\(name)", &room) }
+      for name in StateDirectory.entries(of: source) {
+        try copy("\(source)/\(name)", "\(target)/\(name)", &room)
+      }
     case S_IFREG:
       guard Int(status.st_size) <= room else { return }
       room -= Int(status.st_size)

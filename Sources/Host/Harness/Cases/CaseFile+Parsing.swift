@@ -127,7 +127,8 @@ private struct CaseParser {
   private static func setting(_ text: String) throws(InvalidValue) -> CaseFile.SettingLine {
     guard let equals = text.firstIndex(of: "=") else {
       throw InvalidValue(
-        "expected 'key = value', a section, or a request such as 'GET /path', and not \(text.quotedForMessage)")
+        "expected 'key = value', a section, or a request such as 'GET /path', and not \(text.quotedForMessage)"
+      )
     }
     let key = ValueText.trimmed(text[..<equals].utf8)
     guard !key.isEmpty else { throw InvalidValue("there is no key before '='") }
@@ -211,7 +212,8 @@ private struct CaseParser {
     case "fault":
       file.cases[last].steps[lastStep].fault = try ValueText.choice(
         words.count > 1 ? words[1] : "",
-        of: Quarantine.Reason.allCases.filter { !$0.isOfLoading && $0 != .operator }.map { ($0.rawValue, $0) })
+        of: Quarantine.Reason.allCases.filter { !$0.isOfLoading && $0 != .operator }.map { ($0.rawValue, $0) }
+      )
     case "within":
       file.cases[last].steps[lastStep].circumstances.limit = try ValueText.duration(
         words.count > 1 ? words[1] : "", in: .milliseconds(1) ... .seconds(3600))

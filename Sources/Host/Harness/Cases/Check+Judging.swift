@@ -13,11 +13,13 @@ extension Check {
       return complaint("the body", texts: [answer.text], shown: String(answer.text.prefix(200)), captured)
     case .json(let path):
       guard let whole = JSONValue(parsing: answer.body) else { return "the body is no JSON" }
-      return complaint(path.isEmpty ? "the JSON" : "the member \(path)", json: whole.member(at: path), captured)
+      return complaint(
+        path.isEmpty ? "the JSON" : "the member \(path)", json: whole.member(at: path), captured)
     }
   }
 
-  private func complaint(_ what: String, texts: [String], shown: String, _ captured: [String: String]) -> String?
+  private func complaint(_ what: String, texts: [String], shown: String, _ captured: [String: String])
+    -> String?
   {
     let found = texts.isEmpty ? "\(what) is absent" : "\(what) is \(shown.quotedForMessage)"
     func filled(_ text: String) -> String { Template.fill(text, captured) }
@@ -35,11 +37,15 @@ extension Check {
       return texts.contains { Template.firstMatch(of: pattern, in: $0) != nil }
         ? nil : "\(found), which does not match \(pattern.quotedForMessage)"
     case .exists: return texts.isEmpty ? found : nil
-    case .absent: return texts.isEmpty || texts == [""] && subject == .body ? nil : "\(found), and must not be there"
-    case .above(let bound): return texts.contains { (Double($0) ?? -.infinity) > bound } ? nil : "\(found), and not above \(bound)"
-    case .below(let bound): return texts.contains { (Double($0) ?? .infinity) < bound } ? nil : "\(found), and not below \(bound)"
+    case .absent:
+      return texts.isEmpty || texts == [""] && subject == .body ? nil : "\(found), and must not be there"
+    case .above(let bound):
+      return texts.contains { (Double($0) ?? -.infinity) > bound } ? nil : "\(found), and not above \(bound)"
+    case .below(let bound):
+      return texts.contains { (Double($0) ?? .infinity) < bound } ? nil : "\(found), and not below \(bound)"
     case .isOfType(let type): return "\(found): only JSON has types such as \(type)"
-    case .hasCount(let count): return texts.count == count ? nil : "\(what) stands \(texts.count) times, and not \(count)"
+    case .hasCount(let count):
+      return texts.count == count ? nil : "\(what) stands \(texts.count) times, and not \(count)"
     }
   }
 
@@ -56,9 +62,12 @@ extension Check {
       return value.isSame(as: expected) ? nil : "\(found), and not \(wanted)"
     case .exists: return nil
     case .absent: return "\(found), and must not be there"
-    case .isOfType(let type): return value.typeName == type ? nil : "\(what) is a \(value.typeName), and no \(type)"
-    case .above(let bound): return value.number.map { $0 > bound } == true ? nil : "\(found), and not above \(bound)"
-    case .below(let bound): return value.number.map { $0 < bound } == true ? nil : "\(found), and not below \(bound)"
+    case .isOfType(let type):
+      return value.typeName == type ? nil : "\(what) is a \(value.typeName), and no \(type)"
+    case .above(let bound):
+      return value.number.map { $0 > bound } == true ? nil : "\(found), and not above \(bound)"
+    case .below(let bound):
+      return value.number.map { $0 < bound } == true ? nil : "\(found), and not below \(bound)"
     case .hasCount(let count):
       let size: Int? =
         switch value {
@@ -67,14 +76,17 @@ extension Check {
         case .string(let text): text.count
         case .null, .boolean, .number: nil
         }
-      return size == count ? nil : "\(what) has the count \(size.map(String.init) ?? "of none"), and not \(count)"
+      return size == count
+        ? nil : "\(what) has the count \(size.map(String.init) ?? "of none"), and not \(count)"
     case .contains(let text):
       let wanted = Template.fill(text, captured)
       if value.array.contains(where: { $0.plainText == wanted }) { return nil }
-      return Template.contains(value.plainText, wanted) ? nil : "\(found), which does not contain \(wanted.quotedForMessage)"
+      return Template.contains(value.plainText, wanted)
+        ? nil : "\(found), which does not contain \(wanted.quotedForMessage)"
     case .lacks(let text):
       let wanted = Template.fill(text, captured)
-      let isThere = value.array.contains { $0.plainText == wanted } || Template.contains(value.plainText, wanted)
+      let isThere =
+        value.array.contains { $0.plainText == wanted } || Template.contains(value.plainText, wanted)
       return isThere ? "\(found), which contains \(wanted.quotedForMessage)" : nil
     case .matches(let pattern):
       return Template.firstMatch(of: pattern, in: value.plainText) != nil
@@ -104,7 +116,9 @@ enum Template {
     guard contains(text, "{{") else { return text }
     var result = ""
     var rest = text[...]
-    while let open = firstRange(of: "{{", in: rest), let close = firstRange(of: "}}", in: rest[open.upperBound...]) {
+    while let open = firstRange(of: "{{", in: rest),
+      let close = firstRange(of: "}}", in: rest[open.upperBound...])
+    {
       result += rest[..<open.lowerBound]
       let name = ValueText.trimmed(rest[open.upperBound..<close.lowerBound].utf8)
       result += captured[name] ?? String(rest[open.lowerBound..<close.upperBound])

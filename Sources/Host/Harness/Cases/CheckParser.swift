@@ -52,7 +52,9 @@ enum CheckParser {
   }
 
   private static func isName(_ text: Substring) -> Bool {
-    text.utf8.allSatisfy { ValueText.isDigit($0) || $0 == 0x5f || $0 == 0x2d || (0x61...0x7a).contains($0 | 0x20) }
+    text.utf8.allSatisfy {
+      ValueText.isDigit($0) || $0 == 0x5f || $0 == 0x2d || (0x61...0x7a).contains($0 | 0x20)
+    }
   }
 
   private static func subject(_ text: String) -> (Check.Subject, Substring)? {
@@ -98,7 +100,8 @@ enum CheckParser {
   }
 
   /// JSON is compared as JSON. A value with `{{name}}` is judged once it is filled in.
-  private static func checkedValue(_ value: String, of subject: Check.Subject) throws(InvalidValue) -> String {
+  private static func checkedValue(_ value: String, of subject: Check.Subject) throws(InvalidValue) -> String
+  {
     guard case .json = subject, !value.contains("{{") else { return value }
     guard JSONValue(parsing: Array(value.utf8)) != nil else {
       throw InvalidValue("compares with \(value.quotedForMessage), which is no JSON: strings stand in quotes")
@@ -139,11 +142,15 @@ enum CircumstanceParser {
           name: String(value[..<colon]), value: ValueText.trimmed(value[value.index(after: colon)...].utf8)))
     case "unrouted": circumstances.isUnrouted = true
     case "repeat": circumstances.repetitions = try ValueText.integer(value, in: 1...100_000)
-    case "until": circumstances.patience = try ValueText.duration(value, in: .milliseconds(1) ... .seconds(600))
+    case "until":
+      circumstances.patience = try ValueText.duration(value, in: .milliseconds(1) ... .seconds(600))
     default:
-      let names = ["identity", "client", "access", "downstream", "downstream-field", "unrouted", "repeat", "until"]
+      let names = [
+        "identity", "client", "access", "downstream", "downstream-field", "unrouted", "repeat", "until",
+      ]
       throw InvalidValue(
-        "has \("@\(text)".quotedForMessage), which is unknown\(NearestName.hint(for: words.first ?? "", among: names))")
+        "has \("@\(text)".quotedForMessage), which is unknown\(NearestName.hint(for: words.first ?? "", among: names))"
+      )
     }
   }
 

@@ -40,10 +40,12 @@ struct CaseConfiguration {
   private var hostLines: [String] {
     let given = file.sections.filter { $0.title == "[host]" }.flatMap(\.lines)
     let defaults = [
-      ("threads", "2"), ("log-level", "warning"), ("trusted-proxies", "127.0.0.1"), ("plugin-path", job.pluginPath),
+      ("threads", "2"), ("log-level", "warning"), ("trusted-proxies", "127.0.0.1"),
+      ("plugin-path", job.pluginPath),
     ]
     return given.map(\.text) + ["state-dir = \(ConfigurationText.quoted(stateDirectory))"]
-      + defaults.filter { key, value in !value.isEmpty && !given.contains { $0.key == key } }.map { key, value in
+      + defaults.filter { key, value in !value.isEmpty && !given.contains { $0.key == key } }.map {
+        key, value in
         "\(key) = \(ConfigurationText.quoted(value))"
       }
   }

@@ -70,12 +70,20 @@ struct CaseRun {
     try judgeStart(of: entry, library.name, host)
     reporter.say { $0.field("started", true) }
     var session = CaseSession(host: host, companion: companion, job: job)
+    session.expectedFaults = host.worker.faults.latest.count
     for step in entry.steps {
       let answer = try take(step, &session)
       reporter.say {
         $0.field("step", step.line)
         $0.field("status", answer.status)
       }
+    }
+    if let fault = session.newestFault(beyond: session.expectedFaults, patience: .milliseconds(20)) {
+      throw Failure(
+        line: entry.steps.last?.line,
+        message:
+          "after the last answer the plugin \(fault.plugin) failed: \(fault.reason.rawValue): \(fault.message)",
+        fault: fault)
     }
     reporter.say { $0.field("verdict", "passed") }
     host.stop()
@@ -169,9 +177,11 @@ struct CaseRun {
     let fault = session.newestFault(beyond: known, patience: isSuspect ? .milliseconds(500) : .zero)
     if let fault, fault.reason != step.fault {
       throw Failure(
-        line: step.line, message: "the plugin \(fault.plugin) failed: \(fault.reason.rawValue): \(fault.message)",
+        line: step.line,
+        message: "the plugin \(fault.plugin) failed: \(fault.reason.rawValue): \(fault.message)",
         answer: answer, fault: fault)
     }
+    session.expectedFaults = max(session.expectedFaults, session.host.worker.faults.latest.count)
     if let reason = step.fault, fault == nil {
       throw Failure(
         line: step.line, message: "the plugin did not fail, and was to: \(reason.rawValue)", answer: answer)
@@ -179,12 +189,14 @@ struct CaseRun {
     if let limit = step.circumstances.limit, answer.took > limit {
       throw Failure(
         line: step.line,
-        message: "the answer took \(ValueText.render(answer.took)), and not at most \(ValueText.render(limit))",
+        message:
+          "the answer took \(ValueText.render(answer.took)), and not at most \(ValueText.render(limit))",
         answer: answer)
     }
     if let status = step.status, answer.status != status {
       throw Failure(
-        line: step.line, message: "\(step.method) \(step.target): the status is \(answer.status), and not \(status)",
+        line: step.line,
+        message: "\(step.method) \(step.target): the status is \(answer.status), and not \(status)",
         answer: answer)
     }
     if step.status == nil, step.fault == nil, answer.status >= 500 {
@@ -206,6 +218,8 @@ struct CaseSession {
   let job: HarnessJob
   var captured: [String: String] = [:]
   var number = 0
+  /// How many faults there may be.
+  var expectedFaults = 0
 
   init(host: TestWorker, companion: Companion, job: HarnessJob) {
     self.host = host
@@ -217,7 +231,8 @@ struct CaseSession {
     number += 1
     let given = step.fields.first { $0.name.lowercased() == "x-request-id" }?.value
     let requestID = Template.fill(given ?? "case-\(number)", captured)
-    var part = Companion.Part(identity: step.circumstances.identity, downstream: step.circumstances.downstream)
+    var part = Companion.Part(
+      identity: step.circumstances.identity, downstream: step.circumstances.downstream)
     if let identity = part.identity { part.identity?.subject = Template.fill(identity.subject, captured) }
     companion.prepare(part, for: requestID)
     defer { companion.forget(requestID) }
@@ -245,16 +260,25 @@ struct CaseSession {
     return Array((head + fields.map { "\($0.name): \($0.value)\r\n" }.joined() + "\r\n").utf8) + body
   }
 
-  /// A fault that was not there before; a frozen thread's is recorded about when its request is answered.
+  /// A fault that was not there before.
+  ///
+  /// - Parameter patience: a plugin's own thread may fail a moment after the answer. Once a plugin is out, its fault is
+  ///   on its way to the record, and is waited for.
   func newestFault(beyond known: Int, patience: Duration) -> Fault? {
-    let deadline = Clock.monotonic() &+ patience.nanoseconds
+    let began = Clock.monotonic()
+    let patience = patience.nanoseconds
     while true {
       let faults = host.worker.faults.latest
       if faults.count > known { return faults.first }
-      guard Clock.monotonic() < deadline else { return nil }
-      usleep(2000)
+      let waited = Clock.monotonic() &- began
+      let isComing = faults.count == known && known == 0 && host.worker.plugins.contains { $0.isOut }
+      guard waited < patience || isComing && waited < CaseSession.longestRecord else { return nil }
+      usleep(1000)
     }
   }
+
+  /// Nanoseconds that the names of a backtrace may take.
+  private static let longestRecord: UInt64 = 3_000_000_000
 }
 
 /// The routes that the companion has for a case: of each request that is not for the plugin itself.
@@ -288,7 +312,9 @@ struct CaseRoutes {
     var output = [UInt8](repeating: 0, count: raw.count)
     let count = raw.withUnsafeBytes { raw in
       output.withUnsafeMutableBytes { output -> Int? in
-        do throws(RequestError) { return try PathNormalizer.normalize(raw, into: output) } catch { return nil }
+        do throws(RequestError) { return try PathNormalizer.normalize(raw, into: output) } catch {
+          return nil
+        }
       }
     }
     return count.map { String(decoding: output.prefix($0), as: UTF8.self) }

@@ -2,7 +2,10 @@ import Glibc
 
 /// What a child is to do: a JSON file in a directory of its own, where it keeps its state too.
 struct HarnessJob: Sendable, Equatable {
-  enum Kind: String, Sendable { case runCase = "case", rule, bisect }
+  enum Kind: String, Sendable {
+    case runCase = "case"
+    case rule, bisect
+  }
 
   var kind: Kind
   /// The plugin's file.
@@ -34,7 +37,12 @@ struct HarnessJob: Sendable, Equatable {
       json.field("library", library)
       json.field("plugin_path", pluginPath)
       json.array("settings") { list in
-        for setting in settings { list.array { $0.element(setting.key); $0.element(setting.value) } }
+        for setting in settings {
+          list.array {
+            $0.element(setting.key)
+            $0.element(setting.value)
+          }
+        }
       }
       json.field("file", file)
       json.field("index", index)

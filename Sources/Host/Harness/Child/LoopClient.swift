@@ -25,7 +25,8 @@ enum LoopClient {
   private static let maximumAnswer = 256 << 20
 
   /// Sends the bytes, which must ask for the connection to be closed, and reads to its end. Any thread but a loop's.
-  static func send(_ bytes: [UInt8], to loop: EventLoop, within limit: Duration) throws(Failure) -> CaseAnswer {
+  static func send(_ bytes: [UInt8], to loop: EventLoop, within limit: Duration) throws(Failure) -> CaseAnswer
+  {
     let began = Clock.monotonic()
     let received: [UInt8]
     do throws(SystemError) {

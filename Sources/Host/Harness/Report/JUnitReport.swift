@@ -4,7 +4,8 @@ enum JUnitReport {
     let time = summary.results.reduce(UInt64(0)) { $0 + $1.took.nanoseconds }
     var xml = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n"
     xml += "<testsuite name=\(attribute(suite)) tests=\"\(summary.results.count)\" "
-    xml += "failures=\"\(summary.failed)\" skipped=\"\(summary.skipped)\" errors=\"0\" time=\"\(seconds(time))\">\n"
+    xml +=
+      "failures=\"\(summary.failed)\" skipped=\"\(summary.skipped)\" errors=\"0\" time=\"\(seconds(time))\">\n"
     for result in summary.results {
       xml += "<testcase classname=\(attribute(suite)) name=\(attribute(result.name)) "
       xml += "file=\(attribute(file(of: result.place))) time=\"\(seconds(result.took.nanoseconds))\""

@@ -87,7 +87,8 @@ enum CaseFiles {
     }
     return .failure(
       Problem(
-        description: "\(library.stem) has no cases: none in \(places.prefix(3).joined(separator: ", ")) …; name a file"))
+        description:
+          "\(library.stem) has no cases: none in \(places.prefix(3).joined(separator: ", ")) …; name a file"))
   }
 
   static func candidates(for library: HarnessLibrary) -> [String] {

@@ -102,21 +102,23 @@ enum TestCommand {
       if verdict["verdict"].string == "passed" {
         if lines.contains(where: { $0["stopped"].boolean == true }) { return nil }
         return HarnessResult.Failure(
-          message: "all went well, but while it was stopped the plugin \(outcome.howItEnded)", details: chatter)
+          message: "all went well, but while it was stopped the plugin \(outcome.howItEnded)",
+          details: chatter)
       }
       var details: [String] = []
       if let answer = verdict["answer"].string { details.append(answer) }
       details += CaseFault.lines(verdict["fault"])
       return HarnessResult.Failure(
-        message: verdict["message"].string ?? "failed", place: verdict["line"].integer.map { "\(file):\($0)" },
+        message: verdict["message"].string ?? "failed",
+        place: verdict["line"].integer.map { "\(file):\($0)" },
         details: details)
     }
     let lastStep = lines.compactMap { $0["step"].integer }.last
-    let where_ =
+    let moment =
       lines.contains { $0["started"].boolean == true }
       ? lastStep.map { "after the step on line \($0)" } ?? "in the first step" : "while it started"
     return HarnessResult.Failure(
-      message: "\(where_) the plugin \(outcome.howItEnded)", place: lastStep.map { "\(file):\($0)" },
+      message: "\(moment) the plugin \(outcome.howItEnded)", place: lastStep.map { "\(file):\($0)" },
       details: chatter)
   }
 }
@@ -127,7 +129,14 @@ enum CaseFault {
     guard let reason = fault["reason"].string else { return [] }
     let request = fault["request"].string.map { " in \($0)" } ?? ""
     return ["fault: \(reason)\(request): \(fault["message"].string ?? "")"]
-      + fault["backtrace"].array.compactMap(\.string).prefix(24).map { "    \($0)" }
+      + frames(fault["backtrace"].array.compactMap(\.string))
+  }
+
+  /// Of a backtrace the frames down to the host's own.
+  static func frames(_ backtrace: [String]) -> [String] {
+    backtrace.prefix { !$0.hasSuffix(" in exe") && !$0.hasSuffix(" in bulkhead") }.prefix(24).map {
+      "    \($0)"
+    }
   }
 }
 
