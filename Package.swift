@@ -98,7 +98,7 @@ let package = Package(
       "AuthPlugin", dependencies: ["SQLite", "JSONBodies", "CCrypto"], path: "Plugins/AuthPlugin",
       exclude: ["README.md", "Cases"]),
     plugin(
-      "DomainRoutes", dependencies: ["SQLite", "JSONBodies"], path: "Plugins/DomainRoutes",
+      "DomainRoutes", dependencies: ["SQLite", "JSONBodies", "HTTPClient"], path: "Plugins/DomainRoutes",
       exclude: ["README.md", "Cases"]),
 
     // What the tests break on purpose.
@@ -124,7 +124,7 @@ let package = Package(
     tests("CORSPluginTests", of: ["CORSPlugin", "PluginTesting"]),
     tests("RateLimitPluginTests", of: ["RateLimitPlugin", "PluginTesting"]),
     tests("AuthPluginTests", of: ["AuthPlugin", "PluginTesting"]),
-    tests("DomainRoutesTests", of: ["DomainRoutes", "PluginTesting"]),
+    tests("DomainRoutesTests", of: ["DomainRoutes", "PluginTesting", "LocalServer"]),
     tests("HTTPClientTests", of: ["HTTPClient", "LocalServer", "PluginTesting"]),
     tests("SystemTests", of: ["PluginTesting", "BrowserTesting"]),
   ],

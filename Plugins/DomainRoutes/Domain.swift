@@ -11,6 +11,8 @@ final class Domain: Sendable {
   let idempotencyWindow: Int64
   let models: ModelCatalogue
   let media: MediaFiles
+  /// What generations make: `image/png`, or `image/*` if the provider chooses.
+  let mediaType: String
   let workers: JobWorkers
   private let knownUsers = Mutex<Set<String>>([])
 
@@ -28,10 +30,12 @@ final class Domain: Sendable {
       host.realtimeNanoseconds / 1_000_000
     }
     media = try MediaFiles(directory: start.stateDirectory + "/media")
+    mediaType = settings.generationProvider == .local ? "image/png" : "image/*"
     workers = JobWorkers(
       JobRunner(
         store: store, media: media, models: models, lease: settings.jobLease.milliseconds,
-        attempts: Int64(settings.jobAttempts), metrics: JobMetrics(host), log: { host.log($0, $1) }),
+        attempts: Int64(settings.jobAttempts), metrics: JobMetrics(host), log: { host.log($0, $1) },
+        provider: try settings.makeGenerationProvider(host)),
       threads: settings.workers, idempotencyWindow: idempotencyWindow)
   }
 

@@ -6,8 +6,19 @@ struct DomainSettings: PluginSettings {
   var signupCredits: Int64
   var redeemCode: [String]
   var model: [String]
-  var paymentProvider: String
-  var generationProvider: String
+  var paymentProvider: PaymentProviderKind
+  var paymentEndpoint: String?
+  var paymentToken: String?
+  var paymentTimeout: Duration
+  var paymentRetries: Int
+  var generationProvider: GenerationProviderKind
+  var generationEndpoint: String?
+  var generationToken: String?
+  var generationTimeout: Duration
+  var generationRetries: Int
+  var generationMaxImage: Int
+  var providerAuthorities: String?
+  var providerProxy: String?
   var workers: Int
   var jobLease: Duration
   var jobAttempts: Int
@@ -28,10 +39,34 @@ struct DomainSettings: PluginSettings {
       ),
       Setting(
         "payment-provider", .string, default: "none", choices: ["none", "http"],
-        help: "Who takes payments: none answers 501; http is not in this version yet."),
+        help: "Who takes payments: none answers 501; http posts to payment-endpoint."),
+      Setting("payment-endpoint", .string, help: "The URL that payments are posted to."),
+      Setting("payment-token", .string, secret: true, help: "Sent to it as a bearer token."),
+      Setting(
+        "payment-timeout", .duration, default: "10s",
+        help: "How long a payment may take, 1s to 25s, retries included."),
+      Setting(
+        "payment-retries", .integer, default: "2", help: "How often a payment is tried again, 0 to 10."),
       Setting(
         "generation-provider", .string, default: "local", choices: ["local", "http"],
-        help: "Who runs generations: local renders here; http is not in this version yet."),
+        help: "Who runs generations: local renders here; http posts to generation-endpoint."),
+      Setting("generation-endpoint", .string, help: "The URL that generations are posted to."),
+      Setting("generation-token", .string, secret: true, help: "Sent to it as a bearer token."),
+      Setting(
+        "generation-timeout", .duration, default: "2m",
+        help: "How long a generation may take there, 1s to 1h, retries and waiting included."),
+      Setting(
+        "generation-retries", .integer, default: "3", help: "How often a request is tried again, 0 to 10."),
+      Setting(
+        "generation-max-image", .size, default: "16m", help: "The largest image that is taken, 1k to 256m."),
+      Setting(
+        "provider-authorities", .string,
+        help:
+          "A PEM file of the authorities that providers' certificates must be signed by; unset, the system's."
+      ),
+      Setting(
+        "provider-proxy", .string, secret: true,
+        help: "The URL of a proxy to the providers. The environment's are not used."),
       Setting("workers", .integer, default: "2", help: "Threads that run generations, 0 to 16."),
       Setting(
         "job-lease", .duration, default: "20s",
@@ -51,12 +86,7 @@ struct DomainSettings: PluginSettings {
     guard database == "sqlite" else {
       throw SettingsError(key: "database", reason: "only 'sqlite' is in this version")
     }
-    guard paymentProvider == "none" else {
-      throw SettingsError(key: "payment-provider", reason: "'http' is not in this version; use 'none'")
-    }
-    guard generationProvider == "local" else {
-      throw SettingsError(key: "generation-provider", reason: "'http' is not in this version; use 'local'")
-    }
+    try checkProviders()
     guard 0...1_000_000_000 ~= signupCredits else {
       throw SettingsError(key: "signup-credits", reason: "is not within 0 to 1000000000")
     }

@@ -10,7 +10,7 @@ struct GenerationRoutes {
       .json("{\"status\":\"ok\",\"service\":\"generations\"}")
     }
     routes.get("generations/models/supported", access: .public, execution: .onLoop) { [domain] _ in
-      try .json(ModelList(domain.models))
+      try .json(ModelList(domain.models, mediaType: domain.mediaType))
     }
     routes.get("generations", access: .authenticated, execution: .blocking, list())
     routes.post("generations", access: .authenticated, execution: .blocking, create())
@@ -160,7 +160,10 @@ struct GenerationRoutes {
       return Response(
         headers: headers + [
           (name: "Content-Type", value: type),
-          (name: "Content-Disposition", value: "inline; filename=\"\(generation.id).png\""),
+          (
+            name: "Content-Disposition",
+            value: "inline; filename=\"\(generation.id).\(type.dropFirst("image/".count))\""
+          ),
         ],
         body: body)
     }

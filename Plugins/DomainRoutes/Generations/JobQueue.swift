@@ -14,8 +14,10 @@ struct JobQueue {
 
     /// What earlier runs may have left behind.
     var staleFiles: [String] {
-      (1..<max(1, generation.attempts)).map {
-        MediaFiles.name(generation: generation.id, attempt: $0, extension: "png")
+      (1..<max(1, generation.attempts)).flatMap { attempt in
+        ImageFormat.allCases.map {
+          MediaFiles.name(generation: generation.id, attempt: attempt, extension: $0.fileExtension)
+        }
       }
     }
   }

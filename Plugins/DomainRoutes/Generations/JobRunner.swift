@@ -12,6 +12,7 @@ struct JobRunner: Sendable {
   let attempts: Int64
   let metrics: JobMetrics?
   let log: @Sendable (LogLevel, String) -> Void
+  var provider: any GenerationProvider = LocalProvider()
 
   /// What ends a run early.
   enum Interruption: Error {
@@ -50,6 +51,8 @@ struct JobRunner: Sendable {
       try fail(job, error)
     } catch let error as UnknownModel {
       try fail(job, error)
+    } catch let error as GenerationFailure {
+      try fail(job, error, message: error.message)
     }
     return true
   }
@@ -58,16 +61,12 @@ struct JobRunner: Sendable {
     try store.write { try JobQueue(session: $0).claim(owner: Identifier.make(), lease: lease) }
   }
 
-  /// Draws the image, and keeps the lease while it does.
-  func render(_ job: JobQueue.Job, isStopping: () -> Bool) throws -> [UInt8] {
+  /// Has the image made, and keeps the lease meanwhile.
+  func render(_ job: JobQueue.Job, isStopping: () -> Bool) throws -> GeneratedImage {
     let generation = job.generation
     guard let model = models[generation.modelID] else { throw UnknownModel(id: generation.modelID) }
-    let input = LocalRenderer.Input(
-      modelID: model.id, style: model.style, prompt: generation.prompt,
-      negativePrompt: generation.negativePrompt ?? "", width: generation.parameters.width,
-      height: generation.parameters.height, seed: generation.parameters.seed)
     var renewed = store.now
-    return try LocalRenderer.render(input) {
+    return try provider.image(for: generation, model: model) {
       if isStopping() { throw Interruption.stopping }
       guard store.now - renewed >= lease / 4 else { return }
       renewed = store.now
@@ -78,12 +77,13 @@ struct JobRunner: Sendable {
   }
 
   /// Keeps the image, and ends the job.
-  func finish(_ job: JobQueue.Job, _ image: [UInt8]) throws {
+  func finish(_ job: JobQueue.Job, _ image: GeneratedImage) throws {
     let file = MediaFiles.name(
-      generation: job.generation.id, attempt: job.generation.attempts, extension: "png")
-    try media.write(image, to: file)
+      generation: job.generation.id, attempt: job.generation.attempts,
+      extension: image.format.fileExtension)
+    try media.write(image.bytes, to: file)
     let isCompleted = try store.write {
-      try JobQueue(session: $0).complete(job, file: file, type: "image/png")
+      try JobQueue(session: $0).complete(job, file: file, type: image.format.mediaType)
     }
     if !isCompleted {
       try media.remove(file)
@@ -98,10 +98,13 @@ struct JobRunner: Sendable {
     }
   }
 
-  private func fail(_ job: JobQueue.Job, _ error: any Error) throws {
+  private func fail(
+    _ job: JobQueue.Job, _ error: any Error,
+    message: String = "The image could not be made; the credits are refunded."
+  ) throws {
     log(.error, "generation \(job.generation.id) failed: \(error)")
     _ = try store.write {
-      try JobQueue(session: $0).fail(job, message: "The image could not be made; the credits are refunded.")
+      try JobQueue(session: $0).fail(job, message: message)
     }
     metrics?.failed.add()
   }

@@ -89,17 +89,21 @@ struct ModelCatalogue: Sendable {
 struct ModelList: Encodable {
   let models: [Item]
 
-  init(_ catalogue: ModelCatalogue) { models = catalogue.models.map(Item.init) }
+  /// - Parameter mediaType: Of the images: `image/png`, or `image/*` if the provider chooses.
+  init(_ catalogue: ModelCatalogue, mediaType: String) {
+    models = catalogue.models.map { Item($0, mediaType: mediaType) }
+  }
 
   struct Item: Encodable {
     let id: String
     let modelID: String
     let name: String
     let price: Int64
-    let mediaType = "image/png"
+    let mediaType: String
     let parameters: [String: Parameter]
 
-    init(_ model: Model) {
+    init(_ model: Model, mediaType: String) {
+      self.mediaType = mediaType
       id = model.id
       modelID = model.id
       name = model.name
