@@ -128,7 +128,7 @@ struct CaseCheckTests {
       "json n > 2", "json n < 3", "json s matches ^a.c$", "json s contains bc", "json a.b count 3",
       "json a.b contains x",
       "json missing absent", "json t is boolean", "json t != false", "body contains abc", "body lacks xyz",
-      "body matches \\d", "json is object",
+      "body matches [[:digit:]]", "json is object",
     ])
   func holding(line: String) throws {
     #expect(try holds(line))

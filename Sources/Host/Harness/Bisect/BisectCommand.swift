@@ -180,7 +180,7 @@ enum BisectRequest {
 
   /// With Host and `Connection: close`; lines that end in LF alone are ended as HTTP wants it.
   static func completed(_ bytes: [UInt8]) -> [UInt8] {
-    let blank = bytes.firstRange(of: Array("\r\n\r\n".utf8)) ?? bytes.firstRange(of: Array("\n\n".utf8))
+    let blank = bytes[...].firstRange(of: "\r\n\r\n") ?? bytes[...].firstRange(of: "\n\n")
     let headBytes = bytes[..<(blank?.lowerBound ?? bytes.count)]
     let body = blank.map { bytes[$0.upperBound...] } ?? []
     var lines = String(decoding: headBytes, as: UTF8.self).split(whereSeparator: \.isNewline).map(String.init)

@@ -34,7 +34,7 @@ extension Check {
       return texts.contains { Template.contains($0, filled(text)) }
         ? "\(found), which contains \(filled(text).quotedForMessage)" : nil
     case .matches(let pattern):
-      return texts.contains { Template.firstMatch(of: pattern, in: $0) != nil }
+      return texts.contains { RegularExpression.firstMatch(of: pattern, in: $0) != nil }
         ? nil : "\(found), which does not match \(pattern.quotedForMessage)"
     case .exists: return texts.isEmpty ? found : nil
     case .absent:
@@ -89,7 +89,7 @@ extension Check {
         value.array.contains { $0.plainText == wanted } || Template.contains(value.plainText, wanted)
       return isThere ? "\(found), which contains \(wanted.quotedForMessage)" : nil
     case .matches(let pattern):
-      return Template.firstMatch(of: pattern, in: value.plainText) != nil
+      return RegularExpression.firstMatch(of: pattern, in: value.plainText) != nil
         ? nil : "\(found), which does not match \(pattern.quotedForMessage)"
     }
   }
@@ -105,46 +105,6 @@ extension Capture {
       case .json(let path): JSONValue(parsing: answer.body)?.member(at: path)?.plainText
       }
     guard let whole, let pattern else { return whole }
-    return Template.firstMatch(of: pattern, in: whole)
-  }
-}
-
-/// Texts with `{{name}}` in them, and regular expressions.
-enum Template {
-  /// Puts captured values in; a name that nothing was captured for stays as it stands.
-  static func fill(_ text: String, _ captured: [String: String]) -> String {
-    guard contains(text, "{{") else { return text }
-    var result = ""
-    var rest = text[...]
-    while let open = firstRange(of: "{{", in: rest),
-      let close = firstRange(of: "}}", in: rest[open.upperBound...])
-    {
-      result += rest[..<open.lowerBound]
-      let name = ValueText.trimmed(rest[open.upperBound..<close.lowerBound].utf8)
-      result += captured[name] ?? String(rest[open.lowerBound..<close.upperBound])
-      rest = rest[close.upperBound...]
-    }
-    return result + rest
-  }
-
-  static func contains(_ text: String, _ part: String) -> Bool {
-    part.isEmpty || firstRange(of: part, in: text[...]) != nil
-  }
-
-  private static func firstRange(of part: String, in text: Substring) -> Range<Substring.Index>? {
-    text.firstRange(of: part)
-  }
-
-  /// The first group, or the whole match if there is none; nil without a match. The pattern was checked when it was read.
-  static func firstMatch(of pattern: String, in text: String) -> String? {
-    let expression: Regex<AnyRegexOutput>
-    do { expression = try Regex(pattern) } catch { return nil }
-    do {
-      guard let match = try expression.firstMatch(in: text) else { return nil }
-      let group = match.output.count > 1 ? match.output[1].substring : nil
-      return String(group ?? text[match.range])
-    } catch {
-      return nil
-    }
+    return RegularExpression.firstMatch(of: pattern, in: whole)
   }
 }

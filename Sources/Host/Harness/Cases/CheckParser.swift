@@ -4,7 +4,7 @@
 ///     SUBJECT CONDITION                     ; SUBJECT: body, json PATH, header NAME
 ///     capture NAME = SUBJECT [matches REGEX]
 ///
-/// CONDITION: `= VALUE`, `!= VALUE`, `contains TEXT`, `lacks TEXT`, `matches REGEX`, `exists`, `absent`, `> NUMBER`,
+/// CONDITION: `= VALUE`, `!= VALUE`, `contains TEXT`, `lacks TEXT`, `matches REGEX` (POSIX extended), `exists`, `absent`, `> NUMBER`,
 /// `< NUMBER`, `is TYPE`, `count N`. A VALUE of `json` is JSON; elsewhere it is text to the end of the line.
 enum CheckParser {
   /// - Parameter subject: what a line that begins with a condition is about; nil if that is none.
@@ -81,10 +81,9 @@ enum CheckParser {
     case "contains": return .contains(value)
     case "lacks": return .lacks(value)
     case "matches":
-      do {
-        _ = try Regex(value)
-      } catch {
-        throw InvalidValue("has the regular expression \(value.quotedForMessage), which is none: \(error)")
+      if let complaint = RegularExpression.complaint(of: value) {
+        throw InvalidValue(
+          "has the regular expression \(value.quotedForMessage), which is none: \(complaint)")
       }
       return .matches(value)
     case "exists": return .exists
@@ -102,7 +101,7 @@ enum CheckParser {
   /// JSON is compared as JSON. A value with `{{name}}` is judged once it is filled in.
   private static func checkedValue(_ value: String, of subject: Check.Subject) throws(InvalidValue) -> String
   {
-    guard case .json = subject, !value.contains("{{") else { return value }
+    guard case .json = subject, !Template.contains(value, "{{") else { return value }
     guard JSONValue(parsing: Array(value.utf8)) != nil else {
       throw InvalidValue("compares with \(value.quotedForMessage), which is no JSON: strings stand in quotes")
     }

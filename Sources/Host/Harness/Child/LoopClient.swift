@@ -76,7 +76,7 @@ enum LoopClient {
   private static func read(_ bytes: [UInt8], took: Duration) throws(Failure) -> CaseAnswer {
     var rest = bytes[...]
     while true {
-      guard let end = rest.firstRange(of: Array("\r\n\r\n".utf8)) else {
+      guard let end = rest.firstRange(of: "\r\n\r\n") else {
         throw .cut(String(decoding: rest.prefix(200), as: UTF8.self))
       }
       let head = String(decoding: rest[..<end.lowerBound], as: UTF8.self)
