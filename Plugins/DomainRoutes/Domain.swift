@@ -14,6 +14,9 @@ final class Domain: Sendable {
   /// What generations make: `image/png`, or `image/*` if the provider chooses.
   let mediaType: String
   let workers: JobWorkers
+  /// nil: purchases are not offered.
+  let payments: Payments?
+  private let reconciler: RepeatingThread?
   private let knownUsers = Mutex<Set<String>>([])
 
   /// - Throws: `SettingsError`; `SQLiteError` and `MediaError` if the state directory cannot be used.
@@ -37,6 +40,29 @@ final class Domain: Sendable {
         attempts: Int64(settings.jobAttempts), metrics: JobMetrics(host), log: { host.log($0, $1) },
         provider: try settings.makeGenerationProvider(host)),
       threads: settings.workers, idempotencyWindow: idempotencyWindow)
+    payments = try settings.makePayments(store, host)
+    reconciler = payments.map { payments in
+      RepeatingThread(every: 1000) { payments.reconcile() }
+    }
+  }
+
+  /// Begins to work in the background. [main]
+  /// - Throws: `ThreadError`; what was begun is stopped then.
+  func start() throws {
+    try workers.start()
+    do {
+      try reconciler?.start()
+    } catch {
+      stop()
+      throw error
+    }
+  }
+
+  /// Ends what `start` began. [main]
+  func stop() {
+    payments?.stop()
+    reconciler?.stop(within: 5000)
+    workers.stop()
   }
 
   /// Opens the account of a user who is seen for the first time.

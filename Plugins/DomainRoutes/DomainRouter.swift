@@ -9,7 +9,7 @@ struct DomainRouter: Router {
 
   init(_ start: Start<DomainSettings>) throws {
     domain = try Domain(start)
-    try domain.workers.start()
+    try domain.start()
   }
 
   func routes(_ routes: inout Routes) {
@@ -20,5 +20,5 @@ struct DomainRouter: Router {
 
   func selfTest() throws { try domain.selfTest() }
 
-  func stop() { domain.workers.stop() }
+  func stop() { domain.stop() }
 }

@@ -160,6 +160,6 @@ import Testing
       let store = try Store(path: path) { 0 }
       return try store.read { try $0.number("PRAGMA user_version") }
     }
-    #expect(versions == Array(repeating: 1, count: 12))
+    #expect(versions == Array(repeating: Int64(Schema.migrations.count), count: 12))
   }
 }

@@ -34,7 +34,9 @@ struct CreditRoutes {
         try query.check()
         return try .json(try domain.store.read { try Ledger(session: $0).statistics(of: user, days: days) })
       })
-    routes.post("credits/purchase", access: .authenticated, execution: .blocking, purchase())
+    routes.post(
+      "credits/purchase", access: .authenticated, execution: .blocking,
+      domain.payments.map { PurchaseRoute(domain: domain, payments: $0).handler() } ?? purchase())
     routes.post("credits/redeem", access: .authenticated, execution: .blocking, redeem())
     routes.post("credits/grant", access: .role("admin"), execution: .blocking, grant())
   }
@@ -101,7 +103,7 @@ struct CreditRoutes {
       })
   }
 
-  private static let balanceLimit = Problem.conflict(
+  static let balanceLimit = Problem.conflict(
     "The account cannot hold so many credits.", code: "balance-limit")
 }
 

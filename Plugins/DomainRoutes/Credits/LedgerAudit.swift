@@ -80,6 +80,14 @@ struct LedgerAudit {
       """
     ),
     (
+      "a purchase and its entry disagree",
+      """
+      SELECT id FROM purchases AS p WHERE (SELECT COUNT(*) FROM ledger WHERE reference = p.id
+        AND transaction_type = 'purchase' AND amount = p.amount AND user_id = p.user_id)
+        <> (CASE WHEN p.state = 'paid' THEN 1 ELSE 0 END)
+      """
+    ),
+    (
       "an ended generation's reservation is in the wrong state",
       """
       SELECT g.id FROM generations AS g JOIN reservations AS r ON r.generation_id = g.id

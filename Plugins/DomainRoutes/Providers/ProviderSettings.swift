@@ -40,6 +40,20 @@ extension DomainSettings {
     }
   }
 
+  /// nil: purchases are not offered. [main, during start]
+  /// - Throws: `SettingsError`; `SystemLibraryError` if there is no libcurl.
+  func makePayments(_ store: Store, _ host: Host) throws -> Payments? {
+    guard paymentProvider == .http, let endpoint = paymentEndpoint else { return nil }
+    let provider = try RemoteProvider(
+      RemoteProvider.Settings(
+        name: "payment", endpoint: endpoint, token: paymentToken, retries: paymentRetries, maxBody: 1 << 16,
+        authorities: providerAuthorities, proxy: providerProxy),
+      host: host)
+    return Payments(
+      HTTPPaymentProvider(provider: provider), store: store, timeout: paymentTimeout,
+      log: { host.log($0, $1) })
+  }
+
   /// [main, during start]
   /// - Throws: `SettingsError`; `SystemLibraryError` if there is no libcurl.
   func makeGenerationProvider(_ host: Host) throws -> any GenerationProvider {

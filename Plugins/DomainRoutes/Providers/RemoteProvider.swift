@@ -66,6 +66,15 @@ final class RemoteProvider: Sendable {
     return address
   }
 
+  /// The URL of one thing below the endpoint; the query stays.
+  /// - Parameter name: Needs no percent-encoding.
+  /// - Throws: `HTTPClientError`.
+  func below(_ name: String) throws(HTTPClientError) -> WebAddress {
+    let path = endpoint.text.prefix { $0 != "?" }
+    let query = endpoint.text[path.endIndex...]
+    return try client.address("\(path)\(path.hasSuffix("/") ? "" : "/")\(name)\(query)")
+  }
+
   /// Posts JSON, which is done once however often it is sent.
   /// - Throws: As `HTTPService.send`.
   func post(

@@ -38,18 +38,8 @@ extension Domain {
         committed()
         return response
       }
-      let content = fingerprint(of: request)
-      let claim = try store.write {
-        try IdempotencyKeys(session: $0).claim(key, of: user, request: content, window: idempotencyWindow)
-      }
-      switch claim {
-      case .otherRequest:
-        throw Problem.unprocessable(
-          "This Idempotency-Key was used for another request.", code: "idempotency-key-reused")
-      case .stillRunning: throw IdempotencyKeys.stillRunning
-      case .replay(var response):
-        response.headers.append((name: "Idempotency-Replayed", value: "true"))
-        return response
+      switch try claim(key, of: user, for: request) {
+      case .replay(let response): return response
       case .run(let token):
         let writer = ProblemWriter(request)
         let response = try keeping(key, of: user, token: token, refusals: writer) {
@@ -59,6 +49,37 @@ extension Domain {
         return response
       }
     }
+  }
+
+  /// What is to be done under a key.
+  enum Claimed {
+    /// The request is run, and its answer kept under the key with this token; or the key is released.
+    case run(token: String)
+    case replay(Response)
+  }
+
+  /// Claims a key for a request.
+  /// - Throws: `Problem` 422 if it was used for another, 409 while the first runs.
+  func claim(_ key: String, of user: String, for request: borrowing Request) throws -> Claimed {
+    let content = fingerprint(of: request)
+    let claim = try store.write {
+      try IdempotencyKeys(session: $0).claim(key, of: user, request: content, window: idempotencyWindow)
+    }
+    switch claim {
+    case .otherRequest:
+      throw Problem.unprocessable(
+        "This Idempotency-Key was used for another request.", code: "idempotency-key-reused")
+    case .stillRunning: throw IdempotencyKeys.stillRunning
+    case .replay(var response):
+      response.headers.append((name: "Idempotency-Replayed", value: "true"))
+      return .replay(response)
+    case .run(let token): return .run(token: token)
+    }
+  }
+
+  /// Lets go of a claim whose run failed without an answer worth keeping.
+  func release(_ key: String, of user: String, token: String) throws {
+    try store.write { try IdempotencyKeys(session: $0).release(key, of: user, token: token) }
   }
 
   /// Performs and keeps the answer, a refusal too: the same request gets the same answer. After a fault, or a refusal
@@ -79,12 +100,13 @@ extension Domain {
         return response
       }
     } catch {
-      try store.write { try IdempotencyKeys(session: $0).release(key, of: user, token: token) }
+      try release(key, of: user, token: token)
       throw error
     }
   }
 
-  private func idempotencyKey(of request: borrowing Request) throws -> String? {
+  /// - Throws: `Problem` 400 if it is none.
+  func idempotencyKey(of request: borrowing Request) throws -> String? {
     guard let key = request.headers["idempotency-key"] else { return nil }
     guard 1...255 ~= key.utf8.count, key.utf8.allSatisfy({ 0x20...0x7e ~= $0 }) else {
       throw Problem.badRequest(

@@ -2,19 +2,22 @@
 ///
 /// What must hold of money is said here, so that no code can break it: see `README.md`.
 enum Schema {
-  static let migrations = [credits + creditGuards + projects + generations + idempotency]
+  static let migrations = [
+    credits + creditGuards + projects + generations + idempotency, purchases + purchaseGuards,
+  ]
 
   /// How many of the scripts a library must know to use a database that has them all: one that is rolled back goes on
   /// with what its successor has migrated. To be raised by a script that an older library could not live with.
   static let readableFrom = 1
 
   /// The objects that must be there: names, as `sqlite_schema` lists them.
-  static let guards = [
-    "ledger_is_not_updated", "ledger_is_not_deleted", "ledger_agrees_with_account",
-    "usage_has_open_reservation", "refund_has_refunded_reservation", "reservation_begins_open",
-    "reservation_closes_once", "reservation_is_not_deleted", "one_usage_per_generation",
-    "one_refund_per_generation", "one_signup_bonus_per_user", "one_redemption_per_user",
-  ]
+  static let guards =
+    [
+      "ledger_is_not_updated", "ledger_is_not_deleted", "ledger_agrees_with_account",
+      "usage_has_open_reservation", "refund_has_refunded_reservation", "reservation_begins_open",
+      "reservation_closes_once", "reservation_is_not_deleted", "one_usage_per_generation",
+      "one_refund_per_generation", "one_signup_bonus_per_user", "one_redemption_per_user",
+    ] + purchaseGuardNames
 
   /// No account holds more than a JSON number shows exactly: 2^53 - 1.
   static let largestBalance: Int64 = 9_007_199_254_740_991

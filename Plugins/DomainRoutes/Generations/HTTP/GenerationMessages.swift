@@ -82,7 +82,7 @@ enum GenerationAnswer: Equatable {
       throw GenerationFailure(reason: "the provider's JSON is not as agreed")
     }
     if body.status == "failed" {
-      let shown = body.error.map(printable) ?? ""
+      let shown = body.error.map(ProviderText.printable) ?? ""
       throw GenerationFailure(
         reason: "the provider failed: \(shown)",
         message: (shown.isEmpty ? "The image could not be made" : "The image could not be made: \(shown)")
@@ -115,12 +115,5 @@ enum GenerationAnswer: Equatable {
       throw GenerationFailure(reason: "the provider does not say where to look for the job")
     }
     return response.url
-  }
-
-  /// The provider's own words, fit for a user and for the log.
-  private static func printable(_ text: String) -> String {
-    String(
-      String.UnicodeScalarView(
-        text.unicodeScalars.prefix(200).filter { $0.value >= 0x20 && $0.value != 0x7f }))
   }
 }
