@@ -76,9 +76,18 @@ let package = Package(
     .systemLibrary(
       name: "CSQLite", path: "Plugins/Support/CSQLite", pkgConfig: "sqlite3",
       providers: [.apt(["libsqlite3-dev"])]),
+    .target(name: "SQL", path: "Plugins/Support/SQL", swiftSettings: strict),
     .target(
-      name: "SQLite", dependencies: ["CSQLite"], path: "Plugins/Support/SQLite",
+      name: "SQLite", dependencies: ["SQL", "CSQLite"], path: "Plugins/Support/SQLite",
       swiftSettings: strict),
+    .systemLibrary(
+      name: "CPostgreSQL", path: "Plugins/Support/CPostgreSQL", providers: [.apt(["libpq-dev"])]),
+    .target(
+      name: "PostgreSQL", dependencies: ["SQL", "CPostgreSQL", "SystemLibrary"],
+      path: "Plugins/Support/PostgreSQL", swiftSettings: strict),
+    .target(
+      name: "DatabaseSettings", dependencies: ["SQL", "SQLite", "PostgreSQL"],
+      path: "Plugins/Support/DatabaseSettings", swiftSettings: strict),
     // Opened when a setting names it: a plugin needs it neither to load nor, without that setting, to start.
     .target(name: "SystemLibrary", path: "Plugins/Support/SystemLibrary", swiftSettings: strict),
     // Its header alone; `SystemLibrary` opens it.
@@ -95,11 +104,11 @@ let package = Package(
       "CORSPlugin", dependencies: ["CORSPolicy"], path: "Plugins/CORSPlugin", exclude: ["README.md", "Cases"]),
     plugin("RateLimitPlugin", path: "Plugins/RateLimitPlugin", exclude: ["README.md", "Cases"]),
     plugin(
-      "AuthPlugin", dependencies: ["SQLite", "JSONBodies", "CCrypto"], path: "Plugins/AuthPlugin",
-      exclude: ["README.md", "Cases"]),
+      "AuthPlugin", dependencies: ["SQLite", "DatabaseSettings", "JSONBodies", "CCrypto"],
+      path: "Plugins/AuthPlugin", exclude: ["README.md", "Cases"]),
     plugin(
-      "DomainRoutes", dependencies: ["SQLite", "JSONBodies", "HTTPClient"], path: "Plugins/DomainRoutes",
-      exclude: ["README.md", "Cases"]),
+      "DomainRoutes", dependencies: ["SQL", "DatabaseSettings", "JSONBodies", "HTTPClient"],
+      path: "Plugins/DomainRoutes", exclude: ["README.md", "Cases"]),
 
     // What the tests break on purpose.
     plugin("FaultPlugin", path: "Tests/Fixtures/FaultPlugin"),
@@ -124,7 +133,9 @@ let package = Package(
     tests("CORSPluginTests", of: ["CORSPlugin", "PluginTesting"]),
     tests("RateLimitPluginTests", of: ["RateLimitPlugin", "PluginTesting"]),
     tests("AuthPluginTests", of: ["AuthPlugin", "PluginTesting"]),
-    tests("DomainRoutesTests", of: ["DomainRoutes", "PluginTesting", "LocalServer"]),
+    tests("DomainRoutesTests", of: ["DomainRoutes", "PluginTesting", "LocalServer", "DatabaseTesting"]),
+    .target(name: "DatabaseTesting", path: "Tests/Support/DatabaseTesting", swiftSettings: strict),
+    tests("DatabaseTests", of: ["DatabaseSettings", "DatabaseTesting"]),
     tests("HTTPClientTests", of: ["HTTPClient", "LocalServer", "PluginTesting"]),
     tests("SystemTests", of: ["PluginTesting", "BrowserTesting"]),
   ],

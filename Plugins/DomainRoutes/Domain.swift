@@ -19,7 +19,7 @@ final class Domain: Sendable {
   private let reconciler: RepeatingThread?
   private let knownUsers = Mutex<Set<String>>([])
 
-  /// - Throws: `SettingsError`; `SQLiteError` and `MediaError` if the state directory cannot be used.
+  /// - Throws: `SettingsError`; `DatabaseError` if the database cannot be used, `MediaError` if the state directory cannot.
   init(_ start: Start<DomainSettings>) throws {
     let settings = start.settings
     try settings.check()
@@ -29,7 +29,7 @@ final class Domain: Sendable {
     redemptionCodes = try RedemptionCode.table(settings.redeemCode)
     idempotencyWindow = settings.idempotencyWindow.milliseconds
     models = try ModelCatalogue(settings.model)
-    store = try Store(path: start.stateDirectory + "/domain.sqlite3") {
+    store = try Store(try settings.databaseSetting(), directory: start.stateDirectory) {
       host.realtimeNanoseconds / 1_000_000
     }
     media = try MediaFiles(directory: start.stateDirectory + "/media")

@@ -3,7 +3,7 @@ import PluginAPI
 /// The shop's API: `/credits`, `/projects` and `/generations` under the plugin's mount.
 struct DomainRouter: Router {
   static let plugin = PluginDescription(
-    name: "domain-routes", version: "1.0.0", summary: "Credits, projects and generations on SQLite.")
+    name: "domain-routes", version: "1.0.0", summary: "Credits, projects and generations.")
 
   let domain: Domain
 

@@ -1,3 +1,4 @@
+import DatabaseSettings
 import PluginAPI
 
 /// The plugin's section of `plugins.conf`.
@@ -28,7 +29,7 @@ struct DomainSettings: PluginSettings {
     [
       Setting(
         "database", .string, default: "sqlite", secret: true,
-        help: "sqlite: one file in the state directory. postgres://… is not in this version yet."),
+        help: "sqlite: one file in the state directory. Or postgres://user:password@host:port/database"),
       Setting("signup-credits", .integer, default: "100", help: "Credits of a new user."),
       Setting(
         "redeem-code", .string, repeatable: true,
@@ -80,12 +81,19 @@ struct DomainSettings: PluginSettings {
     ]
   }
 
+  /// Which database.
+  /// - Throws: `SettingsError`, which does not show the setting: it may hold a password.
+  func databaseSetting() throws -> DatabaseSetting {
+    guard let setting = DatabaseSetting(database) else {
+      throw SettingsError(key: "database", reason: DatabaseSetting.expectation)
+    }
+    return setting
+  }
+
   /// Refuses what the schema cannot.
   /// - Throws: `SettingsError`.
   func check() throws {
-    guard database == "sqlite" else {
-      throw SettingsError(key: "database", reason: "only 'sqlite' is in this version")
-    }
+    _ = try databaseSetting()
     try checkProviders()
     guard 0...1_000_000_000 ~= signupCredits else {
       throw SettingsError(key: "signup-credits", reason: "is not within 0 to 1000000000")

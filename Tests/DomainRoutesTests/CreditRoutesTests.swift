@@ -1,3 +1,4 @@
+import DatabaseTesting
 import PluginAPI
 import PluginTesting
 import Testing
@@ -5,9 +6,9 @@ import Testing
 @testable import DomainRoutes
 
 @Suite struct CreditRoutesTests {
-  @Test("pings are public, run on the loop and answer exact JSON")
-  func pings() throws {
-    let shop = try Shop()
+  @Test("pings are public, run on the loop and answer exact JSON", arguments: Backend.allCases)
+  func pings(on backend: Backend) throws {
+    let shop = try Shop(on: backend)
     for service in ["credits", "projects", "generations"] {
       let answer = try shop.send("GET", "\(service)/_ping", as: nil)
       #expect(answer.status == 200)
@@ -15,9 +16,9 @@ import Testing
     }
   }
 
-  @Test("every route but the pings and the models needs an identity")
-  func protectedRoutes() throws {
-    let shop = try Shop()
+  @Test("every route but the pings and the models needs an identity", arguments: Backend.allCases)
+  func protectedRoutes(on backend: Backend) throws {
+    let shop = try Shop(on: backend)
     let open = shop.host.routes.filter { route in
       route.hasSuffix("/_ping") || route.hasSuffix("/models/supported")
     }
@@ -29,9 +30,9 @@ import Testing
     }
   }
 
-  @Test("a new user has the signup credits as a bonus in the ledger")
-  func signup() throws {
-    let shop = try Shop([("signup-credits", "40")])
+  @Test("a new user has the signup credits as a bonus in the ledger", arguments: Backend.allCases)
+  func signup(on backend: Backend) throws {
+    let shop = try Shop(on: backend, [("signup-credits", "40")])
     let balance = try shop.get("credits/balance")
     #expect(balance["current_balance"].int == 40)
     #expect(balance["total_earned"].int == 40)
@@ -44,25 +45,27 @@ import Testing
     #expect(entry["user_id"].string == "alice")
   }
 
-  @Test("the signup bonus is given once to a user who arrives on 32 threads at once")
-  func signupOnce() throws {
-    let shop = try Shop()
+  @Test(
+    "the signup bonus is given once to a user who arrives on 32 threads at once",
+    arguments: Backend.allCases)
+  func signupOnce(on backend: Backend) throws {
+    let shop = try Shop(on: backend)
     let balances = try onThreads(32) { _ in try shop.balance() }
     #expect(balances.allSatisfy { $0 == 100 })
     #expect(try shop.get("credits/transactions")["total"].int == 1)
     #expect(try shop.violations() == [])
   }
 
-  @Test("signup credits of 0 open an account without an entry")
-  func noSignupCredits() throws {
-    let shop = try Shop([("signup-credits", "0")])
+  @Test("signup credits of 0 open an account without an entry", arguments: Backend.allCases)
+  func noSignupCredits(on backend: Backend) throws {
+    let shop = try Shop(on: backend, [("signup-credits", "0")])
     #expect(try shop.balance() == 0)
     #expect(try shop.get("credits/transactions")["total"].int == 0)
   }
 
-  @Test("transactions are paged, newest first, and filtered by type")
-  func transactions() throws {
-    let shop = try Shop()
+  @Test("transactions are paged, newest first, and filtered by type", arguments: Backend.allCases)
+  func transactions(on backend: Backend) throws {
+    let shop = try Shop(on: backend)
     for amount in 1...5 {
       let body = "{\"user_id\":\"alice\",\"amount\":\(amount),\"description\":\"gift \(amount)\"}"
       #expect(try shop.send("POST", "credits/grant", body, as: admin).status == 201)
@@ -75,9 +78,9 @@ import Testing
     #expect(try shop.send("GET", "credits/transactions?type=gift&page=0&per_page=101").errorFields.count == 3)
   }
 
-  @Test("statistics show every day of the period, and what was spent")
-  func statistics() throws {
-    let shop = try Shop(workers: "1")
+  @Test("statistics show every day of the period, and what was spent", arguments: Backend.allCases)
+  func statistics(on backend: Backend) throws {
+    let shop = try Shop(on: backend, workers: "1")
     let id = try shop.generate()
     try wait("the generation completes") { try shop.get("generations/\(id)")["status"].string == "completed" }
     let stats = try shop.get("credits/stats?days=7")
@@ -93,9 +96,11 @@ import Testing
     #expect(try shop.send("GET", "credits/stats?days=366").status == 422)
   }
 
-  @Test("a purchase without a payment provider is refused in so many words, after its fields are checked")
-  func purchase() throws {
-    let shop = try Shop()
+  @Test(
+    "a purchase without a payment provider is refused in so many words, after its fields are checked",
+    arguments: Backend.allCases)
+  func purchase(on backend: Backend) throws {
+    let shop = try Shop(on: backend)
     let answer = try shop.send(
       "POST", "credits/purchase", "{\"credit_amount\":100,\"payment_method_id\":\"pm_1\"}")
     #expect(answer.status == 501)
@@ -104,9 +109,11 @@ import Testing
     #expect(try wrong.errorFields == ["credit_amount", "payment_method_id"])
   }
 
-  @Test("a grant needs the role admin, and reaches a user who has not been here yet")
-  func grant() throws {
-    let shop = try Shop()
+  @Test(
+    "a grant needs the role admin, and reaches a user who has not been here yet",
+    arguments: Backend.allCases)
+  func grant(on backend: Backend) throws {
+    let shop = try Shop(on: backend)
     let body = "{\"user_id\":\"bob\",\"amount\":25,\"description\":\"sorry\"}"
     #expect(try shop.send("POST", "credits/grant", body).status == 403)
     let answer = try shop.send("POST", "credits/grant", body, as: admin)
@@ -116,22 +123,25 @@ import Testing
     #expect(try shop.balance(of: bob) == 125)
   }
 
-  @Test("malformed bodies are told apart: 415, 400, 422")
-  func malformedBodies() throws {
-    let shop = try Shop()
+  @Test("malformed bodies are told apart: 415, 400, 422", arguments: Backend.allCases)
+  func malformedBodies(on backend: Backend) throws {
+    let shop = try Shop(on: backend)
     #expect(try shop.host.send("POST", "/api/v1/credits/redeem", body: "{}", identity: alice).status == 415)
     #expect(try shop.send("POST", "credits/redeem", "{\"code\":").status == 400)
     #expect(try shop.send("POST", "credits/redeem", "{\"code\":5}").status == 422)
   }
 
-  @Test("what is not built in is a start error that says so")
-  func startErrors() throws {
+  @Test("what is not built in is a start error that says so", arguments: Backend.allCases)
+  func startErrors(on backend: Backend) throws {
     for (key, value) in [
-      ("payment-provider", "http"), ("generation-provider", "http"), ("database", "postgres://x/y"),
+      ("payment-provider", "http"), ("generation-provider", "http"), ("database", "mysql://x/y"),
+      ("database", "postgres://h:port/y"),
       ("workers", "17"), ("redeem-code", "WELCOME"), ("redeem-code", "A 5 expires 2027-02-30"),
       ("model", "a price x"), ("model", "a price 5 max 10x10"), ("model", "a price 5 style cubist"),
     ] {
-      #expect(throws: (any Error).self, "\(key) = \(value)") { try Shop([(key, value)], workers: "1") }
+      #expect(throws: (any Error).self, "\(key) = \(value)") {
+        try Shop(on: backend, [(key, value)], workers: "1")
+      }
     }
   }
 }
@@ -146,9 +156,9 @@ import Testing
     try shop.send("POST", "credits/redeem", "{\"code\":\"\(code)\"}", as: identity)
   }
 
-  @Test("a code gives its credits once per user, whatever its case")
-  func once() throws {
-    let shop = try Shop(codes)
+  @Test("a code gives its credits once per user, whatever its case", arguments: Backend.allCases)
+  func once(on backend: Backend) throws {
+    let shop = try Shop(on: backend, codes)
     let first = try redeem("welcome", shop)
     #expect(first.status == 201)
     #expect(try first.json["amount"].int == 50)
@@ -160,17 +170,17 @@ import Testing
     #expect(try shop.balance() == 150)
   }
 
-  @Test("unknown codes are 404, expired ones 410, those that run later are good")
-  func refusals() throws {
-    let shop = try Shop(codes)
+  @Test("unknown codes are 404, expired ones 410, those that run later are good", arguments: Backend.allCases)
+  func refusals(on backend: Backend) throws {
+    let shop = try Shop(on: backend, codes)
     #expect(try redeem("NOPE", shop).status == 404)
     #expect(try redeem("OLD", shop).status == 410)
     #expect(try redeem("SOON", shop).status == 201)
   }
 
-  @Test("a code for ten is redeemed by ten of 64 who try at once")
-  func limited() throws {
-    let shop = try Shop(codes)
+  @Test("a code for ten is redeemed by ten of 64 who try at once", arguments: Backend.allCases)
+  func limited(on backend: Backend) throws {
+    let shop = try Shop(on: backend, codes)
     let statuses = try onThreads(64) { index in
       try redeem("FIRST10", shop, as: Identity(subject: "user-\(index)")).status
     }
@@ -179,9 +189,9 @@ import Testing
     #expect(try shop.violations() == [])
   }
 
-  @Test("a user who tries one code on 16 threads gets it once")
-  func oneUserAtOnce() throws {
-    let shop = try Shop(codes)
+  @Test("a user who tries one code on 16 threads gets it once", arguments: Backend.allCases)
+  func oneUserAtOnce(on backend: Backend) throws {
+    let shop = try Shop(on: backend, codes)
     let statuses = try onThreads(16) { _ in try redeem("WELCOME", shop).status }
     #expect(statuses.filter { $0 == 201 }.count == 1)
     #expect(try shop.balance() == 150)

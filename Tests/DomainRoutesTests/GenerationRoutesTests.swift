@@ -1,3 +1,4 @@
+import DatabaseTesting
 import Foundation
 import PluginAPI
 import PluginTesting
@@ -11,9 +12,9 @@ import Testing
     return try shop.get("generations/\(id)")
   }
 
-  @Test("a generation is accepted, its cost reserved, and every field there")
-  func accepted() throws {
-    let shop = try Shop()
+  @Test("a generation is accepted, its cost reserved, and every field there", arguments: Backend.allCases)
+  func accepted(on backend: Backend) throws {
+    let shop = try Shop(on: backend)
     let answer = try shop.send("POST", "generations", "{\"model_id\":\"sketch-1\",\"prompt\":\"a\"}")
     #expect(answer.status == 202)
     let generation = try answer.json
@@ -36,9 +37,9 @@ import Testing
     #expect(usage["generation_id"] == generation["id"])
   }
 
-  @Test("a completed generation has an image, and its cost is spent")
-  func completes() throws {
-    let shop = try Shop(workers: "2")
+  @Test("a completed generation has an image, and its cost is spent", arguments: Backend.allCases)
+  func completes(on backend: Backend) throws {
+    let shop = try Shop(on: backend, workers: "2")
     let id = try shop.generate()
     let generation = try completed(shop, id)
     #expect(generation["media_url"].string == "/api/v1/generations/\(id)/media")
@@ -57,9 +58,9 @@ import Testing
     #expect(try shop.violations() == [])
   }
 
-  @Test("a large image is streamed, and arrives whole")
-  func largeMedia() throws {
-    let shop = try Shop([("model", "m price 1 max 2048x2048")], workers: "1")
+  @Test("a large image is streamed, and arrives whole", arguments: Backend.allCases)
+  func largeMedia(on backend: Backend) throws {
+    let shop = try Shop(on: backend, [("model", "m price 1 max 2048x2048")], workers: "1")
     let id = try shop.generate(model: "m")
     let generation = try completed(shop, id)
     let path = MediaFiles.name(generation: id, attempt: 1, extension: "png")
@@ -73,9 +74,9 @@ import Testing
     #expect(generation["status"].string == "completed")
   }
 
-  @Test("an image that is lost on the disk is 503, and takes nothing else out")
-  func lostMedia() throws {
-    let shop = try Shop(workers: "1")
+  @Test("an image that is lost on the disk is 503, and takes nothing else out", arguments: Backend.allCases)
+  func lostMedia(on backend: Backend) throws {
+    let shop = try Shop(on: backend, workers: "1")
     let id = try shop.generate()
     _ = try completed(shop, id)
     try FileManager.default.removeItem(atPath: shop.host.stateDirectory + "/media")
@@ -85,9 +86,9 @@ import Testing
     #expect(try shop.send("GET", "generations/\(id)").status == 200)
   }
 
-  @Test("a generation whose image cannot be written fails, and is refunded")
-  func unwritableMedia() throws {
-    let shop = try Shop(workers: "1")
+  @Test("a generation whose image cannot be written fails, and is refunded", arguments: Backend.allCases)
+  func unwritableMedia(on backend: Backend) throws {
+    let shop = try Shop(on: backend, workers: "1")
     let media = shop.host.stateDirectory + "/media"
     try FileManager.default.removeItem(atPath: media)
     try Data([1]).write(to: URL(fileURLWithPath: media))
@@ -99,9 +100,9 @@ import Testing
     #expect(try shop.violations() == [])
   }
 
-  @Test("the same prompt, seed and parameters give the same image")
-  func deterministic() throws {
-    let shop = try Shop(workers: "2")
+  @Test("the same prompt, seed and parameters give the same image", arguments: Backend.allCases)
+  func deterministic(on backend: Backend) throws {
+    let shop = try Shop(on: backend, workers: "2")
     let images = try (0..<2).map { _ in
       let id = try shop.generate()
       _ = try completed(shop, id)
@@ -110,17 +111,17 @@ import Testing
     #expect(images[0] == images[1])
   }
 
-  @Test("an image that is not there yet is 404")
-  func noMedia() throws {
-    let shop = try Shop()
+  @Test("an image that is not there yet is 404", arguments: Backend.allCases)
+  func noMedia(on backend: Backend) throws {
+    let shop = try Shop(on: backend)
     let answer = try shop.send("GET", "generations/\(try shop.generate())/media")
     #expect(answer.status == 404)
     #expect(try answer.json["code"].string == "media-not-available")
   }
 
-  @Test("too few credits answer 402 with what is needed and what there is")
-  func insufficient() throws {
-    let shop = try Shop([("signup-credits", "7")])
+  @Test("too few credits answer 402 with what is needed and what there is", arguments: Backend.allCases)
+  func insufficient(on backend: Backend) throws {
+    let shop = try Shop(on: backend, [("signup-credits", "7")])
     _ = try shop.generate()
     let answer = try shop.send("POST", "generations", "{\"model_id\":\"sketch-1\",\"prompt\":\"a\"}")
     #expect(answer.status == 402)
@@ -130,9 +131,11 @@ import Testing
     #expect(try shop.get("generations")["total"].int == 1)
   }
 
-  @Test("64 threads that spend one account get as many generations as it pays for")
-  func concurrent() throws {
-    let shop = try Shop([("model", "m price 7 max 64x64")])
+  @Test(
+    "64 threads that spend one account get as many generations as it pays for",
+    arguments: Backend.allCases)
+  func concurrent(on backend: Backend) throws {
+    let shop = try Shop(on: backend, [("model", "m price 7 max 64x64")])
     let body = "{\"model_id\":\"m\",\"prompt\":\"a\"}"
     let statuses = try onThreads(64) { _ in try shop.send("POST", "generations", body).status }
     #expect(statuses.filter { $0 == 202 }.count == 14)
@@ -141,9 +144,9 @@ import Testing
     #expect(try shop.violations() == [])
   }
 
-  @Test("every unacceptable field is named at once, the model's own limits too")
-  func validation() throws {
-    let shop = try Shop()
+  @Test("every unacceptable field is named at once, the model's own limits too", arguments: Backend.allCases)
+  func validation(on backend: Backend) throws {
+    let shop = try Shop(on: backend)
     let answer = try shop.send(
       "POST", "generations",
       "{\"model_id\":\"nope\",\"prompt\":\"\",\"project_id\":\"x\",\"parameters\":{\"width\":63,\"seed\":-1,\"height\":\"a\"}}"
@@ -161,9 +164,9 @@ import Testing
     #expect(try shop.balance() == 100)
   }
 
-  @Test("a generation goes into the user's own project only")
-  func project() throws {
-    let shop = try Shop()
+  @Test("a generation goes into the user's own project only", arguments: Backend.allCases)
+  func project(on backend: Backend) throws {
+    let shop = try Shop(on: backend)
     let body = "{\"name\":\"p\",\"visibility\":\"public\"}"
     let project = try #require(try shop.send("POST", "projects", body, as: bob).json["id"].string)
     let answer = try shop.send(
@@ -172,9 +175,9 @@ import Testing
     #expect(try shop.balance() == 100)
   }
 
-  @Test("a pending generation is cancelled and refunded once")
-  func cancel() throws {
-    let shop = try Shop()
+  @Test("a pending generation is cancelled and refunded once", arguments: Backend.allCases)
+  func cancel(on backend: Backend) throws {
+    let shop = try Shop(on: backend)
     let id = try shop.generate()
     let answer = try shop.send("POST", "generations/\(id)/cancel")
     #expect(answer.status == 200)
@@ -185,9 +188,11 @@ import Testing
     #expect(try shop.violations() == [])
   }
 
-  @Test("a deleted generation is gone with its image; one that was pending is refunded")
-  func delete() throws {
-    let shop = try Shop(workers: "1")
+  @Test(
+    "a deleted generation is gone with its image; one that was pending is refunded",
+    arguments: Backend.allCases)
+  func delete(on backend: Backend) throws {
+    let shop = try Shop(on: backend, workers: "1")
     let id = try shop.generate()
     _ = try completed(shop, id)
     let media = shop.host.stateDirectory + "/media"
@@ -201,15 +206,15 @@ import Testing
       #expect(try shop.send("GET", path).status == 404)
     }
     #expect(try shop.balance() == 95)
-    let pending = try Shop()
+    let pending = try Shop(on: backend)
     #expect(try pending.send("DELETE", "generations/\(try pending.generate())").status == 204)
     #expect(try pending.balance() == 100)
     #expect(try pending.violations() == [])
   }
 
-  @Test("favourites, lists and statistics")
-  func lists() throws {
-    let shop = try Shop()
+  @Test("favourites, lists and statistics", arguments: Backend.allCases)
+  func lists(on backend: Backend) throws {
+    let shop = try Shop(on: backend)
     let project = try #require(try shop.send("POST", "projects", "{\"name\":\"p\"}").json["id"].string)
     let first = try shop.generate(",\"project_id\":\"\(project)\"")
     let second = try shop.generate()
@@ -238,9 +243,9 @@ import Testing
     #expect(stale.status == 412)
   }
 
-  @Test("somebody else's generation is 404 on every route")
-  func others() throws {
-    let shop = try Shop()
+  @Test("somebody else's generation is 404 on every route", arguments: Backend.allCases)
+  func others(on backend: Backend) throws {
+    let shop = try Shop(on: backend)
     let id = try shop.generate()
     for (method, path, body) in [
       ("GET", "", nil), ("GET", "/media", nil), ("GET", "/events", nil), ("DELETE", "", nil),
@@ -253,21 +258,24 @@ import Testing
     #expect(try shop.get("generations/\(id)")["status"].string == "pending")
   }
 
-  @Test("the models are public, with price and parameters, as the settings state them")
-  func models() throws {
-    let shipped = try Shop().get("generations/models/supported", as: nil)["models"]
+  @Test(
+    "the models are public, with price and parameters, as the settings state them",
+    arguments: Backend.allCases)
+  func models(on backend: Backend) throws {
+    let shipped = try Shop(on: backend).get("generations/models/supported", as: nil)["models"]
     #expect(shipped.array.map { $0["id"].string } == ["sketch-1", "mosaic-1"])
     #expect(shipped[0]["price"].int == 5)
     #expect(shipped[0]["parameters"]["width"]["maximum"].int == 1024)
-    let shop = try Shop([("model", "a price 0 max 64x128 style cells name A Model"), ("model", "b price 2")])
+    let shop = try Shop(
+      on: backend, [("model", "a price 0 max 64x128 style cells name A Model"), ("model", "b price 2")])
     let models = try shop.get("generations/models/supported", as: nil)["models"]
     #expect(models.array.map { $0["name"].string } == ["A Model", "b"])
     #expect(models[0]["parameters"]["height"]["maximum"].int == 128)
   }
 
-  @Test("a free model leaves the ledger alone")
-  func freeModel() throws {
-    let shop = try Shop([("model", "free price 0 max 64x64")], workers: "1")
+  @Test("a free model leaves the ledger alone", arguments: Backend.allCases)
+  func freeModel(on backend: Backend) throws {
+    let shop = try Shop(on: backend, [("model", "free price 0 max 64x64")], workers: "1")
     let answer = try shop.send("POST", "generations", "{\"model_id\":\"free\",\"prompt\":\"a\"}")
     let id = try #require(try answer.json["id"].string)
     _ = try completed(shop, id)
@@ -275,9 +283,9 @@ import Testing
     #expect(try shop.violations() == [])
   }
 
-  @Test("events tell of every state until the end")
-  func events() throws {
-    let shop = try Shop(workers: "1")
+  @Test("events tell of every state until the end", arguments: Backend.allCases)
+  func events(on backend: Backend) throws {
+    let shop = try Shop(on: backend, workers: "1")
     let id = try shop.generate()
     let answer = try shop.send("GET", "generations/\(id)/events")
     #expect(answer.status == 200)
@@ -291,9 +299,11 @@ import Testing
     #expect(answer.text.hasSuffix("\n\n"))
   }
 
-  @Test("the event stream of a cancelled generation is one event, and a client that has it gets 204")
-  func endedEvents() throws {
-    let shop = try Shop()
+  @Test(
+    "the event stream of a cancelled generation is one event, and a client that has it gets 204",
+    arguments: Backend.allCases)
+  func endedEvents(on backend: Backend) throws {
+    let shop = try Shop(on: backend)
     let id = try shop.generate()
     _ = try shop.send("POST", "generations/\(id)/cancel")
     let answer = try shop.send("GET", "generations/\(id)/events")
@@ -304,23 +314,23 @@ import Testing
     #expect(again.status == 204)
   }
 
-  @Test("jobs wait through a restart, and the next process runs them")
-  func restart() throws {
-    let directory = try TemporaryDirectory()
-    let before = try Shop(stateDirectory: directory.path)
+  @Test("jobs wait through a restart, and the next process runs them", arguments: Backend.allCases)
+  func restart(on backend: Backend) throws {
+    let database = try PluginDatabase(backend)
+    let before = try Shop(on: database)
     let id = try before.generate()
     before.host.stop()
-    let after = try Shop(workers: "1", stateDirectory: directory.path)
+    let after = try Shop(on: database, workers: "1")
     #expect(try completed(after, id)["id"].string == id)
     after.host.stop()
     #expect(try after.violations() == [])
   }
 
-  @Test("two processes at once, as in a hand-over, run each job once")
-  func handOver() throws {
-    let directory = try TemporaryDirectory()
-    let old = try Shop(workers: "2", stateDirectory: directory.path)
-    let new = try Shop(workers: "2", stateDirectory: directory.path)
+  @Test("two processes at once, as in a hand-over, run each job once", arguments: Backend.allCases)
+  func handOver(on backend: Backend) throws {
+    let database = try PluginDatabase(backend)
+    let old = try Shop(on: database, workers: "2")
+    let new = try Shop(on: database, workers: "2")
     let ids = try (0..<12).map { index in try (index % 2 == 0 ? old : new).generate() }
     old.host.stop()
     for id in ids { _ = try completed(new, id) }

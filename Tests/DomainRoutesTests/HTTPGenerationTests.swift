@@ -1,3 +1,4 @@
+import DatabaseTesting
 import Foundation
 import LocalServer
 import PluginTesting
@@ -13,6 +14,7 @@ import Testing
 
   private func shop(_ server: LocalServer, _ settings: (String, String)...) throws -> Shop {
     try Shop(
+      on: .sqlite,
       [
         ("generation-provider", "http"), ("generation-endpoint", server.url + "/v1/jobs"),
         ("generation-token", "s3cret"), ("model", "flux price 5 max 1024x1024"),
@@ -208,16 +210,16 @@ import Testing
 
   @Test("a plugin that stops gives the job back, and its successor asks with the same key")
   func stopped() throws {
-    let directory = try TemporaryDirectory()
+    let database = try PluginDatabase(.sqlite)
     let server = try LocalServer { $0.number == 1 ? .silence : Self.image(Self.png) }
     let settings = [
       ("generation-provider", "http"), ("generation-endpoint", server.url), ("model", "flux price 5"),
     ]
-    let first = try Shop(settings, workers: "1", stateDirectory: directory.path)
+    let first = try Shop(on: database, settings, workers: "1")
     let id = try first.generate(model: "flux")
     try wait("the job is posted") { server.requests.count == 1 }
     first.host.stop()
-    let second = try Shop(settings, workers: "1", stateDirectory: directory.path)
+    let second = try Shop(on: database, settings, workers: "1")
     try wait("the job completes") { try second.get("generations/\(id)")["status"].string == "completed" }
     #expect(server.requests.map { $0.headers["idempotency-key"] } == [id, id])
     #expect(try second.balance() == 95)
@@ -280,7 +282,7 @@ import Testing
       ([("provider-authorities", "/no/such/file")], "provider-authorities"),
     ])
   func settings(settings: [(String, String)], key: String) throws {
-    let failure = try #require(throws: StartFailure.self) { try Shop(settings) }
+    let failure = try #require(throws: StartFailure.self) { try Shop(on: .sqlite, settings) }
     #expect("\(failure)".contains("'\(key)'"), "\(failure)")
   }
 

@@ -1,3 +1,4 @@
+import DatabaseTesting
 import PluginAPI
 import PluginTesting
 import Testing
@@ -15,9 +16,11 @@ import Testing
     try shop.send("POST", path, body ?? self.body, as: identity, headers: [("Idempotency-Key", key)])
   }
 
-  @Test("the same key and body gives the first answer again, byte for byte, and is charged once")
-  func replay() throws {
-    let shop = try Shop()
+  @Test(
+    "the same key and body gives the first answer again, byte for byte, and is charged once",
+    arguments: Backend.allCases)
+  func replay(on backend: Backend) throws {
+    let shop = try Shop(on: backend)
     let first = try post(shop, key: "k1")
     let second = try post(shop, key: "k1")
     #expect(first.status == 202)
@@ -30,9 +33,9 @@ import Testing
     #expect(try shop.balance() == 95)
   }
 
-  @Test("another body, or another path, under the same key is refused")
-  func otherRequest() throws {
-    let shop = try Shop()
+  @Test("another body, or another path, under the same key is refused", arguments: Backend.allCases)
+  func otherRequest(on backend: Backend) throws {
+    let shop = try Shop(on: backend)
     #expect(try post(shop, key: "k").status == 202)
     let other = try post(shop, key: "k", body.replacing("red", with: "blue"))
     #expect(other.status == 422)
@@ -41,18 +44,18 @@ import Testing
     #expect(try shop.balance() == 95)
   }
 
-  @Test("keys are each user's own")
-  func perUser() throws {
-    let shop = try Shop()
+  @Test("keys are each user's own", arguments: Backend.allCases)
+  func perUser(on backend: Backend) throws {
+    let shop = try Shop(on: backend)
     let first = try post(shop, key: "k")
     let second = try post(shop, key: "k", as: bob)
     #expect(second.header("idempotency-replayed") == nil)
     #expect(second.body != first.body)
   }
 
-  @Test("a refusal is kept too, byte for byte")
-  func refusal() throws {
-    let shop = try Shop([("signup-credits", "1")])
+  @Test("a refusal is kept too, byte for byte", arguments: Backend.allCases)
+  func refusal(on backend: Backend) throws {
+    let shop = try Shop(on: backend, [("signup-credits", "1")])
     let first = try post(shop, key: "k")
     #expect(first.status == 402)
     #expect(first.header("content-type") == "application/problem+json")
@@ -63,9 +66,9 @@ import Testing
     #expect(second.header("idempotency-replayed") == "true")
   }
 
-  @Test("a refusal that is kept keeps none of what was done before it")
-  func refusalWithoutEffects() throws {
-    let shop = try Shop([("redeem-code", "GIFT 10 limit 1")])
+  @Test("a refusal that is kept keeps none of what was done before it", arguments: Backend.allCases)
+  func refusalWithoutEffects(on backend: Backend) throws {
+    let shop = try Shop(on: backend, [("redeem-code", "GIFT 10 limit 1")])
     #expect(try shop.balance() == 100)
     let limit = Schema.largestBalance
     _ = try shop.store().write {
@@ -79,16 +82,18 @@ import Testing
     #expect(answer.status == 201)
   }
 
-  @Test("a request that is malformed does not use up its key")
-  func malformed() throws {
-    let shop = try Shop()
+  @Test("a request that is malformed does not use up its key", arguments: Backend.allCases)
+  func malformed(on backend: Backend) throws {
+    let shop = try Shop(on: backend)
     #expect(try post(shop, key: "k", "{}").status == 422)
     #expect(try post(shop, key: "k").status == 202)
   }
 
-  @Test("32 threads with one key make one generation, and get its answer or a 409")
-  func concurrent() throws {
-    let shop = try Shop()
+  @Test(
+    "32 threads with one key make one generation, and get its answer or a 409",
+    arguments: Backend.allCases)
+  func concurrent(on backend: Backend) throws {
+    let shop = try Shop(on: backend)
     let answers = try onThreads(32) { _ in try post(shop, key: "k") }
     let good = answers.filter { $0.status == 202 }
     #expect(good.count + answers.filter { $0.status == 409 }.count == 32)
@@ -98,9 +103,11 @@ import Testing
     #expect(try shop.get("generations")["total"].int == 1)
   }
 
-  @Test("while the first runs it is 409; a run that died frees its key with its lease")
-  func lease() throws {
-    let shop = try Shop()
+  @Test(
+    "while the first runs it is 409; a run that died frees its key with its lease",
+    arguments: Backend.allCases)
+  func lease(on backend: Backend) throws {
+    let shop = try Shop(on: backend)
     #expect(try shop.balance() == 100)
     let path = "generations"
     let request = [UInt8]("POST /api/v1/\(path)\n\(body)".utf8)
@@ -129,11 +136,11 @@ import Testing
     }
   }
 
-  @Test("answers are forgotten after the window")
-  func window() throws {
-    let directory = try TemporaryDirectory()
+  @Test("answers are forgotten after the window", arguments: Backend.allCases)
+  func window(on backend: Backend) throws {
     let clock = TestClock()
-    let store = try Store(path: directory.path + "/d.sqlite3") { clock.now }
+    let database = try PluginDatabase(backend)
+    let store = try database.store { clock.now }
     func claim() throws -> IdempotencyKeys.Claim {
       try store.write { try IdempotencyKeys(session: $0).claim("k", of: "u", request: [1], window: 1000) }
     }
@@ -157,17 +164,17 @@ import Testing
     }
   }
 
-  @Test("a key must be visible ASCII of at most 255 characters")
-  func keys() throws {
-    let shop = try Shop()
+  @Test("a key must be visible ASCII of at most 255 characters", arguments: Backend.allCases)
+  func keys(on backend: Backend) throws {
+    let shop = try Shop(on: backend)
     #expect(try post(shop, key: String(repeating: "k", count: 256)).status == 400)
     #expect(try post(shop, key: "ключ").status == 400)
     #expect(try post(shop, key: String(repeating: "k", count: 255)).status == 202)
   }
 
-  @Test("redeem, grant, projects and cancel keep their answers as well")
-  func everyPost() throws {
-    let shop = try Shop([("redeem-code", "GIFT 10")])
+  @Test("redeem, grant, projects and cancel keep their answers as well", arguments: Backend.allCases)
+  func everyPost(on backend: Backend) throws {
+    let shop = try Shop(on: backend, [("redeem-code", "GIFT 10")])
     let id = try shop.generate()
     for (path, body, identity) in [
       ("credits/redeem", "{\"code\":\"GIFT\"}", alice),

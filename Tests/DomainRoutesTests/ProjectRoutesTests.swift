@@ -1,3 +1,4 @@
+import DatabaseTesting
 import PluginAPI
 import PluginTesting
 import Testing
@@ -13,9 +14,9 @@ import Testing
 
   private func id(_ project: JSONValue) throws -> String { try #require(project["id"].string) }
 
-  @Test("a project is made with defaults, an ETag and its place")
-  func make() throws {
-    let shop = try Shop()
+  @Test("a project is made with defaults, an ETag and its place", arguments: Backend.allCases)
+  func make(on backend: Backend) throws {
+    let shop = try Shop(on: backend)
     let answer = try shop.send("POST", "projects", "{\"name\":\"Étude\",\"unknown\":1}")
     #expect(answer.status == 201)
     let project = try answer.json
@@ -31,9 +32,9 @@ import Testing
     #expect(try shop.send("GET", "projects/\(try id(project))").header("etag") == answer.header("etag"))
   }
 
-  @Test("every unacceptable field is named at once")
-  func validation() throws {
-    let shop = try Shop()
+  @Test("every unacceptable field is named at once", arguments: Backend.allCases)
+  func validation(on backend: Backend) throws {
+    let shop = try Shop(on: backend)
     let long = String(repeating: "x", count: 501)
     let tags = (0..<21).map { "\"\($0)\"" }.joined(separator: ",")
     let body =
@@ -49,17 +50,17 @@ import Testing
       try shop.send("POST", "projects", "{\"name\":\"\(String(repeating: "n", count: 100))\"}").status == 201)
   }
 
-  @Test("metadata of any shape comes back as it was sent")
-  func metadata() throws {
-    let shop = try Shop()
+  @Test("metadata of any shape comes back as it was sent", arguments: Backend.allCases)
+  func metadata(on backend: Backend) throws {
+    let shop = try Shop(on: backend)
     let project = try create(shop, "{\"name\":\"x\",\"metadata\":{\"a\":[1,2.5,null,true,{\"b\":\"ü\"}]}}")
     let a = try shop.get("projects/\(try id(project))")["metadata"]["a"]
     #expect(a == .array([.number(1), .number(2.5), .null, .boolean(true), .object(["b": .string("ü")])]))
   }
 
-  @Test("an edit changes what it names, and leaves the rest")
-  func edit() throws {
-    let shop = try Shop()
+  @Test("an edit changes what it names, and leaves the rest", arguments: Backend.allCases)
+  func edit(on backend: Backend) throws {
+    let shop = try Shop(on: backend)
     let project = try create(shop, "{\"name\":\"a\",\"description\":\"d\",\"tags\":[\"x\",\"y\",\"x\"]}")
     #expect(project["tags"].array == [.string("x"), .string("y")])
     let path = "projects/\(try id(project))"
@@ -74,9 +75,11 @@ import Testing
     #expect(try shop.send("PATCH", path, "{\"name\":null}").status == 422)
   }
 
-  @Test("a stale If-Match answers 412 and changes nothing; a current one goes through")
-  func ifMatch() throws {
-    let shop = try Shop()
+  @Test(
+    "a stale If-Match answers 412 and changes nothing; a current one goes through",
+    arguments: Backend.allCases)
+  func ifMatch(on backend: Backend) throws {
+    let shop = try Shop(on: backend)
     let path = "projects/\(try id(create(shop, "{\"name\":\"a\"}")))"
     let first = try #require(try shop.send("GET", path).header("etag"))
     #expect(try shop.send("PUT", path, "{\"name\":\"b\"}", headers: [("If-Match", first)]).status == 200)
@@ -93,9 +96,9 @@ import Testing
       try shop.send("DELETE", path, headers: [("If-Match", "\"other\", \(current)")]).status == 204)
   }
 
-  @Test("a new generation changes the ETag, but is no conflict with an edit")
-  func generationAndETag() throws {
-    let shop = try Shop()
+  @Test("a new generation changes the ETag, but is no conflict with an edit", arguments: Backend.allCases)
+  func generationAndETag(on backend: Backend) throws {
+    let shop = try Shop(on: backend)
     let id = try id(create(shop, "{\"name\":\"a\"}"))
     let before = try #require(try shop.send("GET", "projects/\(id)").header("etag"))
     _ = try shop.generate(",\"project_id\":\"\(id)\"")
@@ -104,9 +107,9 @@ import Testing
     #expect(edit.status == 200)
   }
 
-  @Test("others' projects are 404, but public ones can be read, and not changed")
-  func visibility() throws {
-    let shop = try Shop()
+  @Test("others' projects are 404, but public ones can be read, and not changed", arguments: Backend.allCases)
+  func visibility(on backend: Backend) throws {
+    let shop = try Shop(on: backend)
     for visibility in ["private", "team-only", "public"] {
       let id = try id(create(shop, "{\"name\":\"a\",\"visibility\":\"\(visibility)\"}"))
       let isPublic = visibility == "public"
@@ -119,9 +122,9 @@ import Testing
     #expect(try shop.send("GET", "projects/not-a-uuid").status == 404)
   }
 
-  @Test("lists are searched, filtered, sorted and paged")
-  func lists() throws {
-    let shop = try Shop()
+  @Test("lists are searched, filtered, sorted and paged", arguments: Backend.allCases)
+  func lists(on backend: Backend) throws {
+    let shop = try Shop(on: backend)
     for (name, description, visibility, tags) in [
       ("beta", "100% wool", "private", "\"red\""), ("Alpha", "under_score", "public", "\"red\",\"blue\""),
       ("ÄRGER", "", "public", ""),
@@ -149,9 +152,9 @@ import Testing
     #expect(try shop.send("GET", "projects?sort=size&order=up&visibility=x&page=-1").errorFields.count == 4)
   }
 
-  @Test("the latest edit comes first when sorted by updated_at")
-  func sortedByUpdate() throws {
-    let shop = try Shop()
+  @Test("the latest edit comes first when sorted by updated_at", arguments: Backend.allCases)
+  func sortedByUpdate(on backend: Backend) throws {
+    let shop = try Shop(on: backend)
     let first = try id(create(shop, "{\"name\":\"first\"}"))
     _ = try create(shop, "{\"name\":\"second\"}")
     let made = try shop.get("projects/\(first)")["updated_at"].string
@@ -161,9 +164,9 @@ import Testing
     }
   }
 
-  @Test("a deleted project's generations stay, without one")
-  func deletion() throws {
-    let shop = try Shop()
+  @Test("a deleted project's generations stay, without one", arguments: Backend.allCases)
+  func deletion(on backend: Backend) throws {
+    let shop = try Shop(on: backend)
     let project = try id(create(shop, "{\"name\":\"a\"}"))
     let generation = try shop.generate(",\"project_id\":\"\(project)\"")
     #expect(try shop.get("projects/\(project)")["generation_count"].int == 1)
@@ -172,9 +175,9 @@ import Testing
     #expect(try shop.get("generations/\(generation)")["project_id"] == .null)
   }
 
-  @Test("statistics count the project's generations and what they cost")
-  func statistics() throws {
-    let shop = try Shop(workers: "1")
+  @Test("statistics count the project's generations and what they cost", arguments: Backend.allCases)
+  func statistics(on backend: Backend) throws {
+    let shop = try Shop(on: backend, workers: "1")
     let project = try id(create(shop, "{\"name\":\"a\"}"))
     let generation = try shop.generate(",\"project_id\":\"\(project)\"")
     try wait("it completes") { try shop.get("generations/\(generation)")["status"].string == "completed" }

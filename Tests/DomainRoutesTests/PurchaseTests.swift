@@ -1,3 +1,4 @@
+import DatabaseTesting
 import LocalServer
 import PluginTesting
 import Synchronization
@@ -65,13 +66,14 @@ final class Bank: Sendable {
   }
 
   private static func shop(
-    _ url: String, _ settings: (String, String)..., directory: TemporaryDirectory? = nil
+    _ url: String, _ settings: (String, String)...
   ) throws -> Shop {
     try Shop(
+      on: .sqlite,
       [
         ("payment-provider", "http"), ("payment-endpoint", url + "/payments"), ("payment-token", "s3cret"),
         ("payment-timeout", "1s"), ("payment-retries", "0"),
-      ] + settings, stateDirectory: directory?.path)
+      ] + settings)
   }
 
   private func buy(_ key: String? = nil, _ body: String = PurchaseTests.body) throws -> Answer {
@@ -200,9 +202,11 @@ final class Bank: Sendable {
       }
       return fails ? .answer(503) : bank.answer(request)
     }
-    let shop = try Shop([
-      ("payment-provider", "http"), ("payment-endpoint", flaky.url), ("payment-timeout", "20s"),
-    ])
+    let shop = try Shop(
+      on: .sqlite,
+      [
+        ("payment-provider", "http"), ("payment-endpoint", flaky.url), ("payment-timeout", "20s"),
+      ])
     #expect(try shop.send("POST", "credits/purchase", Self.body).status == 201)
     #expect(Set(flaky.requests.map { $0.headers["idempotency-key"] }).count == 1)
     #expect(flaky.requests.count == 3)
@@ -265,14 +269,14 @@ final class Bank: Sendable {
 /// Purchases step by step, each left out as by a crash.
 @Suite struct PurchaseCrashTests {
   private let clock = TestClock()
-  private let directory: TemporaryDirectory
+  private let database: PluginDatabase
   private let store: Store
   private let provider = ModelProvider()
   private let payments: Payments
 
   init() throws {
-    directory = try TemporaryDirectory()
-    store = try Store(path: directory.path + "/domain.sqlite3") { [clock] in clock.now }
+    database = try PluginDatabase(.sqlite)
+    store = try database.store { [clock] in clock.now }
     payments = Payments(provider, store: store, timeout: .seconds(10), log: { _, _ in })
     try store.write { try Ledger(session: $0).openAccount("u", bonus: 0) }
   }

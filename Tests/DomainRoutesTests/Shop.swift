@@ -1,7 +1,9 @@
+import DatabaseSettings
+import DatabaseTesting
 import Foundation
 import PluginAPI
 import PluginTesting
-import SQLite
+import SQL
 import Synchronization
 
 @testable import DomainRoutes
@@ -13,13 +15,26 @@ let admin = Identity(subject: "root", email: "root@example.com", role: "admin")
 /// The plugin in a host of its own, with requests in JSON.
 struct Shop {
   let host: InProcessHost
+  let database: PluginDatabase
 
-  /// - Parameter workers: "0" leaves generations pending.
-  init(_ settings: [(String, String)] = [], workers: String = "0", stateDirectory: String? = nil) throws {
+  /// - Parameters:
+  ///   - database: Which may be another shop's too.
+  ///   - workers: "0" leaves generations pending.
+  init(on database: PluginDatabase, _ settings: [(String, String)] = [], workers: String = "0") throws {
+    self.database = database
+    let own = [("database", database.setting), ("workers", workers)]
     host = try InProcessHost(
       PluginTable.of(DomainRouter.self),
-      settings: Fields((settings + [("workers", workers)]).map { (name: $0.0, value: $0.1) }),
-      mount: "/api/v1", stateDirectory: stateDirectory)
+      settings: Fields(
+        (settings + own.filter { own in !settings.contains { $0.0 == own.0 } }).map {
+          (name: $0.0, value: $0.1)
+        }),
+      mount: "/api/v1", stateDirectory: database.directory)
+  }
+
+  /// A shop with a database of its own.
+  init(on backend: Backend, _ settings: [(String, String)] = [], workers: String = "0") throws {
+    try self.init(on: try PluginDatabase(backend), settings, workers: workers)
   }
 
   @discardableResult
@@ -57,9 +72,7 @@ struct Shop {
 
   /// A second way to the same database, with another clock if wanted.
   func store(_ clock: TestClock? = nil) throws -> Store {
-    try Store(path: host.stateDirectory + "/domain.sqlite3") {
-      clock?.now ?? Int64(Date().timeIntervalSince1970 * 1000)
-    }
+    try database.store { clock?.now ?? Int64(Date().timeIntervalSince1970 * 1000) }
   }
 
   /// What is wrong with the credits; empty if nothing is.
@@ -67,6 +80,16 @@ struct Shop {
     try store().read { try LedgerAudit(session: $0).violations() }
   }
 }
+
+extension PluginDatabase {
+  /// The plugin's own way to the database, without the plugin.
+  func store(connections: Int = 4, _ clock: @escaping @Sendable () -> Int64) throws -> Store {
+    guard let setting = DatabaseSetting(self.setting) else { throw UnknownSetting() }
+    return try Store(setting, directory: directory, connections: connections, clock: clock)
+  }
+}
+
+struct UnknownSetting: Error {}
 
 struct UnexpectedAnswer: Error { let answer: Answer }
 
@@ -84,24 +107,6 @@ final class TestClock: Sendable {
 
   var now: Int64 { milliseconds.withLock { $0 } }
   func advance(milliseconds step: Int64) { milliseconds.withLock { $0 += step } }
-}
-
-/// A directory that is removed with this value's owner.
-final class TemporaryDirectory: Sendable {
-  let path: String
-
-  init() throws {
-    path = FileManager.default.temporaryDirectory.appendingPathComponent("domain-\(UUID())").path
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-  }
-
-  deinit {
-    do {
-      try FileManager.default.removeItem(atPath: path)
-    } catch {
-      print("cannot remove \(path): \(error)")
-    }
-  }
 }
 
 /// Runs `body` on as many threads at once, and hands out what each returned.
@@ -124,9 +129,4 @@ func onThreads<R: Sendable>(_ count: Int, _ body: @escaping @Sendable (Int) thro
 
 private final class Results<R: Sendable>: Sendable {
   let byThread = Mutex<[Int: Result<R, any Error>]>([:])
-}
-
-/// The permission bits of a file.
-func permissions(of path: String) throws -> Int? {
-  try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int
 }

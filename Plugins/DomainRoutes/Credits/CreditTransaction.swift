@@ -1,5 +1,5 @@
 import JSONBodies
-import SQLite
+import SQL
 
 /// One entry of the ledger, as clients see it.
 struct CreditTransaction: Encodable, Sendable, Equatable {
@@ -53,14 +53,14 @@ extension Ledger {
     of user: String, type: String?, page: PageRequest
   ) throws -> (items: [CreditTransaction], total: Int) {
     let condition = type == nil ? "user_id = $1" : "user_id = $1 AND transaction_type = $2"
-    let values: [SQLiteValue] = [.text(user)] + (type.map { [.text($0)] } ?? [])
+    let values: [SQLValue] = [.text(user)] + (type.map { [.text($0)] } ?? [])
     let total = try session.number("SELECT COUNT(*) FROM ledger WHERE \(condition)", values)
     let rows = try session.query(
       """
       SELECT id, user_id, amount, transaction_type, description, balance_after, generation_id, created_at
       FROM ledger WHERE \(condition) ORDER BY sequence DESC
       LIMIT $\(values.count + 1) OFFSET $\(values.count + 2)
-      """, values + [SQLiteValue(page.perPage), SQLiteValue(page.offset)])
+      """, values + [SQLValue(page.perPage), SQLValue(page.offset)])
     return (try rows.map { try CreditTransaction($0) }, Int(total))
   }
 }

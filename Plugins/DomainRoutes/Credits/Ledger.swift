@@ -1,5 +1,5 @@
 import JSONBodies
-import SQLite
+import SQL
 
 /// The credits of all users: an append-only ledger, and the accounts that sum it up.
 ///
@@ -138,7 +138,7 @@ struct Ledger {
       """,
       [
         .text(entry.id), .text(user), .integer(amount), .text(type), .text(description),
-        .integer(balanceAfter), SQLiteValue(generation), SQLiteValue(reference), .integer(session.now),
+        .integer(balanceAfter), SQLValue(generation), SQLValue(reference), .integer(session.now),
       ])
     return entry
   }

@@ -1,4 +1,4 @@
-import SQLite
+import SQL
 
 /// What must hold of the credits, looked for in the tables themselves.
 ///
@@ -31,9 +31,7 @@ struct LedgerAudit {
 
   /// The guards of the schema that the database lacks.
   func missingGuards() throws -> [String] {
-    let present = Set(
-      try session.query("SELECT name FROM sqlite_schema WHERE type IN ('trigger', 'index')")
-        .compactMap { $0[0].textValue })
+    let present = try session.schemaObjects()
     return Schema.guards.filter { !present.contains($0) }
   }
 

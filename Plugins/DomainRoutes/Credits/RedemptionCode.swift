@@ -1,5 +1,5 @@
 import PluginAPI
-import SQLite
+import SQL
 
 /// A code that gives credits, as the settings state it: `WELCOME 50 limit 100 expires 2027-01-01`.
 struct RedemptionCode: Sendable, Equatable {

@@ -1,5 +1,5 @@
 import JSONBodies
-import SQLite
+import SQL
 
 /// One generation, as clients see it, and what the server keeps besides.
 struct Generation: Encodable, Sendable {

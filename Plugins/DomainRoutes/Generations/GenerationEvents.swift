@@ -1,6 +1,6 @@
 import JSONBodies
 import PluginAPI
-import SQLite
+import SQL
 import Synchronization
 
 /// The changes of one generation, as server-sent events, until it ends.
@@ -35,7 +35,7 @@ final class GenerationEvents: StreamSource {
     let generation: Generation?
     do {
       generation = try store.read { try GenerationTable(session: $0, mount: mount).find(id, of: user) }
-    } catch let error as SQLiteError where error.isBusy {
+    } catch let error as DatabaseError where error.isTemporary {
       return .later(Self.interval)
     }
     guard let generation else {

@@ -1,5 +1,5 @@
 import JSONBodies
-import SQLite
+import SQL
 
 /// The generations in the database, as their users see them.
 struct GenerationTable {
@@ -24,7 +24,7 @@ struct GenerationTable {
   /// One page of a user's generations, newest first, and how many there are.
   func list(of user: String, _ query: Query, page: PageRequest) throws -> (items: [Generation], total: Int) {
     var condition = "user_id = $1"
-    var values: [SQLiteValue] = [.text(user)]
+    var values: [SQLValue] = [.text(user)]
     if let project = query.projectID {
       values.append(.text(project))
       condition += " AND project_id = $\(values.count)"
@@ -34,7 +34,7 @@ struct GenerationTable {
       condition += " AND status = $\(values.count)"
     }
     if let isFavorite = query.isFavorite {
-      values.append(SQLiteValue(isFavorite))
+      values.append(SQLValue(isFavorite))
       condition += " AND is_favorite = $\(values.count)"
     }
     let total = try session.number("SELECT COUNT(*) FROM generations WHERE \(condition)", values)
@@ -42,7 +42,7 @@ struct GenerationTable {
       """
       SELECT \(Generation.columns) FROM generations WHERE \(condition) ORDER BY sequence DESC
       LIMIT $\(values.count + 1) OFFSET $\(values.count + 2)
-      """, values + [SQLiteValue(page.perPage), SQLiteValue(page.offset)])
+      """, values + [SQLValue(page.perPage), SQLValue(page.offset)])
     return (try rows.map { try Generation($0, mount: mount) }, Int(total))
   }
 
@@ -62,8 +62,8 @@ struct GenerationTable {
       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', $10, $11, $11)
       """,
       [
-        .text(id), .text(user), SQLiteValue(request.projectID), .text(model.id), .text(request.prompt),
-        .text(request.negativePrompt), SQLiteValue(request.width), SQLiteValue(request.height),
+        .text(id), .text(user), SQLValue(request.projectID), .text(model.id), .text(request.prompt),
+        .text(request.negativePrompt), SQLValue(request.width), SQLValue(request.height),
         .integer(seed), .integer(model.price), .integer(session.now),
       ])
     return id
@@ -72,7 +72,7 @@ struct GenerationTable {
   func setFavorite(_ isFavorite: Bool, of id: String) throws {
     try session.run(
       "UPDATE generations SET is_favorite = $2, updated_at = $3, version = version + 1 WHERE id = $1",
-      [.text(id), SQLiteValue(isFavorite), .integer(session.now)])
+      [.text(id), SQLValue(isFavorite), .integer(session.now)])
   }
 
   /// Ends a generation that has not ended, and refunds it. A run of it finds that it has lost its lease.

@@ -1,4 +1,4 @@
-import SQLite
+import SQL
 
 /// The generations as jobs: claimed with a lease, and ended together with their credits, in one transaction.
 ///
@@ -30,7 +30,7 @@ struct JobQueue {
         attempts = attempts + 1, updated_at = $3, version = version + 1
       WHERE sequence = (SELECT sequence FROM generations
         WHERE status IN ('pending', 'processing') AND (status = 'pending' OR lease_until <= $3)
-        ORDER BY sequence LIMIT 1)
+        ORDER BY sequence LIMIT 1 FOR UPDATE SKIP LOCKED)
       RETURNING \(Generation.columns)
       """, [.text(owner), .integer(session.now + lease), .integer(session.now)]
     ).map { Job(generation: try Generation($0, mount: ""), owner: owner) }

@@ -25,7 +25,7 @@ struct JobRunner: Sendable {
   /// Claims a job and runs it.
   /// - Parameter isStopping: Asked every few rows of the image.
   /// - Returns: False if there was none.
-  /// - Throws: `SQLiteError`, as while the database is busy: the lease runs out, and the job is run again.
+  /// - Throws: `DatabaseError`, as while the database is busy: the lease runs out, and the job is run again.
   func runNext(isStopping: () -> Bool) throws -> Bool {
     guard let job = try claim() else { return false }
     for file in job.staleFiles { try media.remove(file) }

@@ -1,6 +1,6 @@
 import Glibc
 import PluginAPI
-import SQLite
+import SQL
 
 // Unsafe memory: the mutex and the condition live from init to deinit; a worker's thread retains this object, so it
 // lives as long as they run. `state` is read and written only with the mutex held.
@@ -103,8 +103,8 @@ final class JobWorkers: @unchecked Sendable {
       do {
         try purgeIfDue()
         if try runner.runNext(isStopping: { self.isStopping }) { continue }
-      } catch let error as SQLiteError where error.isBusy {
-        runner.log(.warning, "the database is busy; the generation is tried again")
+      } catch let error as DatabaseError where error.isTemporary {
+        runner.log(.warning, "the database is busy or away; jobs wait: \(error)")
       } catch {
         runner.log(.error, "a generation could not be run: \(error)")
       }

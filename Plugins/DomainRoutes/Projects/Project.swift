@@ -1,5 +1,5 @@
 import JSONBodies
-import SQLite
+import SQL
 
 /// One project, as clients see it.
 struct Project: Encodable, Sendable {

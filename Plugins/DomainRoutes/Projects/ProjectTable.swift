@@ -1,5 +1,5 @@
 import JSONBodies
-import SQLite
+import SQL
 
 /// The projects in the database.
 struct ProjectTable {
@@ -33,7 +33,7 @@ struct ProjectTable {
   /// One page of a user's own projects, and how many there are.
   func list(of user: String, _ query: Query, page: PageRequest) throws -> (items: [Project], total: Int) {
     var condition = "user_id = $1"
-    var values: [SQLiteValue] = [.text(user)]
+    var values: [SQLValue] = [.text(user)]
     if let search = query.search {
       values.append(.text("%\(Self.escaped(search.lowercased()))%"))
       condition += " AND search_text LIKE $\(values.count) ESCAPE '\\'"
@@ -54,7 +54,7 @@ struct ProjectTable {
       SELECT \(Self.columns) FROM projects WHERE \(condition)
       ORDER BY \(column) \(direction), sequence \(direction)
       LIMIT $\(values.count + 1) OFFSET $\(values.count + 2)
-      """, values + [SQLiteValue(page.perPage), SQLiteValue(page.offset)])
+      """, values + [SQLValue(page.perPage), SQLValue(page.offset)])
     return (try rows.map { try Project($0, tags: tags(of: $0)) }, Int(total))
   }
 
@@ -120,7 +120,7 @@ struct ProjectTable {
     }
   }
 
-  private func project(_ condition: String, _ values: [SQLiteValue]) throws -> Project? {
+  private func project(_ condition: String, _ values: [SQLValue]) throws -> Project? {
     try session.first("SELECT \(Self.columns) FROM projects WHERE \(condition)", values).map {
       try Project($0, tags: tags(of: $0))
     }
@@ -137,7 +137,7 @@ struct ProjectTable {
     for (position, tag) in tags.enumerated() {
       try session.run(
         "INSERT INTO project_tags (project_id, position, tag) VALUES ($1, $2, $3)",
-        [.text(id), SQLiteValue(position), .text(tag)])
+        [.text(id), SQLValue(position), .text(tag)])
     }
   }
 

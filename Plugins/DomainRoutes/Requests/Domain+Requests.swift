@@ -1,6 +1,6 @@
 import JSONBodies
 import PluginAPI
-import SQLite
+import SQL
 
 extension Domain {
   /// A handler for a user's request that changes nothing, or that needs no `Idempotency-Key`. [pool]
@@ -128,7 +128,7 @@ extension Domain {
   private func unlessBusy<R>(_ body: () throws -> R) throws -> R {
     do {
       return try body()
-    } catch let error as SQLiteError where error.isBusy {
+    } catch let error as DatabaseError where error.isTemporary {
       throw Problem(
         status: 503, code: "database-busy", detail: "The database is busy; try again.",
         headers: [(name: "Retry-After", value: "1")])

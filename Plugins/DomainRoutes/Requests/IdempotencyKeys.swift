@@ -1,6 +1,6 @@
 import JSONBodies
 import PluginAPI
-import SQLite
+import SQL
 
 /// The answers that were given under an `Idempotency-Key`, kept in the database with the effects that they tell of.
 ///
@@ -24,7 +24,7 @@ struct IdempotencyKeys {
   ///   - request: All that makes two requests the same: method, path and body.
   ///   - window: How long an answer is kept, in milliseconds.
   func claim(_ key: String, of user: String, request: [UInt8], window: Int64) throws -> Claim {
-    let owner: [SQLiteValue] = [.text(user), .text(key)]
+    let owner: [SQLValue] = [.text(user), .text(key)]
     try session.run(
       """
       DELETE FROM idempotency_keys WHERE user_id = $1 AND idempotency_key = $2
@@ -69,7 +69,7 @@ struct IdempotencyKeys {
       WHERE user_id = $1 AND idempotency_key = $2 AND runner = $3 AND status IS NULL
       """,
       [
-        .text(user), .text(key), .text(token), SQLiteValue(response.status),
+        .text(user), .text(key), .text(token), SQLValue(response.status),
         .text(try JSONText.encode(response.headers.map { [$0.name, $0.value] })), .blob(body),
       ])
     guard changed == 1 else { throw Self.stillRunning }

@@ -1,3 +1,5 @@
+import SQL
+
 /// Purchases: each is written down before the payment provider is asked, and credited once it says that it was paid.
 extension Schema {
   static let purchases = """
@@ -23,21 +25,24 @@ extension Schema {
 
     """
 
-  static let purchaseGuards = """
-    CREATE TRIGGER purchase_begins_open BEFORE INSERT ON purchases WHEN NEW.state <> 'open'
-    BEGIN SELECT RAISE(ABORT, 'a purchase begins open'); END;
-    CREATE TRIGGER purchase_closes_once BEFORE UPDATE ON purchases
-    WHEN OLD.state <> 'open' OR NEW.amount <> OLD.amount OR NEW.user_id <> OLD.user_id OR NEW.id <> OLD.id
-    BEGIN SELECT RAISE(ABORT, 'a purchase is closed once'); END;
-    CREATE TRIGGER purchase_is_not_deleted BEFORE DELETE ON purchases
-    BEGIN SELECT RAISE(ABORT, 'purchases are kept'); END;
-    CREATE TRIGGER credit_has_paid_purchase BEFORE INSERT ON ledger
-    WHEN NEW.transaction_type = 'purchase' AND NOT EXISTS (
-      SELECT 1 FROM purchases WHERE id = NEW.reference AND user_id = NEW.user_id
-        AND amount = NEW.amount AND state = 'paid')
-    BEGIN SELECT RAISE(ABORT, 'a purchase is credited once it is paid'); END;
-
-    """
+  static let purchaseGuards = [
+    Guard(
+      "purchase_begins_open", before: .insert, on: "purchases", refusing: "NEW.state <> 'open'",
+      message: "a purchase begins open"),
+    Guard(
+      "purchase_closes_once", before: .update, on: "purchases",
+      refusing: """
+        OLD.state <> 'open' OR NEW.amount <> OLD.amount OR NEW.user_id <> OLD.user_id OR NEW.id <> OLD.id
+        """, message: "a purchase is closed once"),
+    Guard("purchase_is_not_deleted", before: .delete, on: "purchases", message: "purchases are kept"),
+    Guard(
+      "credit_has_paid_purchase", before: .insert, on: "ledger",
+      refusing: """
+        NEW.transaction_type = 'purchase' AND NOT EXISTS (
+          SELECT 1 FROM purchases WHERE id = NEW.reference AND user_id = NEW.user_id
+            AND amount = NEW.amount AND state = 'paid')
+        """, message: "a purchase is credited once it is paid"),
+  ]
 
   static let purchaseGuardNames = [
     "purchase_begins_open", "purchase_closes_once", "purchase_is_not_deleted", "credit_has_paid_purchase",

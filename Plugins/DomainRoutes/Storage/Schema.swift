@@ -1,16 +1,19 @@
-/// The database's schema, as scripts that are only ever added to.
+import SQL
+
+/// The database's schema, as scripts that are only ever added to, for SQLite and PostgreSQL alike.
 ///
 /// What must hold of money is said here, so that no code can break it: see `README.md`.
 enum Schema {
   static let migrations = [
-    credits + creditGuards + projects + generations + idempotency, purchases + purchaseGuards,
+    Script(credits, guards: creditGuards) + Script(projects) + Script(generations) + Script(idempotency),
+    Script(purchases, guards: purchaseGuards),
   ]
 
   /// How many of the scripts a library must know to use a database that has them all: one that is rolled back goes on
   /// with what its successor has migrated. To be raised by a script that an older library could not live with.
   static let readableFrom = 1
 
-  /// The objects that must be there: names, as `sqlite_schema` lists them.
+  /// The triggers and indexes that must be there.
   static let guards =
     [
       "ledger_is_not_updated", "ledger_is_not_deleted", "ledger_agrees_with_account",
@@ -74,36 +77,44 @@ enum Schema {
 
     """
 
-  private static let creditGuards = """
-    CREATE TRIGGER ledger_is_not_updated BEFORE UPDATE ON ledger
-    BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
-    CREATE TRIGGER ledger_is_not_deleted BEFORE DELETE ON ledger
-    BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
-    CREATE TRIGGER ledger_agrees_with_account BEFORE INSERT ON ledger
-    WHEN NEW.balance_after IS NOT (SELECT balance FROM accounts WHERE user_id = NEW.user_id)
-      OR NEW.balance_after <> NEW.amount + COALESCE(
-        (SELECT balance_after FROM ledger WHERE user_id = NEW.user_id ORDER BY sequence DESC LIMIT 1), 0)
-    BEGIN SELECT RAISE(ABORT, 'balance_after is not the account''s balance'); END;
-    CREATE TRIGGER usage_has_open_reservation BEFORE INSERT ON ledger
-    WHEN NEW.transaction_type = 'usage' AND NOT EXISTS (
-      SELECT 1 FROM reservations WHERE generation_id = NEW.generation_id AND user_id = NEW.user_id
-        AND amount = -NEW.amount AND state = 'open')
-    BEGIN SELECT RAISE(ABORT, 'a usage needs its open reservation'); END;
-    CREATE TRIGGER refund_has_refunded_reservation BEFORE INSERT ON ledger
-    WHEN NEW.transaction_type = 'refund' AND NOT EXISTS (
-      SELECT 1 FROM reservations WHERE generation_id = NEW.generation_id AND user_id = NEW.user_id
-        AND amount = NEW.amount AND state = 'refunded')
-    BEGIN SELECT RAISE(ABORT, 'a refund needs its reservation, refunded'); END;
-    CREATE TRIGGER reservation_begins_open BEFORE INSERT ON reservations WHEN NEW.state <> 'open'
-    BEGIN SELECT RAISE(ABORT, 'a reservation begins open'); END;
-    CREATE TRIGGER reservation_closes_once BEFORE UPDATE ON reservations
-    WHEN OLD.state <> 'open' OR NEW.state = 'open' OR NEW.amount <> OLD.amount
-      OR NEW.user_id <> OLD.user_id OR NEW.generation_id <> OLD.generation_id
-    BEGIN SELECT RAISE(ABORT, 'a reservation is settled or refunded once'); END;
-    CREATE TRIGGER reservation_is_not_deleted BEFORE DELETE ON reservations
-    BEGIN SELECT RAISE(ABORT, 'reservations are kept'); END;
-
-    """
+  private static let creditGuards = [
+    Guard(
+      "ledger_is_not_updated", before: .update, on: "ledger", message: "the ledger is append-only"),
+    Guard(
+      "ledger_is_not_deleted", before: .delete, on: "ledger", message: "the ledger is append-only"),
+    Guard(
+      "ledger_agrees_with_account", before: .insert, on: "ledger",
+      refusing: """
+        NEW.balance_after <> COALESCE((SELECT balance FROM accounts WHERE user_id = NEW.user_id), -1)
+          OR NEW.balance_after <> NEW.amount + COALESCE(
+            (SELECT balance_after FROM ledger WHERE user_id = NEW.user_id ORDER BY sequence DESC LIMIT 1), 0)
+        """, message: "balance_after is not the account's balance"),
+    Guard(
+      "usage_has_open_reservation", before: .insert, on: "ledger",
+      refusing: """
+        NEW.transaction_type = 'usage' AND NOT EXISTS (
+          SELECT 1 FROM reservations WHERE generation_id = NEW.generation_id AND user_id = NEW.user_id
+            AND amount = -NEW.amount AND state = 'open')
+        """, message: "a usage needs its open reservation"),
+    Guard(
+      "refund_has_refunded_reservation", before: .insert, on: "ledger",
+      refusing: """
+        NEW.transaction_type = 'refund' AND NOT EXISTS (
+          SELECT 1 FROM reservations WHERE generation_id = NEW.generation_id AND user_id = NEW.user_id
+            AND amount = NEW.amount AND state = 'refunded')
+        """, message: "a refund needs its reservation, refunded"),
+    Guard(
+      "reservation_begins_open", before: .insert, on: "reservations", refusing: "NEW.state <> 'open'",
+      message: "a reservation begins open"),
+    Guard(
+      "reservation_closes_once", before: .update, on: "reservations",
+      refusing: """
+        OLD.state <> 'open' OR NEW.state = 'open' OR NEW.amount <> OLD.amount
+          OR NEW.user_id <> OLD.user_id OR NEW.generation_id <> OLD.generation_id
+        """, message: "a reservation is settled or refunded once"),
+    Guard(
+      "reservation_is_not_deleted", before: .delete, on: "reservations", message: "reservations are kept"),
+  ]
 
   private static let projects = """
     CREATE TABLE projects (

@@ -1,4 +1,5 @@
-import SQLite
+import DatabaseSettings
+import SQL
 
 /// The plugin's database. Any thread.
 final class Store: Sendable {
@@ -9,13 +10,17 @@ final class Store: Sendable {
   ///
   /// Quick if there is nothing to do: it only reads then, and waits for no writer.
   /// - Parameters:
-  ///   - path: The file.
+  ///   - database: Which database.
+  ///   - directory: Where SQLite's file is.
   ///   - connections: The most that are open at a time.
   ///   - clock: Milliseconds since 1970.
-  /// - Throws: `SQLiteError`.
-  init(path: String, connections: Int = 8, clock: @escaping @Sendable () -> Int64) throws {
-    // FULL: a credit that a client was told of survives a loss of power.
-    pool = try ConnectionPool(path: path, size: connections, synchronous: .full)
+  /// - Throws: `DatabaseError`.
+  init(
+    _ database: DatabaseSetting, directory: String, connections: Int = 8,
+    clock: @escaping @Sendable () -> Int64
+  ) throws {
+    pool = try database.open(
+      file: directory + "/domain.sqlite3", namespace: "bulkhead_domain", size: connections)
     self.clock = clock
     _ = try pool.withConnection {
       try Migrations.apply(Schema.migrations, to: $0, readableFrom: Schema.readableFrom)
@@ -26,15 +31,14 @@ final class Store: Sendable {
   var now: Int64 { clock() }
 
   /// Runs `body` on one unchanging state of the database.
-  /// - Throws: What `body` throws; `SQLiteError`, `isBusy` if no connection became free in time.
+  /// - Throws: What `body` throws; `DatabaseError`, `isTemporary` if the database is busy or away.
   func read<R>(_ body: (Session) throws -> R) throws -> R {
-    try pool.withConnection { connection in
-      try connection.snapshot { try body(Session(connection, now: clock())) }
-    }
+    try pool.snapshot { try body(Session($0, now: clock())) }
   }
 
-  /// Runs `body` as one transaction: all of it is written, or none.
-  /// - Throws: What `body` throws; `SQLiteError`, `isBusy` if the write lock could not be had in time.
+  /// Runs `body` as one transaction: all of it is written, or none. It runs again if the database rolled it back for
+  /// another transaction's sake.
+  /// - Throws: What `body` throws; `DatabaseError`, `isTemporary` if the database is busy or away.
   func write<R>(_ body: (Session) throws -> R) throws -> R {
     try pool.transaction { try body(Session($0, now: clock())) }
   }

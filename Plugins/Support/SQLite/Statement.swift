@@ -1,9 +1,10 @@
 import CSQLite
+import SQL
 
-// Unsafe memory: a prepared statement belongs to its Database, which finalises it before it closes the connection.
+// Unsafe memory: a prepared statement belongs to its driver, which finalises it before it closes the connection.
 // Pointers into column values are read before the next step, as sqlite3_column_* demands.
 
-/// One compiled statement. Used by its `Database` only.
+/// One compiled statement. Used by its `SQLiteDriver` only.
 final class Statement {
   let sql: String
   private let handle: OpaquePointer
@@ -15,7 +16,7 @@ final class Statement {
       sqlite3_column_name(handle, $0).map { String(cString: $0) } ?? ""
     })
 
-  init(_ sql: String, on database: OpaquePointer) throws(SQLiteError) {
+  init(_ sql: String, on database: OpaquePointer) throws(DatabaseError) {
     var compiled: OpaquePointer?
     var hasMore = false
     let code = sql.withCString { start in
@@ -25,17 +26,16 @@ final class Statement {
       hasMore = tail.map { String(cString: $0).contains { !$0.isWhitespace && $0 != ";" } } ?? false
       return code
     }
-    guard code == SQLITE_OK else { throw SQLiteError(code, on: database, context: sql) }
+    guard code == SQLITE_OK else { throw DatabaseError(code, on: database, context: sql) }
     guard let compiled, !hasMore else {
       sqlite3_finalize(compiled)
-      throw SQLiteError(
-        extendedCode: SQLITE_MISUSE, message: "exactly one statement is expected", context: sql)
+      throw DatabaseError(.misuse, message: "exactly one statement is expected", context: sql)
     }
     self.sql = sql
     self.handle = compiled
     self.database = database
     bindingOf = (0..<Int(sqlite3_bind_parameter_count(compiled))).map { position in
-      // `?` binds in order; `?3` and `$3` bind the third value, however often they stand there.
+      // `?` binds in order; `?3` binds the third value, however often it stands there.
       guard let name = sqlite3_bind_parameter_name(compiled, Int32(position + 1)),
         let number = Int(String(cString: name).dropFirst()), number > 0
       else { return position }
@@ -46,7 +46,7 @@ final class Statement {
   deinit { sqlite3_finalize(handle) }
 
   /// Binds, steps to the end and resets. Rows are copied out.
-  func run(_ bindings: [SQLiteValue]) throws(SQLiteError) -> [Row] {
+  func run(_ bindings: [SQLValue]) throws(DatabaseError) -> [Row] {
     defer {
       sqlite3_reset(handle)
       sqlite3_clear_bindings(handle)
@@ -57,24 +57,24 @@ final class Statement {
       switch sqlite3_step(handle) {
       case SQLITE_ROW: rows.append(Row(columns: columns, values: currentValues()))
       case SQLITE_DONE: return rows
-      case let code: throw SQLiteError(code, on: database, context: sql)
+      case let code: throw DatabaseError(code, on: database, context: sql)
       }
     }
   }
 
-  private func bind(_ bindings: [SQLiteValue]) throws(SQLiteError) {
+  private func bind(_ bindings: [SQLValue]) throws(DatabaseError) {
     guard (bindingOf.max() ?? -1) + 1 == bindings.count else {
-      throw SQLiteError(
-        extendedCode: SQLITE_RANGE,
+      throw DatabaseError(
+        .misuse,
         message: "\((bindingOf.max() ?? -1) + 1) parameters, but \(bindings.count) values", context: sql)
     }
     for (position, index) in bindingOf.enumerated() {
       let code = bind(bindings[index], at: Int32(position + 1))
-      guard code == SQLITE_OK else { throw SQLiteError(code, on: database, context: sql) }
+      guard code == SQLITE_OK else { throw DatabaseError(code, on: database, context: sql) }
     }
   }
 
-  private func bind(_ value: SQLiteValue, at position: Int32) -> Int32 {
+  private func bind(_ value: SQLValue, at position: Int32) -> Int32 {
     // SQLITE_TRANSIENT: SQLite copies the bytes before the call returns.
     let transient = unsafeBitCast(-1, to: sqlite3_destructor_type.self)
     switch value {
@@ -100,7 +100,7 @@ final class Statement {
     }
   }
 
-  private func currentValues() -> [SQLiteValue] {
+  private func currentValues() -> [SQLValue] {
     (0..<sqlite3_column_count(handle)).map { column in
       switch sqlite3_column_type(handle, column) {
       case SQLITE_INTEGER: return .integer(sqlite3_column_int64(handle, column))

@@ -1,5 +1,5 @@
 import PluginAPI
-import SQLite
+import SQL
 import Synchronization
 
 /// Purchases from their beginning to their credit, whoever dies in between. Any thread.
@@ -68,8 +68,8 @@ final class Payments: Sendable {
       while try reconcileNext() {}
     } catch is Stopping {
       log(.debug, "purchases that are open are looked for by the next process")
-    } catch let error as SQLiteError where error.isBusy {
-      log(.debug, "the database is busy; purchases are looked for later")
+    } catch let error as DatabaseError where error.isTemporary {
+      log(.debug, "the database is busy or away; purchases are looked for later")
     } catch {
       log(.error, "purchases could not be looked for: \(error)")
     }
@@ -78,7 +78,7 @@ final class Payments: Sendable {
   /// Looks for the purchase that has been open for too long, if there is one.
   ///
   /// - Returns: False if there was none.
-  /// - Throws: `SQLiteError`: it is looked for again later.
+  /// - Throws: `DatabaseError`: it is looked for again later.
   func reconcileNext() throws -> Bool {
     // 2 s, 4 s, 8 s, … up to an hour.
     let due = try store.write { session in

@@ -1,5 +1,5 @@
 import JSONBodies
-import SQLite
+import SQL
 
 /// One purchase of credits: a payment that is asked for under this id, however often.
 struct Purchase: Sendable, Equatable {
@@ -43,26 +43,29 @@ struct PurchaseTable {
     try session.first(
       """
       SELECT \(Self.columns) FROM purchases WHERE user_id = $1 AND idempotency_key = $2
-        AND (state = 'open' OR created_at > $3) ORDER BY created_at DESC, id LIMIT 1
+        AND (state = 'open' OR created_at > $3) ORDER BY created_at DESC, id LIMIT 1 FOR UPDATE
       """, [.text(user), .text(key), .integer(session.now - window)]
     ).map(purchase)
   }
 
   /// Writes down that the provider is about to be asked.
   /// - Parameter checkAfter: When to look for the purchase, should this process die; in milliseconds.
+  /// - Throws: `Problem` 409 if another run has just opened one under this key.
   func open(
     _ amount: Int64, paymentMethodID: String, key: String?, by user: String, checkAfter: Int64
   ) throws -> Purchase {
     let id = Identifier.make()
-    try session.run(
+    let opened = try session.run(
       """
       INSERT INTO purchases (id, user_id, idempotency_key, amount, payment_method_id, called_at, next_check_at,
         created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $6)
+      ON CONFLICT (user_id, idempotency_key) WHERE state = 'open' DO NOTHING
       """,
       [
-        .text(id), .text(user), SQLiteValue(key), .integer(amount), .text(paymentMethodID),
+        .text(id), .text(user), SQLValue(key), .integer(amount), .text(paymentMethodID),
         .integer(session.now), .integer(session.now + checkAfter),
       ])
+    guard opened == 1 else { throw IdempotencyKeys.stillRunning }
     return Purchase(
       id: id, userID: user, amount: amount, paymentMethodID: paymentMethodID, state: .open, reason: nil,
       checks: 0, createdAt: session.now)
@@ -108,7 +111,7 @@ struct PurchaseTable {
     let due = try session.first(
       """
       SELECT \(Self.columns) FROM purchases WHERE state = 'open' AND next_check_at <= $1
-      ORDER BY next_check_at LIMIT 1
+      ORDER BY next_check_at LIMIT 1 FOR UPDATE SKIP LOCKED
       """, [.integer(session.now)]
     ).map(purchase)
     guard let due else { return nil }
@@ -127,7 +130,7 @@ struct PurchaseTable {
       WHERE id = $1 AND state = 'open' AND called_at <= $5
       """,
       [
-        .text(id), .text(state.rawValue), SQLiteValue(reason), .integer(session.now), .integer(calledBefore),
+        .text(id), .text(state.rawValue), SQLValue(reason), .integer(session.now), .integer(calledBefore),
       ]) == 1
   }
 

@@ -43,8 +43,8 @@ final class Monitor<Value: Sendable>: @unchecked Sendable {
   /// - Throws: `error` when the time is up first.
   func wait<R>(
     milliseconds: Int32, until condition: (Value) -> Bool, then body: (inout Value) -> R,
-    orThrow error: @autoclosure () -> SQLiteError
-  ) throws(SQLiteError) -> R {
+    orThrow error: @autoclosure () -> DatabaseError
+  ) throws(DatabaseError) -> R {
     var deadline = timespec()
     clock_gettime(CLOCK_MONOTONIC, &deadline)
     let nanoseconds = deadline.tv_nsec + Int(milliseconds % 1000) * 1_000_000

@@ -1,7 +1,7 @@
-/// One value of SQLite's five storage classes.
+/// One value of a column or a parameter: SQLite's five storage classes, to which PostgreSQL's types are reduced.
 ///
 /// Literals read as SQL would: `run("…", [1, "text", nil])`.
-public enum SQLiteValue: Sendable, Equatable {
+public enum SQLValue: Sendable, Equatable {
   case null
   case integer(Int64)
   case real(Double)
@@ -9,12 +9,12 @@ public enum SQLiteValue: Sendable, Equatable {
   case blob([UInt8])
 
   /// Text, or null.
-  public init(_ text: String?) { self = text.map(SQLiteValue.text) ?? .null }
+  public init(_ text: String?) { self = text.map(SQLValue.text) ?? .null }
   /// An integer, or null.
-  public init(_ integer: Int64?) { self = integer.map(SQLiteValue.integer) ?? .null }
+  public init(_ integer: Int64?) { self = integer.map(SQLValue.integer) ?? .null }
   /// An integer.
   public init(_ integer: Int) { self = .integer(Int64(integer)) }
-  /// 1 or 0, as SQLite has no booleans.
+  /// 1 or 0: the schemas have no booleans, since SQLite has none.
   public init(_ flag: Bool) { self = .integer(flag ? 1 : 0) }
 
   /// The integer; nil for any other class. No conversion is made.
@@ -34,7 +34,8 @@ public enum SQLiteValue: Sendable, Equatable {
   /// True for null.
   public var isNull: Bool { self == .null }
 
-  var storageClass: String {
+  /// What the value is, for messages: never the value itself.
+  public var storageClass: String {
     switch self {
     case .null: "null"
     case .integer: "an integer"
@@ -45,7 +46,7 @@ public enum SQLiteValue: Sendable, Equatable {
   }
 }
 
-extension SQLiteValue: ExpressibleByNilLiteral, ExpressibleByIntegerLiteral, ExpressibleByStringLiteral,
+extension SQLValue: ExpressibleByNilLiteral, ExpressibleByIntegerLiteral, ExpressibleByStringLiteral,
   ExpressibleByFloatLiteral
 {
   public init(nilLiteral: ()) { self = .null }

@@ -1,0 +1,53 @@
+import PostgreSQL
+import SQL
+import SQLite
+
+/// Which database a plugin uses, as its setting `database` says: `sqlite`, or a URL of a PostgreSQL server.
+///
+/// Not `CustomStringConvertible`: the URL may hold a password.
+public enum DatabaseSetting: Sendable, Equatable {
+  /// One file in the plugin's state directory.
+  case sqlite
+  case postgreSQL(url: String)
+
+  /// - Returns: nil if it is neither; the refusal must not quote it.
+  public init?(_ text: String) {
+    if text == "sqlite" {
+      self = .sqlite
+    } else if text.hasPrefix("postgres://") || text.hasPrefix("postgresql://") {
+      self = .postgreSQL(url: text)
+    } else {
+      return nil
+    }
+  }
+
+  /// What a refusal of the setting says.
+  public static let expectation = "must be 'sqlite', or postgres://user:password@host:port/database"
+
+  public var dialect: Dialect {
+    switch self {
+    case .sqlite: .sqlite
+    case .postgreSQL: .postgreSQL
+    }
+  }
+
+  /// Opens the database, with one connection; migrates nothing.
+  /// - Parameters:
+  ///   - file: The file, on SQLite.
+  ///   - namespace: The schema that has the plugin's tables, on PostgreSQL: plugins may share a database.
+  ///   - size: The most connections open at a time.
+  ///   - timeoutMilliseconds: How long to wait for a connection, for a lock, and for a statement.
+  /// - Throws: `DatabaseError`. None shows the URL or its password.
+  public func open(
+    file: String, namespace: String, size: Int, timeoutMilliseconds: Int32 = 5000
+  ) throws(DatabaseError) -> ConnectionPool {
+    let engine: any Engine
+    switch self {
+    case .sqlite: engine = SQLiteEngine(path: file, timeoutMilliseconds: timeoutMilliseconds)
+    case .postgreSQL(let url):
+      engine = try PostgreSQLEngine(
+        url: url, namespace: namespace, timeoutMilliseconds: timeoutMilliseconds)
+    }
+    return try ConnectionPool(engine, size: size, timeoutMilliseconds: timeoutMilliseconds)
+  }
+}

@@ -1,0 +1,121 @@
+import CPostgreSQL
+import SQL
+import SystemLibrary
+
+/// A PostgreSQL database, reached through libpq.
+public struct PostgreSQLEngine: Engine {
+  /// How long a connection may take, in seconds: libpq's `connect_timeout`, unless the URL has one of its own.
+  private static let connectSeconds = "3"
+
+  private let library: LibPQ
+  private let url: String
+  private let password: Secret
+  private let namespace: String
+  private let timeoutMilliseconds: Int32
+
+  /// Opens libpq and reads the URL; connects to nothing yet.
+  /// - Parameters:
+  ///   - url: `postgres://user:password@host:port/database?sslmode=verify-full`, as libpq reads it. What it leaves out
+  ///     comes from libpq's environment (`PGPASSWORD`, `PGSSLMODE`, a `.pgpass` file, …).
+  ///   - namespace: The schema that the tables are in, made by the first migration: lower-case letters, digits, `_`.
+  ///   - timeoutMilliseconds: How long a statement may take, waiting for a lock included.
+  /// - Throws: `DatabaseError`: `other` if libpq is missing, `misuse` if the URL is none. Neither shows the URL.
+  public init(url: String, namespace: String, timeoutMilliseconds: Int32 = 5000) throws(DatabaseError) {
+    precondition(namespace.utf8.allSatisfy { 97...122 ~= $0 || 48...57 ~= $0 || $0 == 95 })
+    do throws(SystemLibraryError) {
+      library = try LibPQ()
+    } catch {
+      throw DatabaseError(.other, message: "\(error)")
+    }
+    self.url = url
+    self.namespace = namespace
+    self.timeoutMilliseconds = timeoutMilliseconds
+    password = try Self.password(in: url, library)
+  }
+
+  public var dialect: Dialect { .postgreSQL }
+
+  public func connect() throws(DatabaseError) -> any Driver {
+    // Of a name that stands here twice the last counts: the URL's own words win over the first, and not over the last.
+    let parameters = [
+      ("application_name", "bulkhead"), ("connect_timeout", Self.connectSeconds),
+      ("keepalives_idle", "15"), ("keepalives_interval", "5"), ("keepalives_count", "3"),
+      ("tcp_user_timeout", "15000"), ("dbname", url), ("client_encoding", "UTF8"),
+    ]
+    let connection = withCStrings(parameters.map(\.0)) { names in
+      withCStrings(parameters.map(\.1)) { values in library.connect(names, values, 1) }
+    }
+    guard let connection, library.status(connection) == CONNECTION_OK else {
+      let said = library.errorMessage(connection).map { String(cString: $0) } ?? "out of memory"
+      library.finish(connection)
+      throw DatabaseError(.unavailable, message: password.removed(from: said), context: "connecting")
+    }
+    let driver = PostgreSQLDriver(
+      connection, library: library, namespace: namespace, timeoutMilliseconds: timeoutMilliseconds,
+      password: password)
+    try driver.prepareSession()
+    return driver
+  }
+
+  /// The URL's password, to keep it out of messages.
+  private static func password(in url: String, _ library: LibPQ) throws(DatabaseError) -> Secret {
+    var reason: UnsafeMutablePointer<CChar>?
+    guard isUnambiguous(url), let options = library.parse(url, &reason) else {
+      // The reason quotes the URL, and what it quotes may be the password.
+      library.freeMemory(reason)
+      throw DatabaseError(
+        .misuse,
+        message: """
+          this is no URL that libpq reads: postgres://user:password@host:port/database, with the characters \
+          / ? # @ % of the password percent-encoded
+          """)
+    }
+    defer { library.freeOptions(options) }
+    var option = options
+    while let keyword = option.pointee.keyword {
+      if String(cString: keyword) == "password", let value = option.pointee.val {
+        return Secret(String(cString: value))
+      }
+      option += 1
+    }
+    return Secret("")
+  }
+
+  /// Of a password with an `@` or a `/` of its own libpq would take a part for the host, and quote it in messages.
+  private static func isUnambiguous(_ url: String) -> Bool {
+    guard let scheme = url.firstRange(of: "://") else { return false }
+    let authority = url[scheme.upperBound...].prefix { $0 != "/" && $0 != "?" }
+    return authority.count { $0 == "@" } <= 1 && !url[authority.endIndex...].contains("@")
+  }
+}
+
+/// What must not be shown.
+struct Secret: Sendable {
+  private let text: String
+
+  init(_ text: String) { self.text = text }
+
+  /// A message in one line, without the secret.
+  func removed(from message: String) -> String {
+    let line = message.split(whereSeparator: \.isNewline).map { String($0.drop(while: \.isWhitespace)) }
+      .joined(separator: "; ")
+    return text.isEmpty ? line : line.replacing(text, with: "[password]")
+  }
+}
+
+/// A null-terminated array of C strings, for the time of the call.
+func withCStrings<R>(_ strings: [String], _ body: (UnsafePointer<UnsafePointer<CChar>?>) -> R) -> R {
+  var bytes: [CChar] = []
+  var offsets: [Int] = []
+  for string in strings {
+    offsets.append(bytes.count)
+    bytes += string.utf8CString
+  }
+  return bytes.withUnsafeBufferPointer { bytes in
+    let pointers = offsets.map { offset in bytes.baseAddress.map { $0 + offset } } + [nil]
+    return pointers.withUnsafeBufferPointer { pointers in
+      // Never empty: its last element is the null.
+      body(pointers.baseAddress.unsafelyUnwrapped)
+    }
+  }
+}
