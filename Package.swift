@@ -100,9 +100,17 @@ let package = Package(
     .target(
       name: "JSONBodies", dependencies: ["PluginAPI"], path: "Plugins/Support/JSONBodies",
       swiftSettings: strict),
+    .systemLibrary(name: "CHiredis", path: "Plugins/Support/CHiredis"),
+    .target(
+      name: "Redis", dependencies: ["CHiredis", "SystemLibrary"], path: "Plugins/Support/Redis",
+      swiftSettings: strict),
+    .target(name: "PathPattern", path: "Plugins/Support/PathPattern", swiftSettings: strict),
     plugin(
-      "CORSPlugin", dependencies: ["CORSPolicy"], path: "Plugins/CORSPlugin", exclude: ["README.md", "Cases"]),
-    plugin("RateLimitPlugin", path: "Plugins/RateLimitPlugin", exclude: ["README.md", "Cases"]),
+      "CORSPlugin", dependencies: ["CORSPolicy", "PathPattern"], path: "Plugins/CORSPlugin",
+      exclude: ["README.md", "Cases"]),
+    plugin(
+      "RateLimitPlugin", dependencies: ["PathPattern", "Redis", "SystemLibrary"],
+      path: "Plugins/RateLimitPlugin", exclude: ["README.md", "Cases"]),
     plugin(
       "AuthPlugin", dependencies: ["SQLite", "DatabaseSettings", "JSONBodies", "CCrypto"],
       path: "Plugins/AuthPlugin", exclude: ["README.md", "Cases"]),
@@ -126,18 +134,21 @@ let package = Package(
     .target(name: "LocalServer", path: "Tests/Support/LocalServer", swiftSettings: strict),
     .executableTarget(
       name: "codec-fuzz", dependencies: ["HTTPCodec"], path: "Tests/CodecFuzz", swiftSettings: strict),
+    .target(
+      name: "RedisTesting", dependencies: ["PluginTesting"], path: "Tests/RedisTesting", swiftSettings: strict),
     tests("HTTPCodecTests", of: ["HTTPCodec"]),
     tests("CORSPolicyTests", of: ["CORSPolicy"]),
     tests("PluginAPITests", of: ["PluginAPI", "PluginABI", "PluginTesting"]),
     tests("HostTests", of: ["bulkhead"]),
     tests("CORSPluginTests", of: ["CORSPlugin", "PluginTesting"]),
-    tests("RateLimitPluginTests", of: ["RateLimitPlugin", "PluginTesting"]),
+    tests("RateLimitPluginTests", of: ["RateLimitPlugin", "Redis", "RedisTesting", "PluginTesting"]),
+    tests("RedisTests", of: ["Redis", "RedisTesting", "PluginTesting"]),
     tests("AuthPluginTests", of: ["AuthPlugin", "PluginTesting"]),
     tests("DomainRoutesTests", of: ["DomainRoutes", "PluginTesting", "LocalServer", "DatabaseTesting"]),
     .target(name: "DatabaseTesting", path: "Tests/Support/DatabaseTesting", swiftSettings: strict),
     tests("DatabaseTests", of: ["DatabaseSettings", "DatabaseTesting"]),
     tests("HTTPClientTests", of: ["HTTPClient", "LocalServer", "PluginTesting"]),
-    tests("SystemTests", of: ["PluginTesting", "BrowserTesting"]),
+    tests("SystemTests", of: ["RedisTesting", "PluginTesting", "BrowserTesting"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -1,4 +1,5 @@
 import CORSPolicy
+import PathPattern
 
 /// A policy for every path: those of the `policy` lines, and the default for all others.
 struct PathPolicies: Sendable {

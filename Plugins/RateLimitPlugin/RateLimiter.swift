@@ -12,11 +12,14 @@ final class RateLimiter: Middleware {
   private let host: Host
   private let limits: [CountedLimit]
   private let table: CounterTable
+  /// Nil: counters are this host's own.
+  private let redis: RedisCounters?
   private let hash: SipHash
   /// The RateLimit-Policy field where every limit applies.
   private let wholePolicy: String
   private let refusals: Counter
   private let sharings: Counter
+  private let countedHere: Counter
   private let hasWarnedOfSharing = Atomic(false)
 
   /// A limit with what counting needs.
@@ -35,7 +38,8 @@ final class RateLimiter: Middleware {
     }
     let host = start.host
     self.host = host
-    limits = try Limit.parse(start.settings.limit).map { limit in
+    let limits = try Limit.parse(start.settings.limit)
+    self.limits = limits.map { limit in
       let metric = "refused_\(limit.name.replacing("-", with: "_"))_total"
       return CountedLimit(
         limit: limit, identifier: limit.identifier, policyItem: limit.policyItem,
@@ -51,24 +55,54 @@ final class RateLimiter: Middleware {
       SipHash(
         key: memory.hashKey(orFirst: ($0.load(as: UInt64.self), $0.load(fromByteOffset: 8, as: UInt64.self))))
     }
-    wholePolicy = limits.map(\.policyItem).joined(separator: ", ")
+    wholePolicy = self.limits.map(\.policyItem).joined(separator: ", ")
     refusals = host.counter("refused_total", help: "Requests refused")
     sharings = host.counter("shared_total", help: "Requests of clients that found the table full")
+    countedHere = host.counter(
+      "redis_fallback_total", help: "Requests decided by this host's own counters, Redis being away")
+    redis = try Self.redis(start, limits)
   }
+
+  func stop() { redis?.pool.stop() }
 
   func request(_ request: borrowing Request) throws -> Response? {
     let method = request.method
     guard method != .options else { return nil }
-    let now = host.monotonicNanoseconds
     return try withUnsafeTemporaryAllocation(of: Check.self, capacity: limits.count) { buffer in
       let count = gather(request, method.name, into: buffer)
       guard count > 0 else { return nil }
       let checks = UnsafeMutableBufferPointer(rebasing: buffer[..<count])
-      let refusing = table.decide(checks, now: now)
+      let refusing = decide(checks, request)
       try setFields(checks, request)
       if checks.contains(where: { $0.answer.isShared }) { noteSharing() }
       if let refusing { throw refusal(by: limits[refusing.limit], refusing.answer.verdict, request) }
       return nil
+    }
+  }
+
+  /// In Redis, and as this host's own counters have it if there is none, or it is away.
+  private func decide(_ checks: UnsafeMutableBufferPointer<Check>, _ request: borrowing Request) -> Check? {
+    guard let redis else { return table.decide(checks, now: host.monotonicNanoseconds) }
+    // Before Redis is asked: so a copy is never ahead of what it is a copy of.
+    let now = host.monotonicNanoseconds
+    do {
+      let (refusing, redisNow) = try redis.decide(checks, request)
+      keepCopies(checks, of: redisNow, at: now)
+      return refusing
+    } catch {
+      // The pool has said so, once for all requests.
+      countedHere.add()
+      return table.decide(checks, now: host.monotonicNanoseconds)
+    }
+  }
+
+  /// Keeps the state of Redis's counters in the local table: if Redis goes away now, whoever has been refused is
+  /// refused on.
+  private func keepCopies(
+    _ checks: UnsafeMutableBufferPointer<Check>, of redisNow: UInt64, at now: UInt64
+  ) {
+    for check in checks where check.answer.verdict.arrival > redisNow {
+      table.raise(check.counter, to: now + (check.answer.verdict.arrival - redisNow), now: now)
     }
   }
 

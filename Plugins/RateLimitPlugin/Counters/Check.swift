@@ -11,6 +11,24 @@ struct Check {
     answer = CounterTable.Answer(
       verdict: GCRA.Verdict(isAllowed: true, arrival: 0, remaining: 0, reset: 0))
   }
+
+  /// What is left if the request is not counted after all.
+  mutating func uncount(_ now: UInt64) {
+    answer.verdict = counter.rate.uncounted(answer.verdict, now: now)
+  }
+}
+
+extension UnsafeMutableBufferPointer<Check> {
+  /// What checks that were asked one by one come to together: nil if all allow the request; else the one that
+  /// refuses it for the longest, and none of the others counts it.
+  func refusal(at now: UInt64) -> Check? {
+    var refusing: Check?
+    for check in self where !check.answer.verdict.isAllowed {
+      if refusing.map({ $0.answer.verdict.reset < check.answer.verdict.reset }) ?? true { refusing = check }
+    }
+    if refusing != nil { for index in indices { self[index].uncount(now) } }
+    return refusing
+  }
 }
 
 extension CounterTable {
@@ -27,18 +45,8 @@ extension CounterTable {
   /// - Returns: nil if the request is allowed; else the check that refuses it for the longest.
   func decide(_ checks: UnsafeMutableBufferPointer<Check>, now: UInt64) -> Check? {
     if checks.count > 1 {
-      var refusing: Check?
-      for index in checks.indices {
-        checks[index].answer = peek(checks[index].counter, now: now)
-        let verdict = checks[index].answer.verdict
-        if !verdict.isAllowed, refusing.map({ $0.answer.verdict.reset < verdict.reset }) ?? true {
-          refusing = checks[index]
-        }
-      }
-      if let refusing {
-        for index in checks.indices { uncount(&checks[index], now) }
-        return refusing
-      }
+      for index in checks.indices { checks[index].answer = peek(checks[index].counter, now: now) }
+      if let refusing = checks.refusal(at: now) { return refusing }
     }
     for index in checks.indices {
       let answer = take(checks[index].counter, now: now)
@@ -47,14 +55,10 @@ extension CounterTable {
         continue
       }
       for earlier in 0..<index { giveBack(checks[earlier].counter, checks[earlier].answer, now: now) }
-      for other in checks.indices where other != index { uncount(&checks[other], now) }
+      for other in checks.indices where other != index { checks[other].uncount(now) }
       checks[index].answer = answer
       return checks[index]
     }
     return nil
-  }
-
-  private func uncount(_ check: inout Check, _ now: UInt64) {
-    check.answer.verdict = check.counter.rate.uncounted(check.answer.verdict, now: now)
   }
 }

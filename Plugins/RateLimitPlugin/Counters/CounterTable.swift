@@ -64,19 +64,38 @@ struct CounterTable: Sendable {
 
   /// Decides a request, and counts it if it is allowed.
   func take(_ counter: Counter, now: UInt64) -> Answer {
+    change(counter, now) { arrival in counter.rate.decide(arrival: arrival, now: now) }
+      ?? takeShared(counter, now)
+  }
+
+  /// Makes sure that a counter has come at least as far as another of the same client, kept elsewhere. Without
+  /// room for it, nothing is done.
+  ///
+  /// - Parameter arrival: that counter's state, on the clock of `now`.
+  func raise(_ counter: Counter, to arrival: UInt64, now: UInt64) {
+    guard arrival > now else { return }
+    _ = change(counter, now) { own in
+      GCRA.Verdict(isAllowed: own < arrival, arrival: max(own, arrival), remaining: 0, reset: 0)
+    }
+  }
+
+  /// Changes a key's counter as `decide` says of its state, and makes one if there is none yet; nil if there is
+  /// no room for it.
+  @inline(__always)
+  private func change(_ counter: Counter, _ now: UInt64, _ decide: (UInt64) -> GCRA.Verdict) -> Answer? {
     // A placement that was there before the search in hand began.
     var placed: Match?
     while true {
       let found = search(counter.key, now)
       if let match = found.counter {
         if let stray = placed { _ = memory.exchange(at: stray.place, stray.entry, for: Self.gone) }
-        let verdict = counter.rate.decide(arrival: match.entry.time, now: now)
+        let verdict = decide(match.entry.time)
         if settle(match, verdict) { return Answer(verdict: verdict) }
       } else if let second = found.secondPlacement {
         _ = memory.exchange(at: second.place, second.entry, for: Self.gone)
       } else if let placement = found.placement {
         if placement == placed {
-          let verdict = counter.rate.decide(arrival: 0, now: now)
+          let verdict = decide(0)
           if settle(placement, verdict) { return Answer(verdict: verdict) }
         }
         placed = placement
@@ -85,7 +104,7 @@ struct CounterTable: Sendable {
         let isPlaced = memory.exchange(at: free.place, free.entry, for: entry)
         placed = isPlaced ? Match(place: free.place, entry: entry) : nil
       } else {
-        return takeShared(counter, now)
+        return nil
       }
     }
   }

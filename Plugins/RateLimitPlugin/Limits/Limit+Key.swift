@@ -1,25 +1,31 @@
 import PluginAPI
 
 extension Limit.Partition {
-  /// The keyed hash of whose request this is, under one limit.
-  ///
-  /// What it is hashed from is marked by kind, so that nobody can pass for an address by naming a subject
-  /// after it.
-  func key(of request: borrowing Request, under limit: UInt64, by hash: SipHash) -> UInt64 {
-    switch self {
-    case .identity:
-      let key = request.withSubject { subject in subject.map { hash.hash(prefix: limit ^ 2, $0) } }
-      return key ?? addressKey(of: request, under: limit, by: hash)
-    case .header(let name):
-      let key = request.headers.withBytes(name) { value in value.map { hash.hash(prefix: limit ^ 3, $0) } }
-      return key ?? addressKey(of: request, under: limit, by: hash)
-    case .address:
-      return addressKey(of: request, under: limit, by: hash)
-    }
+  /// What a key is made from. Part of the key, so that nobody can pass for an address by naming a subject after
+  /// it.
+  enum Kind: UInt64 {
+    case address = 1
+    case subject = 2
+    case header = 3
   }
 
-  private func addressKey(of request: borrowing Request, under limit: UInt64, by hash: SipHash) -> UInt64 {
-    request.withClientIP { hash.hash(prefix: limit ^ 1, network($0)) }
+  /// The keyed hash of whose request this is, under one limit.
+  func key(of request: borrowing Request, under limit: UInt64, by hash: SipHash) -> UInt64 {
+    withClient(of: request) { kind, bytes in hash.hash(prefix: limit ^ kind.rawValue, bytes) }
+  }
+
+  /// Lends the bytes that tell whose request this is.
+  @inline(__always)
+  func withClient<Result>(
+    of request: borrowing Request, _ body: (Kind, UnsafeRawBufferPointer) -> Result
+  ) -> Result {
+    let result: Result? =
+      switch self {
+      case .identity: request.withSubject { subject in subject.map { body(.subject, $0) } }
+      case .header(let name): request.headers.withBytes(name) { value in value.map { body(.header, $0) } }
+      case .address: nil
+      }
+    return result ?? request.withClientIP { body(.address, network($0)) }
   }
 }
 

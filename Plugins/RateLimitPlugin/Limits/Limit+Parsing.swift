@@ -1,5 +1,7 @@
+import PathPattern
+
 extension Limit {
-  /// `[METHOD[,METHOD]] [PATH] COUNT/DURATION [burst N] [by identity|address|api-key|header NAME] [name
+  /// `[METHOD[,METHOD]] [[=]PATH] COUNT/DURATION [burst N] [by identity|address|api-key|header NAME] [name
   /// NAME]`
   ///
   /// - Parameters:
@@ -10,8 +12,10 @@ extension Limit {
     var methods: [String] = []
     var path: PathPattern?
     if let word = words.next(where: isMethodList) { methods = try words.methods(word) }
-    if let word = words.next(where: { $0.hasPrefix("/") }) {
-      guard let pattern = PathPattern(word) else { throw words.fault("\"\(word)\" is no path pattern") }
+    var isExact = false
+    if let word = words.next(where: { $0.hasPrefix("/") || $0.hasPrefix("=/") }) {
+      isExact = word.hasPrefix("=")
+      guard let pattern = PathPattern(isExact ? String(word.dropFirst()) : word) else { throw words.fault("\"\(word)\" is no path pattern") }
       path = pattern
     }
     guard let rate = words.next() else { throw words.fault("needs a rate, as in 100/1m") }
@@ -33,7 +37,7 @@ extension Limit {
       throw words.fault("a full burst would take more than a century to drain")
     }
     self.init(
-      name: name ?? "limit-\(ordinal)", methods: methods, path: path, count: count, period: period,
+      name: name ?? "limit-\(ordinal)", methods: methods, path: path, isExact: isExact, count: count, period: period,
       burst: burst ?? count, partition: partition ?? .identity, rate: algorithm, text: words.textWithoutName,
       window: window)
   }

@@ -1,3 +1,5 @@
+import PathPattern
+
 /// One `limit` of the configuration: which requests it counts, by whom, and how many it allows.
 struct Limit: Sendable, Equatable {
   /// In the RateLimit fields, the log, and metrics. Unique among the limits of a plugin.
@@ -6,6 +8,8 @@ struct Limit: Sendable, Equatable {
   var methods: [String]
   /// Nil: every path.
   var path: PathPattern?
+  /// Written `=PATH`: what lies below the path is not counted.
+  var isExact = false
   var count: UInt64
   /// In nanoseconds.
   var period: UInt64
@@ -38,7 +42,7 @@ struct Limit: Sendable, Equatable {
       case .header(let name): "header \(name.lowercased())"
       }
     let text =
-      "\(methods.sorted().joined(separator: ",")) \(path?.text ?? "") \(count)/\(period) \(burst) \(by)"
+      "\(methods.sorted().joined(separator: ",")) \(isExact ? "=" : "")\(path?.text ?? "") \(count)/\(period) \(burst) \(by)"
     return Array(text.utf8).withUnsafeBytes { SipHash(key: (0, 0)).hash(prefix: 0, $0) }
   }
 
@@ -47,7 +51,8 @@ struct Limit: Sendable, Equatable {
     if !methods.isEmpty, !methods.contains(method), !(method == "HEAD" && methods.contains("GET")) {
       return false
     }
-    return self.path?.matches(path) ?? true
+    guard let pattern = self.path else { return true }
+    return isExact ? pattern.matchesWhole(path) : pattern.matches(path)
   }
 }
 

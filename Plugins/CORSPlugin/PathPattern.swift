@@ -1,1 +1,0 @@
-../RateLimitPlugin/Limits/PathPattern.swift
