@@ -135,7 +135,8 @@ let package = Package(
     .executableTarget(
       name: "codec-fuzz", dependencies: ["HTTPCodec"], path: "Tests/CodecFuzz", swiftSettings: strict),
     .target(
-      name: "RedisTesting", dependencies: ["PluginTesting"], path: "Tests/RedisTesting", swiftSettings: strict),
+      name: "RedisTesting", dependencies: ["PluginTesting"], path: "Tests/RedisTesting", swiftSettings: strict
+    ),
     tests("HTTPCodecTests", of: ["HTTPCodec"]),
     tests("CORSPolicyTests", of: ["CORSPolicy"]),
     tests("PluginAPITests", of: ["PluginAPI", "PluginABI", "PluginTesting"]),

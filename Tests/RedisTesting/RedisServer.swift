@@ -35,7 +35,8 @@ public final class RedisServer {
     let child = try ChildProcess(
       executable,
       [
-        "--port", "\(port)", "--bind", "127.0.0.1", "--dir", directory.path, "--save", "", "--appendonly", "no",
+        "--port", "\(port)", "--bind", "127.0.0.1", "--dir", directory.path, "--save", "", "--appendonly",
+        "no",
         "--daemonize", "no",
       ] + arguments, environment: ["PATH": "/usr/bin:/bin"], directory: directory.path, name: "redis")
     process = child
@@ -56,8 +57,8 @@ public final class RedisServer {
   /// SIGCONT.
   public func thaw() { process?.send(signal: SIGCONT) }
 
-  private static let executable = ["/usr/bin/redis-server", "/usr/local/bin/redis-server"]
-    .first { access($0, X_OK) == 0 }
+  private static let executable: String? = ["/usr/bin/redis-server", "/usr/local/bin/redis-server"]
+    .first { path in access(path, X_OK) == 0 }
 
   /// A port that is free now. Redis can not be given port 0 and asked which it became.
   private static func freePort() throws -> UInt16 {

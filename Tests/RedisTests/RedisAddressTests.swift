@@ -21,7 +21,9 @@ struct RedisAddressTests {
   @Test("neither user nor password is shown")
   func shown() throws {
     #expect("\(try RedisAddress(parsing: "redis://ada:secret@[::1]/2"))" == "[::1]:6379/2")
-    for text in ["redis://ada:secret@h:x", "redis://ada:secret%@h", "redis://ada:secret@h/x", "redis://ada:secret@"] {
+    for text in [
+      "redis://ada:secret@h:x", "redis://ada:secret%@h", "redis://ada:secret@h/x", "redis://ada:secret@",
+    ] {
       let error = #expect(throws: RedisAddressError.self) { try RedisAddress(parsing: text) }
       #expect(error?.description.contains("secret") == false, "\(text)")
     }

@@ -1,10 +1,9 @@
 import Foundation
 import PluginTesting
+import Redis
 import RedisTesting
 import Synchronization
 import Testing
-
-@testable import Redis
 
 private func connect(
   _ address: String, through library: Hiredis? = nil, timeout: Duration = .seconds(5)
@@ -175,9 +174,11 @@ struct RedisPoolTests {
   func frozen() throws {
     let server = try RedisServer()
     let changes = Changes()
-    let pool = try pool(server.address, changes, prepare: { connection throws(RedisError) in
-      _ = try connection.send(RedisCommand("PING"))
-    })
+    let pool = try pool(
+      server.address, changes,
+      prepare: { connection throws(RedisError) in
+        _ = try connection.send(RedisCommand("PING"))
+      })
     defer { pool.stop() }
     server.freeze()
     try wait("the loss") { !pool.isConnected }
@@ -204,13 +205,13 @@ struct RedisPoolTests {
 
   @Test("connections that the server closes when they are idle for long are kept in use, and not lost")
   func idle() throws {
-    // Three connections, each pinged every three seconds.
-    let server = try RedisServer(["--timeout", "5"])
+    // Two connections, each pinged every two seconds.
+    let server = try RedisServer(["--timeout", "4"])
     let changes = Changes()
     let pool = try pool(server.address, changes, connections: 1)
     defer { pool.stop() }
     let observer = try connect(server.address)
-    let deadline = Deadline(after: .seconds(9))
+    let deadline = Deadline(after: .seconds(8))
     while !deadline.hasPassed {
       _ = try observer.send(RedisCommand("PING"))
       usleep(50_000)

@@ -15,7 +15,9 @@ extension Limit {
     var isExact = false
     if let word = words.next(where: { $0.hasPrefix("/") || $0.hasPrefix("=/") }) {
       isExact = word.hasPrefix("=")
-      guard let pattern = PathPattern(isExact ? String(word.dropFirst()) : word) else { throw words.fault("\"\(word)\" is no path pattern") }
+      guard let pattern = PathPattern(isExact ? String(word.dropFirst()) : word) else {
+        throw words.fault("\"\(word)\" is no path pattern")
+      }
       path = pattern
     }
     guard let rate = words.next() else { throw words.fault("needs a rate, as in 100/1m") }
@@ -37,7 +39,8 @@ extension Limit {
       throw words.fault("a full burst would take more than a century to drain")
     }
     self.init(
-      name: name ?? "limit-\(ordinal)", methods: methods, path: path, isExact: isExact, count: count, period: period,
+      name: name ?? "limit-\(ordinal)", methods: methods, path: path, isExact: isExact, count: count,
+      period: period,
       burst: burst ?? count, partition: partition ?? .identity, rate: algorithm, text: words.textWithoutName,
       window: window)
   }

@@ -100,7 +100,9 @@ public struct RedisAddress: Sendable, Equatable, CustomStringConvertible {
     }
   }
 
-  private static func isDigit(_ byte: UInt8) -> Bool { byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9") }
+  private static func isDigit(_ byte: UInt8) -> Bool {
+    byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9")
+  }
 }
 
 /// Why a text is no address of a Redis.

@@ -48,7 +48,9 @@ public final class RedisConnection: @unchecked Sendable {
     try write(command, before: deadline)
     while true {
       var raw: UnsafeMutableRawPointer?
-      guard reader != nil, library.getReply(reader, &raw) == 0 else { throw .malformed("bytes that are no reply") }
+      guard reader != nil, library.getReply(reader, &raw) == 0 else {
+        throw .malformed("bytes that are no reply")
+      }
       if let raw {
         defer { library.freeReply(raw) }
         return try library.value(of: raw)
