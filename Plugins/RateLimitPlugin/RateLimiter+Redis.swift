@@ -2,8 +2,9 @@ import PluginAPI
 import Redis
 
 extension RateLimiter {
-  /// How long a start waits for Redis. It is found a few milliseconds after it is looked for, if it is there.
-  private static let startTime = Duration.milliseconds(200)
+  /// How long a start waits for Redis at most: longer than a connection may take. One that is there is found within
+  /// milliseconds, and until then the generation before serves.
+  private static let startTime = Duration.seconds(1)
 
   /// The counters in Redis, if the settings name one. That it is away is no reason not to start: it is looked for
   /// until it is there.

@@ -5,7 +5,7 @@ import Glibc
 
 /// The pool's connections, and the thread that keeps them.
 final class Keeper: @unchecked Sendable {
-  static let connectTimeout = Duration.milliseconds(250)
+  static let connectTimeout = Duration.milliseconds(500)
   private static let pingInterval = Duration.seconds(1)
   private static let firstDelay = Duration.milliseconds(50)
   private static let lastDelay = Duration.seconds(1)
