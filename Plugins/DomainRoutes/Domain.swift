@@ -10,7 +10,7 @@ final class Domain: Sendable {
   /// In milliseconds.
   let idempotencyWindow: Int64
   let models: ModelCatalogue
-  let media: MediaFiles
+  let media: any MediaStore
   /// What generations make: `image/png`, or `image/*` if the provider chooses.
   let mediaType: String
   let workers: JobWorkers
@@ -32,7 +32,7 @@ final class Domain: Sendable {
     store = try Store(try settings.databaseSetting(), directory: start.stateDirectory) {
       host.realtimeNanoseconds / 1_000_000
     }
-    media = try MediaFiles(directory: start.stateDirectory + "/media")
+    media = try store.makeMediaStore(directory: start.stateDirectory)
     mediaType = settings.generationProvider == .local ? "image/png" : "image/*"
     workers = JobWorkers(
       JobRunner(

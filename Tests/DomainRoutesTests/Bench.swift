@@ -1,5 +1,4 @@
 import DatabaseTesting
-import Foundation
 import SQL
 
 @testable import DomainRoutes
@@ -12,13 +11,13 @@ struct Bench: Sendable {
   let clock = TestClock()
   let database: PluginDatabase
   let store: Store
-  let media: MediaFiles
+  let media: any MediaStore
   let runner: JobRunner
 
   init(_ backend: Backend) throws {
     database = try PluginDatabase(backend)
     store = try database.store(connections: 8) { [clock] in clock.now }
-    media = try MediaFiles(directory: database.directory + "/media")
+    media = try store.makeMediaStore(directory: database.directory)
     runner = JobRunner(
       store: store, media: media, models: try ModelCatalogue([]), lease: Self.lease, attempts: 3,
       metrics: nil, log: { _, _ in })
@@ -50,8 +49,9 @@ struct Bench: Sendable {
 
   /// The images that are there.
   func files() throws -> [String] {
-    try FileManager.default.subpathsOfDirectory(atPath: database.directory + "/media").filter {
-      $0.contains(".")
+    switch database.backend {
+    case .sqlite: try media.names(writtenBefore: .max)
+    case .postgreSQL: try store.read { try $0.query("SELECT name FROM media").map { try $0.text("name") } }
     }
   }
 }

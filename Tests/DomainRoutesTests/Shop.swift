@@ -75,6 +75,9 @@ struct Shop {
     try database.store { clock?.now ?? Int64(Date().timeIntervalSince1970 * 1000) }
   }
 
+  /// The images.
+  func media() throws -> any MediaStore { try store().makeMediaStore(directory: database.directory) }
+
   /// What is wrong with the credits; empty if nothing is.
   func violations() throws -> [String] {
     try store().read { try LedgerAudit(session: $0).violations() }

@@ -53,6 +53,8 @@ extension Ledger {
   /// Gives the user a code's credits.
   /// - Throws: `RedemptionRefusal`, `Refusal.balanceLimit`; the transaction must then be rolled back.
   func redeem(_ code: RedemptionCode, by user: String) throws -> CreditTransaction {
+    // One at a time for a user: what is found here stays true.
+    _ = try session.first("SELECT 1 FROM accounts WHERE user_id = $1 FOR UPDATE", [.text(user)])
     let earlier = try session.first(
       "SELECT 1 FROM ledger WHERE user_id = $1 AND reference = $2 AND transaction_type = 'redeem'",
       [.text(user), .text(code.code)])

@@ -36,7 +36,7 @@ struct Generation: Encodable, Sendable {
 
   /// Counts changes. Not shown.
   let version: Int64
-  /// In the media directory. Not shown.
+  /// Its name in the media store. Not shown.
   let mediaFile: String?
   /// How often it has been run. Not shown.
   let attempts: Int64

@@ -48,7 +48,7 @@ struct GenerationRoutes {
       reading: { [models = domain.models] in try GenerationRequest($0, models: models) },
       performing: { [mount = domain.mount] request, user, session in
         if let project = request.projectID {
-          guard try ProjectTable(session: session).find(project, of: user) != nil else {
+          guard try ProjectTable(session: session).find(project, of: user, lock: .share) != nil else {
             throw ProjectRoutes.notFound
           }
         }
@@ -88,7 +88,9 @@ struct GenerationRoutes {
       let isFavorite = try body.require(body.boolean("is_favorite", required: true))
       let ifMatch = request.headers["if-match"]
       let generation = try domain.store.write { session in
-        guard let generation = try table(session).find(id, of: user) else { throw Self.notFound }
+        guard let generation = try table(session).find(id, of: user, lock: .update) else {
+          throw Self.notFound
+        }
         try generation.tag.check(ifMatch: ifMatch)
         try table(session).setFavorite(isFavorite, of: id)
         guard let updated = try table(session).find(id, of: user) else { throw Self.notFound }
@@ -103,7 +105,9 @@ struct GenerationRoutes {
       let id = try Self.id(of: request)
       let ifMatch = request.headers["if-match"]
       let file = try domain.store.write { session in
-        guard let generation = try table(session).find(id, of: user) else { throw Self.notFound }
+        guard let generation = try table(session).find(id, of: user, lock: .update) else {
+          throw Self.notFound
+        }
         try generation.tag.check(ifMatch: ifMatch)
         try table(session).delete(id)
         return generation.mediaFile
@@ -151,7 +155,7 @@ struct GenerationRoutes {
       let body: Response.Body
       do {
         let file = try domain.media.open(file)
-        body = file.size > 1 << 20 ? .stream(MediaStream(file)) : .bytes(try file.read(file.size))
+        body = file.size > 1 << 20 ? .stream(MediaStream(file)) : .bytes(try file.read(file.size, at: 0))
       } catch let error as MediaError {
         // One file that cannot be read must not take the plugin out.
         request.log(.error, "the image of generation \(generation.id) cannot be read: \(error)")

@@ -14,9 +14,9 @@ struct GenerationTable {
   }
 
   /// The generation; nil if there is none, or it is somebody else's.
-  func find(_ id: String, of user: String) throws -> Generation? {
+  func find(_ id: String, of user: String, lock: RowLock = .none) throws -> Generation? {
     try session.first(
-      "SELECT \(Generation.columns) FROM generations WHERE id = $1 AND user_id = $2",
+      "SELECT \(Generation.columns) FROM generations WHERE id = $1 AND user_id = $2\(lock.clause)",
       [.text(id), .text(user)]
     ).map { try Generation($0, mount: mount) }
   }

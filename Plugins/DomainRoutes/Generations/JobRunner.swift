@@ -4,7 +4,7 @@ import PluginAPI
 /// Runs one job at a time, from its claim to its end. Any thread.
 struct JobRunner: Sendable {
   let store: Store
-  let media: MediaFiles
+  let media: any MediaStore
   let models: ModelCatalogue
   /// In milliseconds.
   let lease: Int64

@@ -1,6 +1,6 @@
 import Glibc
 
-/// A file of the media directory could not be used.
+/// An image could not be kept or read.
 struct MediaError: Error, CustomStringConvertible {
   let operation: String
   let path: String
@@ -11,6 +11,13 @@ struct MediaError: Error, CustomStringConvertible {
     code = errno
     self.operation = operation
     self.path = path
+  }
+
+  /// There is no image of that name.
+  init(missing name: String) {
+    code = ENOENT
+    operation = "read"
+    path = name
   }
 
   var description: String {

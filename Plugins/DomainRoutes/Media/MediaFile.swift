@@ -1,9 +1,10 @@
 import Glibc
 import PluginAPI
+import SQL
 import Synchronization
 
 /// One open file of the media directory. Any thread.
-final class MediaFile: Sendable {
+final class MediaFile: MediaReader {
   /// In bytes.
   let size: Int
   private let path: String
@@ -28,7 +29,7 @@ final class MediaFile: Sendable {
 
   /// Up to `count` bytes from `offset`; fewer only at the end of the file.
   /// - Throws: `MediaError`.
-  func read(_ count: Int, at offset: Int = 0) throws -> [UInt8] {
+  func read(_ count: Int, at offset: Int) throws -> [UInt8] {
     let wanted = max(0, min(count, size - offset))
     return try [UInt8](unsafeUninitializedCapacity: wanted) { buffer, done in
       while done < wanted {
@@ -41,21 +42,29 @@ final class MediaFile: Sendable {
   }
 }
 
-/// A file as a response, piece by piece: a client that is slow holds one piece in memory, and not the file.
+/// An image as a response, piece by piece: a client that is slow holds one piece in memory, and not the image.
 final class MediaStream: StreamSource {
   /// What is larger than a piece is worth a stream.
   static let piece = 1 << 18
 
-  private let file: MediaFile
+  private let image: any MediaReader
   private let offset = Mutex(0)
 
-  init(_ file: MediaFile) { self.file = file }
+  init(_ image: any MediaReader) { self.image = image }
 
+  /// An image that goes away while it is read ends the stream short, and is no fault.
   func pull(_ writer: borrowing StreamWriter) throws -> StreamStep {
     let start = offset.withLock { $0 }
-    let bytes = try file.read(Self.piece, at: start)
+    let bytes: [UInt8]
+    do {
+      bytes = try image.read(Self.piece, at: start)
+    } catch let error as DatabaseError where error.isTemporary {
+      throw Problem.unavailable("The database cannot be reached now.", code: "database-unavailable")
+    } catch is MediaError {
+      throw Problem.unavailable("The image cannot be read now.", code: "media-unavailable")
+    }
     try writer.write(bytes)
     offset.withLock { $0 = start + bytes.count }
-    return start + bytes.count >= file.size ? .end : .more
+    return start + bytes.count >= image.size ? .end : .more
   }
 }

@@ -3,7 +3,7 @@ import Glibc
 /// The images on disk, under the state directory: `media/3f/3f2a…-1.png`. Any thread.
 ///
 /// A file appears whole or not at all: it is written under another name, synchronised and renamed.
-final class MediaFiles: Sendable {
+final class MediaFiles: MediaStore {
   private let directory: String
 
   /// - Parameter directory: Is made if it is not there; its parent is.
@@ -45,28 +45,21 @@ final class MediaFiles: Sendable {
 
   /// Opens a file; it can be read even if it is removed meanwhile.
   /// - Throws: `MediaError`.
-  func open(_ name: String) throws -> MediaFile { try MediaFile(path: "\(directory)/\(name)") }
+  func open(_ name: String) throws -> any MediaReader { try MediaFile(path: "\(directory)/\(name)") }
 
-  /// Removes the files that nobody needs: those that are older than an hour, so that no run is still at them.
-  /// - Parameters:
-  ///   - now: In milliseconds since 1970.
-  ///   - isNeeded: Told a file's name, as `name(generation:attempt:extension:)` made it.
-  /// - Returns: How many were removed.
-  /// - Throws: `MediaError`, and what `isNeeded` throws.
-  func sweep(now: Int64, isNeeded: (String) throws -> Bool) throws -> Int {
-    var removed = 0
+  func names(writtenBefore: Int64) throws -> [String] {
+    var names: [String] = []
     for folder in try Self.entries(of: directory) {
       for file in try Self.entries(of: "\(directory)/\(folder)") {
         let name = "\(folder)/\(file)"
         var status = stat()
         guard stat("\(directory)/\(name)", &status) == 0, status.st_mode & S_IFMT == S_IFREG,
-          Int64(status.st_mtim.tv_sec) * 1000 < now - 3_600_000, try !isNeeded(name)
+          Int64(status.st_mtim.tv_sec) * 1000 < writtenBefore
         else { continue }
-        try remove(name)
-        removed += 1
+        names.append(name)
       }
     }
-    return removed
+    return names
   }
 
   /// Removes a file, if it is there.

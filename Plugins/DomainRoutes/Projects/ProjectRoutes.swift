@@ -77,7 +77,7 @@ struct ProjectRoutes {
       let ifMatch = request.headers["if-match"]
       let project = try domain.store.write { session in
         let table = ProjectTable(session: session)
-        guard let project = try table.find(id, of: user) else { throw Self.notFound }
+        guard let project = try table.find(id, of: user, lock: .update) else { throw Self.notFound }
         try project.tag.check(ifMatch: ifMatch)
         try table.update(project, with: fields)
         guard let updated = try table.find(id, of: user) else { throw Self.notFound }
@@ -93,7 +93,7 @@ struct ProjectRoutes {
       let ifMatch = request.headers["if-match"]
       try domain.store.write { session in
         let table = ProjectTable(session: session)
-        guard let project = try table.find(id, of: user) else { throw Self.notFound }
+        guard let project = try table.find(id, of: user, lock: .update) else { throw Self.notFound }
         try project.tag.check(ifMatch: ifMatch)
         try table.delete(id)
       }

@@ -26,8 +26,8 @@ struct ProjectTable {
   }
 
   /// The project; nil if there is none, or it is somebody else's.
-  func find(_ id: String, of user: String) throws -> Project? {
-    try project("id = $1 AND user_id = $2", [.text(id), .text(user)])
+  func find(_ id: String, of user: String, lock: RowLock = .none) throws -> Project? {
+    try project("id = $1 AND user_id = $2\(lock.clause)", [.text(id), .text(user)])
   }
 
   /// One page of a user's own projects, and how many there are.

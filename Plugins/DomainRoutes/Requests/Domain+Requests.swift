@@ -12,7 +12,7 @@ extension Domain {
         // The host lets nobody in without an identity; were it ever to, this opens nothing.
         throw Problem.unauthorized("A token is needed.")
       }
-      return try unlessBusy {
+      return try unlessAway {
         try welcome(user)
         return try body(request, user)
       }
@@ -124,14 +124,19 @@ extension Domain {
     return bytes
   }
 
-  /// A database that is busy for too long is no fault of this plugin's: the client may try again.
-  private func unlessBusy<R>(_ body: () throws -> R) throws -> R {
+  /// A database that is busy for too long, or away, is no fault of this plugin's: the client may try again. Whether a
+  /// change took effect whose connection was lost nobody knows; an `Idempotency-Key` makes it safe to try.
+  private func unlessAway<R>(_ body: () throws -> R) throws -> R {
     do {
       return try body()
     } catch let error as DatabaseError where error.isTemporary {
-      throw Problem(
-        status: 503, code: "database-busy", detail: "The database is busy; try again.",
-        headers: [(name: "Retry-After", value: "1")])
+      guard error.kind == .connectionLost || error.kind == .unavailable else {
+        throw Problem.unavailable(
+          "The database is busy; try again.", code: "database-busy", retryAfter: .seconds(1))
+      }
+      throw Problem.unavailable(
+        "The database cannot be reached now; try again.", code: "database-unavailable",
+        retryAfter: .seconds(5))
     }
   }
 }

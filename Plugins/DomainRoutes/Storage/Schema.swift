@@ -6,7 +6,7 @@ import SQL
 enum Schema {
   static let migrations = [
     Script(credits, guards: creditGuards) + Script(projects) + Script(generations) + Script(idempotency),
-    Script(purchases, guards: purchaseGuards),
+    Script(purchases, guards: purchaseGuards), media,
   ]
 
   /// How many of the scripts a library must know to use a database that has them all: one that is rolled back goes on
@@ -196,4 +196,18 @@ enum Schema {
     CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at);
 
     """
+
+  /// The images, where several hosts share the database. On SQLite they are files beside it.
+  private static let media = Script(
+    only: .postgreSQL,
+    """
+    CREATE TABLE media (
+      name TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+      bytes BYTEA NOT NULL,
+      created_at BIGINT NOT NULL
+    );
+    -- They are compressed already; and a piece of what is not compressed is read without the rest.
+    ALTER TABLE media ALTER COLUMN bytes SET STORAGE EXTERNAL;
+    CREATE INDEX media_by_age ON media (created_at);
+    """)
 }

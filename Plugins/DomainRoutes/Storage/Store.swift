@@ -42,4 +42,13 @@ final class Store: Sendable {
   func write<R>(_ body: (Session) throws -> R) throws -> R {
     try pool.transaction { try body(Session($0, now: clock())) }
   }
+
+  /// Where the images are: files beside SQLite's; rows on PostgreSQL, which several hosts share.
+  /// - Throws: `MediaError`.
+  func makeMediaStore(directory: String) throws -> any MediaStore {
+    switch pool.dialect {
+    case .sqlite: try MediaFiles(directory: directory + "/media")
+    case .postgreSQL: MediaTable(store: self)
+    }
+  }
 }
