@@ -13,10 +13,15 @@ extension AuthPlugin: Middleware {
       refused.add()
       guard request.access == .authenticated || request.access == .role else { return nil }
       request.log(.debug, "access token refused: \(fault)")
-      throw Problem.unauthorized(
-        fault.advice + ".", code: "invalid-token", challenge: BearerCredentials.challenge(for: fault))
+      throw AuthPlugin.refusal(of: fault)
     }
     return nil
+  }
+
+  /// What a client gets whose token is refused.
+  static func refusal(of fault: TokenFault) -> Problem {
+    Problem.unauthorized(
+      fault.advice + ".", code: "invalid-token", challenge: BearerCredentials.challenge(for: fault))
   }
 
   /// - Returns: nil if the request has no bearer token.

@@ -36,12 +36,17 @@ extension AuthPlugin: Router {
   }
 
   /// The identity alone does not say by which token it was won: the token is verified again, from the cache.
+  /// It may have expired since, or the identity may be another plugin's work: that is no fault.
   private func logOut(_ request: borrowing Request) throws -> Response {
-    guard let token = try verifiedToken(of: request) else {
-      throw Problem.unauthorized("There is no access token to log out.")
+    do {
+      guard let token = try verifiedToken(of: request) else {
+        throw Problem.unauthorized("There is no access token to log out.")
+      }
+      try accounts.logOut(token)
+      return .noContent()
+    } catch let fault as TokenFault {
+      throw AuthPlugin.refusal(of: fault)
     }
-    try accounts.logOut(token)
-    return .noContent()
   }
 
   private func me(_ request: borrowing Request) throws -> Response {

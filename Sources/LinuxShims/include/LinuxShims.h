@@ -3,6 +3,7 @@
 #define LINUX_SHIMS_H
 
 #include "FaultGuard.h"
+#include "HarnessShims.h"
 #include "ResidentMemory.h"
 
 #include <stdint.h>

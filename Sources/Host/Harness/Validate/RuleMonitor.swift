@@ -1,0 +1,97 @@
+import Glibc
+import LinuxShims
+import Synchronization
+
+/// Watches the threads that call the plugin: a crash, or a call that does not come back, is what the check has found.
+///
+/// A thread of its own; it ends the process once it has reported.
+final class RuleMonitor: @unchecked Sendable {
+  private let notice: FileDescriptor
+  private let memory: SharedMemory
+  private let reporter: HarnessReporter
+  private let frames = Mutex<[FaultFrame]>([])
+  private let background: FaultFrame
+  /// What each frame's thread is doing, for the message.
+  private let doing = Mutex<[UInt: String]>([:])
+  private let limit = Atomic<UInt64>(RuleMonitor.usualLimit)
+
+  /// Nanoseconds for one call of the plugin.
+  static let usualLimit: UInt64 = 10_000_000_000
+
+  init(_ reporter: HarnessReporter) throws(SystemError) {
+    self.reporter = reporter
+    memory = try SharedMemory.create()
+    SharedMemory.current = memory
+    notice = FileDescriptor(raw: try checked("eventfd") { eventfd(0, Int32(EFD_CLOEXEC)) })
+    background = memory.frame(0, generation: 1)
+    try checked("sigaction") { guard_install(notice.raw, background.guarded) }
+    frames.withLock { $0.append(background) }
+    guard Thread.start(named: "monitor", { self.run() }) else { throw SystemError("pthread_create", EAGAIN) }
+  }
+
+  /// A frame for the calling thread, which is watched from now on.
+  func adopt() -> FaultFrame {
+    let frame = frames.withLock { frames in
+      let frame = memory.frame(frames.count, generation: 1)
+      frames.append(frame)
+      return frame
+    }
+    guard_adopt_thread(frame.guarded)
+    return frame
+  }
+
+  /// Tells where a fault on a thread of the plugin's own lies.
+  func watch(imageOf library: PluginLibrary) {
+    guard let start = library.table.pointee.start else { return }
+    let image = UnsafeMutablePointer<guard_image>.allocate(capacity: 1)
+    image.initialize(to: guard_image(start: 0, end: 0, plugin: 1))
+    guard
+      guard_image_extent(
+        unsafeBitCast(start, to: UnsafeRawPointer.self), &image.pointee.start, &image.pointee.end)
+    else { return }
+    guard_set_images(image, 1)
+  }
+
+  func set(limit: UInt64) { self.limit.store(limit, ordering: .relaxed) }
+
+  func note(_ text: String, on frame: FaultFrame) {
+    doing.withLock { $0[UInt(bitPattern: frame.guarded)] = text }
+  }
+
+  private func run() {
+    while true {
+      var descriptor = pollfd(fd: notice.raw, events: Int16(POLLIN), revents: 0)
+      _ = poll(&descriptor, 1, 50)
+      let now = Clock.monotonic()
+      for frame in frames.withLock({ $0 }) {
+        guard let occupant = frame.occupant else { continue }
+        if occupant.hasCrashed { report(crashOf: frame) }
+        // The background frame has no call that could be late.
+        if frame.guarded != background.guarded, now > occupant.since,
+          now - occupant.since > limit.load(ordering: .relaxed)
+        {
+          let seconds = limit.load(ordering: .relaxed) / 1_000_000_000
+          fail("\(text(of: frame)): it did not come back within \(seconds) s", [])
+        }
+      }
+    }
+  }
+
+  private func text(of frame: FaultFrame) -> String {
+    if frame.guarded == background.guarded { return "on a thread of the plugin's own" }
+    return doing.withLock { $0[UInt(bitPattern: frame.guarded)] } ?? "in a call"
+  }
+
+  private func report(crashOf frame: FaultFrame) {
+    let frozen = FrozenThread(frame, timeout: 0)
+    let isAboutMemory = frame.guarded.pointee.signal == SIGSEGV || frame.guarded.pointee.signal == SIGBUS
+    let view = isAboutMemory ? GuardedViews.describe(frame.guarded.pointee.address) : nil
+    let message = view.map { "\($0) (\(frozen.message))" } ?? "it crashed: \(frozen.message)"
+    fail("\(text(of: frame)): \(message)", CaseFault.frames(Backtrace.symbolize(frozen.counters)))
+  }
+
+  private func fail(_ message: String, _ details: [String]) -> Never {
+    RuleRun.report(.broken(message, details: details), reporter)
+    _exit(0)
+  }
+}

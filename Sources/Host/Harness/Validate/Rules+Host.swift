@@ -1,0 +1,28 @@
+/// What a plugin asks of the host.
+extension Rule {
+  private static func breachRule(
+    _ id: String, _ title: String, anchor: String
+  ) -> Rule {
+    Rule(id: id, title: title, anchor: anchor, timeLimit: .seconds(180)) { bench throws(Finding) in
+      try bench.start()
+      try bench.exercise()
+      bench.stop()
+      if let breach = CheckedHost.breaches(of: id).first { throw .broken(breach.message) }
+    }
+  }
+
+  static let hostRules: [Rule] = [
+    breachRule(
+      "identity", "only a plugin with BH_AUTHENTICATES sets the identity, and never an empty subject",
+      anchor: "BH_AUTHENTICATES = 1u << 4"),
+    breachRule(
+      "cors", "only a plugin with BH_DECIDES_CORS decides CORS",
+      anchor: "bh_status (*decide_cors)(bh_exchange *exchange);"),
+    breachRule(
+      "problems", "problems have a status of 400...599, a code in kebab-case, and members that are JSON",
+      anchor: "typedef struct bh_problem {"),
+    breachRule(
+      "log", "the log is written with the plugin's own context and a known level",
+      anchor: "void (*log)(bh_context *context"),
+  ]
+}

@@ -1,0 +1,164 @@
+import Glibc
+
+/// `bulkhead validate LIB`: checks a plugin against every rule, each in a process of its own.
+enum ValidateCommand {
+  static func run(_ options: ValidateOptions) -> ExitStatus {
+    let rules: [Rule]
+    switch selected(options.only) {
+    case .failure(let problem):
+      Output.complain("validate: \(problem.description)")
+      return .usage
+    case .success(let found): rules = found
+    }
+    if options.list { return list(rules, json: options.json) }
+    let path: String
+    switch HarnessLibrary.locate(options.library, configuration: options.configuration) {
+    case .failure(let status): return status
+    case .success(let found): path = found
+    }
+    var library = HarnessLibrary(
+      path: path, pluginPath: FilePaths(ofFile: path).directory, report: LibraryReport())
+    var problem: String?
+    switch LibraryInspection.run(path, starts: false) {
+    case .failure(let failure): problem = "\(failure.reason): \(failure.message)"
+    case .success(let report): library.report = report
+    }
+    let settings = ValidateSettings.complete(options.settings, for: library)
+    return run(rules, library, loading: problem, settings, options)
+  }
+
+  struct Problem: Error, CustomStringConvertible {
+    var description: String
+  }
+
+  private static func selected(_ names: [String]) -> Result<[Rule], Problem> {
+    for name in names where Rule.named(name) == nil {
+      let hint = NearestName.hint(for: name, among: Rule.all.map(\.id))
+      return .failure(
+        Problem(description: "there is no rule \(name.quotedForMessage)\(hint); --list shows them"))
+    }
+    return .success(names.isEmpty ? Rule.all : Rule.all.filter { names.contains($0.id) })
+  }
+
+  private static func list(_ rules: [Rule], json isJSON: Bool) -> ExitStatus {
+    guard isJSON else {
+      return Output.print(StatusCommand.columns(rules.map { [$0.id, $0.place, $0.title] }))
+    }
+    var json = JSONWriter()
+    json.object { object in
+      object.array("rules") { list in
+        for rule in rules {
+          list.object {
+            $0.field("id", rule.id)
+            $0.field("place", rule.place)
+            $0.field("title", rule.title)
+          }
+        }
+      }
+    }
+    return Output.print(json.text + "\n")
+  }
+
+  private static func run(
+    _ rules: [Rule], _ library: HarnessLibrary, loading problem: String?, _ settings: [RawSetting],
+    _ options: ValidateOptions
+  ) -> ExitStatus {
+    let subject = problem == nil ? library.subject : library.stem
+    var summary = HarnessSummary(library: library.path, subject: subject)
+    if !options.json {
+      let written = Output.print("\(subject) (\(library.path))\n")
+      guard written == .success else { return written }
+    }
+    for rule in rules {
+      var result = HarnessResult(name: "\(rule.id): \(rule.title)", place: rule.place, took: .zero)
+      let began = Clock.monotonic()
+      if let why = skipReason(rule, library, loading: problem, settings) {
+        result.skipped = why
+      } else {
+        check(rule, library, settings, &result)
+      }
+      result.took = .nanoseconds(Int64(clamping: Clock.monotonic() &- began))
+      summary.results.append(result)
+      guard !options.json else { continue }
+      let written = Output.print(HarnessSummary.text(result))
+      guard written == .success else { return written }
+    }
+    return TestCommand.finish(
+      summary, suite: "bulkhead.validate.\(library.stem)", json: options.json, junit: options.junit)
+  }
+
+  private static func skipReason(
+    _ rule: Rule, _ library: HarnessLibrary, loading problem: String?, _ settings: [RawSetting]
+  ) -> String? {
+    guard rule.needs != .file else { return nil }
+    if let problem { return "it does not load: \(problem)" }
+    guard rule.needs == .start else { return nil }
+    let missing = library.report.settings.first { setting in
+      setting.isRequired && setting.defaultText == nil && !settings.contains { $0.key == setting.name }
+    }
+    return missing.map { "it needs a setting: --set \($0.name)=…" }
+  }
+
+  private static func check(
+    _ rule: Rule, _ library: HarnessLibrary, _ settings: [RawSetting], _ result: inout HarnessResult
+  ) {
+    var job = HarnessJob(kind: .rule)
+    job.library = library.path
+    job.pluginPath = library.pluginPath
+    job.settings = settings
+    job.rule = rule.id
+    var command = ["bulkhead", "validate", library.path, "--only", rule.id]
+    for setting in settings { command += ["--set", "\(setting.key)=\(setting.value)"] }
+    do throws(SystemError) {
+      let outcome = try job.run(within: rule.timeLimit)
+      judge(outcome, &result)
+    } catch {
+      result.failure = HarnessResult.Failure(message: "\(error)")
+    }
+    result.failure?.repeatCommand = ShellWords.line(command)
+  }
+
+  private static func judge(_ outcome: ChildOutcome, _ result: inout HarnessResult) {
+    guard let verdict = outcome.lines.last(where: { $0["verdict"].string != nil }) else {
+      result.failure = HarnessResult.Failure(message: "it \(outcome.howItEnded)", details: outcome.tail)
+      return
+    }
+    switch verdict["verdict"].string {
+    case "passed": break
+    case "skipped": result.skipped = verdict["message"].string ?? "not applicable"
+    default:
+      result.failure = HarnessResult.Failure(
+        message: verdict["message"].string ?? "failed", details: verdict["details"].array.compactMap(\.string)
+      )
+    }
+  }
+}
+
+/// The settings that a plugin is started with by the rules.
+enum ValidateSettings {
+  /// Those given, over those of the first of its cases that starts it: so that what is checked is the plugin as it is
+  /// used, and what it requires is there.
+  static func complete(_ given: [RawSetting], for library: HarnessLibrary) -> [RawSetting] {
+    guard case .success(let files) = CaseFiles.find([], of: library) else { return given }
+    for path in files {
+      guard case .success(let file) = CaseFile.load(path),
+        let entry = file.cases.first(where: { $0.start == nil })
+      else { continue }
+      let general = file.sections.filter { $0.title == "[plugin]" }.flatMap(\.lines)
+      let own = general.filter { line in !entry.settings.contains { $0.key == line.key } } + entry.settings
+      let names = library.report.settings.map(\.name)
+      return given
+        + own.filter { line in names.contains(line.key) && !given.contains { $0.key == line.key } }
+        .compactMap { value(of: $0, path) }
+    }
+    return given
+  }
+
+  private static func value(of line: CaseFile.SettingLine, _ path: String) -> RawSetting? {
+    let text = ConfigurationText(
+      reading: Array("[plugin x]\n\(line.text)\n".utf8), path: path,
+      substitution: Substitution(environment: Environment.all, directory: FilePaths(ofFile: path).directory))
+    guard let entry = text.sections.first?.entries.first else { return nil }
+    return RawSetting(key: entry.key, value: entry.value, line: 0)
+  }
+}
