@@ -61,10 +61,16 @@ private final class ScriptRunner {
 @Suite("Counters in Redis")
 struct CounterScriptTests {
   private static func randomRate(_ random: inout SplitMix) throws -> GCRA {
+    let burst = UInt64.random(in: 1...8, using: &random)
+    if Bool.random(using: &random) {
+      // Sums that come to whole seconds.
+      let period = UInt64.random(in: 1...4, using: &random) * 500_000_000
+      return try #require(
+        GCRA(count: 1 << UInt64.random(in: 0...3, using: &random), period: period, burst: burst))
+    }
     // From a nanosecond to decades: the edges of what a configuration can say.
     let period = UInt64.random(in: 1...10, using: &random) << UInt64.random(in: 0...58, using: &random)
     let count = UInt64.random(in: 1...20, using: &random)
-    let burst = UInt64.random(in: 1...8, using: &random)
     if let rate = GCRA(count: count, period: period, burst: burst) { return rate }
     return try #require(GCRA(count: 7, period: 1_000_000_000, burst: 3))
   }
@@ -89,13 +95,14 @@ struct CounterScriptTests {
         let rate = rates.randomElement(using: &random) ?? rates[0]
         let state = model.states[rate.key] ?? now
         let edge = (state + rate.rate.interval) / 1000 * 1000
-        switch UInt8.random(in: 0..<6, using: &random) {
+        switch UInt8.random(in: 0..<8, using: &random) {
         case 0 where edge > now + rate.rate.tolerance: now = edge - rate.rate.tolerance
         case 1 where edge > now + rate.rate.tolerance + 1000: now = edge - rate.rate.tolerance - 1000
         case 2: now += UInt64.random(in: 0...3, using: &random) * 1000
         case 3: now += min(rate.rate.interval, 1 << 55) / 1000 * 1000
         // A clock that is set back.
         case 4: now -= UInt64.random(in: 0...2_000_000, using: &random) * 1000
+        case 5: now = now / 250_000_000 * 250_000_000 + 250_000_000
         default: break
         }
         now = min(now / 1000 * 1000, 4_000_000_000_000_000_000)

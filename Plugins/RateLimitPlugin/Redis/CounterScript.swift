@@ -35,7 +35,6 @@ enum CounterScript {
       if state and #state > 9 and #state <= 19 and not string.find(state, '%D') then
         local state_s, state_n = tonumber(string.sub(state, 1, -10)), tonumber(string.sub(state, -9))
         if later(state_s, state_n, s, n) then s, n = state_s, state_n end
-        if later(s, n, limit_s, limit_n) then s, n = limit_s, limit_n end
       end
       s, n = sum(s, n, interval_s, interval_n)
       if later(s, n, limit_s, limit_n) then allowed = 0 end
