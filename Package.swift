@@ -143,7 +143,7 @@ let package = Package(
     tests("HostTests", of: ["bulkhead"]),
     tests("CORSPluginTests", of: ["CORSPlugin", "PluginTesting"]),
     tests("RateLimitPluginTests", of: ["RateLimitPlugin", "Redis", "RedisTesting", "PluginTesting"]),
-    tests("RedisTests", of: ["Redis", "RedisTesting", "PluginTesting"]),
+    tests("RedisTests", of: ["Redis", "SystemLibrary", "RedisTesting", "PluginTesting"]),
     tests("AuthPluginTests", of: ["AuthPlugin", "PluginTesting"]),
     tests("DomainRoutesTests", of: ["DomainRoutes", "PluginTesting", "LocalServer", "DatabaseTesting"]),
     .target(name: "DatabaseTesting", path: "Tests/Support/DatabaseTesting", swiftSettings: strict),
