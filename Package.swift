@@ -131,6 +131,9 @@ let package = Package(
     .target(
       name: "BrowserTesting", dependencies: ["PluginTesting"], path: "Tests/Browser", exclude: ["Pages"],
       swiftSettings: strict),
+    .target(
+      name: "OpenAPITesting", dependencies: ["PluginTesting"], path: "Tests/Support/OpenAPITesting",
+      swiftSettings: strict),
     .target(name: "LocalServer", path: "Tests/Support/LocalServer", swiftSettings: strict),
     .executableTarget(
       name: "codec-fuzz", dependencies: ["HTTPCodec"], path: "Tests/CodecFuzz", swiftSettings: strict),
@@ -145,11 +148,15 @@ let package = Package(
     tests("RateLimitPluginTests", of: ["RateLimitPlugin", "Redis", "RedisTesting", "PluginTesting"]),
     tests("RedisTests", of: ["Redis", "SystemLibrary", "RedisTesting", "PluginTesting"]),
     tests("AuthPluginTests", of: ["AuthPlugin", "PluginTesting"]),
-    tests("DomainRoutesTests", of: ["DomainRoutes", "PluginTesting", "LocalServer", "DatabaseTesting"]),
+    tests(
+      "DomainRoutesTests",
+      of: ["DomainRoutes", "PluginTesting", "LocalServer", "OpenAPITesting", "DatabaseTesting"]),
     .target(name: "DatabaseTesting", path: "Tests/Support/DatabaseTesting", swiftSettings: strict),
     tests("DatabaseTests", of: ["DatabaseSettings", "DatabaseTesting"]),
     tests("HTTPClientTests", of: ["HTTPClient", "LocalServer", "PluginTesting"]),
-    tests("SystemTests", of: ["RedisTesting", "PluginTesting", "BrowserTesting"]),
+    tests(
+      "SystemTests",
+      of: ["RedisTesting", "PluginTesting", "BrowserTesting", "LocalServer", "OpenAPITesting"]),
   ],
   swiftLanguageModes: [.v6]
 )

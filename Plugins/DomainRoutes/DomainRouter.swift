@@ -16,6 +16,7 @@ struct DomainRouter: Router {
     CreditRoutes(domain: domain).add(to: &routes)
     ProjectRoutes(domain: domain).add(to: &routes)
     GenerationRoutes(domain: domain).add(to: &routes)
+    DescriptionRoute(mount: domain.mount).add(to: &routes)
   }
 
   func selfTest() throws { try domain.selfTest() }

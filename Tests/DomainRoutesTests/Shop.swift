@@ -43,9 +43,11 @@ struct Shop {
     headers: [(String, String)] = []
   ) throws -> Answer {
     let type = body == nil ? [] : [("Content-Type", "application/json")]
-    return try host.send(
+    let answer = try host.send(
       method, "/api/v1/\(path)", headers: Fields((type + headers).map { (name: $0.0, value: $0.1) }),
       body: body ?? "", identity: identity)
+    ShopContract.check(method, "/api/v1/\(path)", body, answer)
+    return answer
   }
 
   func get(_ path: String, as identity: Identity? = alice) throws -> JSONValue {
