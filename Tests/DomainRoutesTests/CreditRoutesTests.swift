@@ -17,7 +17,8 @@ import Testing
   }
 
   @Test(
-    "every route but the pings, the models and the description needs an identity", arguments: Backend.allCases)
+    "every route but the pings, the models and the description needs an identity", arguments: Backend.allCases
+  )
   func protectedRoutes(on backend: Backend) throws {
     let shop = try Shop(on: backend)
     let open = shop.host.routes.filter { route in

@@ -34,7 +34,7 @@ enum ShopContract {
 
   @Test("the description is served to anybody, and not again to whoever has it")
   func served() throws {
-    let shop = try Shop()
+    let shop = try Shop(on: .sqlite)
     let answer = try shop.send("GET", "openapi.json", as: nil)
     #expect(answer.status == 200)
     #expect(answer.header("content-type") == "application/json")
@@ -52,14 +52,14 @@ enum ShopContract {
   @Test("the description has every route of this plugin, and no other but those under /auth")
   func complete() throws {
     let described = Set(contract.operations.filter { !$0.contains("/api/v1/auth/") })
-    let routes = Set(try Shop().host.routes)
+    let routes = Set(try Shop(on: .sqlite).host.routes)
     #expect(described.subtracting(routes) == [])
     #expect(routes.subtracting(described) == [])
   }
 
   @Test("an answer that lacks a field, has one more, or another type, is not as described")
   func judges() throws {
-    let shop = try Shop()
+    let shop = try Shop(on: .sqlite)
     let answer = try shop.send("GET", "credits/balance")
     func violations(_ change: (String) -> String) -> [String] {
       contract.violations(
@@ -76,7 +76,7 @@ enum ShopContract {
 
   @Test("the description says of each route who may call it")
   func access() throws {
-    let shop = try Shop()
+    let shop = try Shop(on: .sqlite)
     for operation in APIDocument.operations where operation.tag != "auth" {
       let path = operation.path.replacing("{id}", with: "6c1f7a0e-0000-4000-8000-000000000000")
       let status = try shop.send(operation.method, path, as: nil).status
