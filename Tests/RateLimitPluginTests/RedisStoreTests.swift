@@ -107,12 +107,13 @@ struct RedisStoreTests {
     #expect(ContinuousClock.now - begin < .milliseconds(500))
     #expect(statuses == Array(repeating: 429, count: 10))
     #expect(others == [200, 200, 429, 429])
-    #expect(lines(host, containing: "is away") == 1)
+    try wait("the loss to be reported") { host.metric("redis_losses_total")?.value == 1 }
+    try wait("the line") { lines(host, containing: "is away") == 1 }
     #expect(host.metric("redis_up")?.value == 0)
     #expect((host.metric("redis_fallback_total")?.value ?? 0) >= 13)
     try server.start()
-    try wait("Redis to be found") { host.metric("redis_up")?.value == 1 }
-    #expect(lines(host, containing: "is there") == 2)
+    try wait("Redis to be found") { lines(host, containing: "is there") == 2 }
+    #expect(host.metric("redis_up")?.value == 1)
     #expect(lines(host, containing: "is away") == 1)
   }
 
@@ -129,7 +130,7 @@ struct RedisStoreTests {
       longest = max(longest, ContinuousClock.now - begin)
     }
     #expect(longest < .milliseconds(200), "\(longest)")
-    #expect(lines(host, containing: "is away") == 1)
+    try wait("the loss to be reported") { lines(host, containing: "is away") == 1 }
     server.thaw()
     try wait("Redis to be found") { host.metric("redis_up")?.value == 1 }
     #expect(try host.send("GET", "/").status == 200)

@@ -1,7 +1,8 @@
 import Glibc
 
 // Unsafe memory: mutex and condition live from init to deinit, and the thread retains this object. `state` is read
-// and written with the mutex held only. Nothing that can block is done with it held.
+// and written with the mutex held only. Nothing that can block is done with it held, and nothing is reported: an event
+// loop that asks for a connection must not wait for a line to be written.
 
 /// The pool's connections, and the thread that keeps them.
 final class Keeper: @unchecked Sendable {
@@ -9,6 +10,8 @@ final class Keeper: @unchecked Sendable {
   private static let pingInterval = Duration.seconds(1)
   private static let firstDelay = Duration.milliseconds(50)
   private static let lastDelay = Duration.seconds(1)
+  /// A report is a line in a log.
+  private static let reportTime = Duration.seconds(5)
   /// Connected for so long, a loss is a new one, and back-off begins anew.
   private static let stableTime = Duration.seconds(10)
 
@@ -16,6 +19,11 @@ final class Keeper: @unchecked Sendable {
 
   private struct State {
     var phase = Phase.unknown
+    /// Why it is away.
+    var error = RedisError.away
+    /// What was reported last.
+    var reported = Phase.unknown
+    var isReporting = false
     var idle: [RedisConnection] = []
     /// Of the connections that are in use: those of an earlier one are closed when given back.
     var epoch = 0
@@ -67,9 +75,10 @@ final class Keeper: @unchecked Sendable {
       throw .system(call: "pthread_create", code: code)
     }
     pthread_detach(thread)
-    wait(for: limit) { $0.phase != .unknown }
+    wait(for: limit) { $0.reported != .unknown && !$0.isReporting }
     // Said now, and not when the first attempt ends at last: requests are about to come.
     lose(.timedOut(limit)) { $0.phase == .unknown }
+    report()
   }
 
   /// The thread may be in the middle of an attempt, and ends after it; `onChange` is not called any more.
@@ -82,6 +91,7 @@ final class Keeper: @unchecked Sendable {
       return state.idle
     }
     _ = closed
+    wait(for: Self.reportTime) { !$0.isReporting }
   }
 
   var isConnected: Bool { withLock { $0.phase == .connected } }
@@ -106,8 +116,8 @@ final class Keeper: @unchecked Sendable {
       let isStable = Deadline.now - state.connectedAt > Self.stableTime.nanoseconds
       if state.phase == .connected, isStable { state.delay = .zero }
       state.phase = .away
+      state.error = error
       state.epoch += 1
-      onChange(.away(error))
       defer { state.idle = [] }
       return state.idle
     }
@@ -119,6 +129,7 @@ final class Keeper: @unchecked Sendable {
 
   private func run() {
     while true {
+      report()
       let (phase, delay, isStopping) = lock { ($0.phase, $0.delay, $0.isStopping) }
       if isStopping { return }
       if phase == .connected {
@@ -129,6 +140,19 @@ final class Keeper: @unchecked Sendable {
         reconnect()
       }
     }
+  }
+
+  /// Reports the phase, if it is another than was reported last. By this thread alone, but for the start, so in order.
+  private func report() {
+    let change = lock { state -> RedisPool.Change? in
+      guard !state.isStopping, !state.isReporting, state.reported != state.phase else { return nil }
+      state.reported = state.phase
+      state.isReporting = true
+      return state.phase == .connected ? .connected : .away(state.error)
+    }
+    guard let change else { return }
+    onChange(change)
+    withLock { $0.isReporting = false }
   }
 
   /// On the connection that has been idle for longest.
@@ -156,7 +180,6 @@ final class Keeper: @unchecked Sendable {
         state.phase = .connected
         state.connectedAt = Deadline.now
         state.delay = min(max(state.delay * 2, Self.firstDelay), Self.lastDelay)
-        onChange(.connected)
       }
     } catch {
       lose(error) { $0.phase == .unknown && !$0.isStopping }
