@@ -20,14 +20,16 @@ final class RecentRequests: @unchecked Sendable {
     var passes = Passes(repeating: PassRecord())
     var blamed: Int32 = -1
 
-    typealias Passes = InlineArray<8, PassRecord>
+    typealias Passes = InlineArray<16, PassRecord>
+    static let maxPasses = 16
   }
 
   struct PassRecord {
     var plugin: UInt8 = 0
     var phase: UInt8 = 0
     var outcome: UInt8 = 0
-    var nanoseconds: UInt32 = 0
+    var nanoseconds: Float = 0
+    var entry: Float = -1
   }
 
   private let sequences: UnsafeMutablePointer<Atomic<UInt32>>
@@ -63,13 +65,13 @@ final class RecentRequests: @unchecked Sendable {
     record.pointee.path.set(view.path)
     record.pointee.requestID.set(view.request_id)
     record.pointee.blamed = x.blamed.map { Int32($0.index) } ?? -1
-    let count = min(x.timelineCount, 8)
+    let count = min(x.timelineCount, Record.maxPasses)
     record.pointee.passCount = count
     for index in 0..<count {
       let pass = x.timeline[index]
       record.pointee.passes[index] = PassRecord(
         plugin: pass.plugin, phase: pass.phase.rawValue, outcome: pass.outcome.rawValue,
-        nanoseconds: pass.nanoseconds)
+        nanoseconds: pass.nanoseconds, entry: pass.entry)
     }
     sequences[slot].store(sequence &+ 2, ordering: .releasing)
   }

@@ -197,12 +197,18 @@ final class Exchange: @unchecked Sendable {
   }
 
   /// Notes what a plugin's phase came to, for the timeline in diagnostics.
+  ///
+  /// - Parameter entry: when the plugin was called, monotonic; 0 if it was not.
   @inline(__always)
-  func note(_ plugin: Int, _ phase: PluginPass.Phase, _ outcome: PluginPass.Outcome, _ nanoseconds: UInt64) {
+  func note(
+    _ plugin: Int, _ phase: PluginPass.Phase, _ outcome: PluginPass.Outcome, _ nanoseconds: UInt64,
+    enteredAt entry: UInt64 = 0
+  ) {
     guard timelineCount < Exchange.maxTimeline else { return }
     timeline[timelineCount] = PluginPass(
       plugin: UInt8(truncatingIfNeeded: plugin), phase: phase, outcome: outcome,
-      nanoseconds: UInt32(clamping: nanoseconds))
+      nanoseconds: Float(Int64(bitPattern: nanoseconds)),
+      entry: entry == 0 ? -1 : Float(Int64(bitPattern: entry &- startedAt)))
     timelineCount += 1
   }
 }
@@ -215,5 +221,8 @@ struct PluginPass {
   var plugin: UInt8
   var phase: Phase
   var outcome: Outcome
-  var nanoseconds: UInt32
+  /// In four bytes, however long it took, and to the nanosecond up to 16 ms.
+  var nanoseconds: Float
+  /// When the plugin was called, in nanoseconds of the request; -1 if it was not, and if it froze there.
+  var entry: Float
 }

@@ -280,10 +280,10 @@ final class Pipeline: @unchecked Sendable {
     if Log.shared.isEnabled(.debug) { logExit(plugin, phase, status, spent, x) }
     switch status {
     case bh_status(BH_OK):
-      x.note(plugin.index, phase, .passed, spent)
+      x.note(plugin.index, phase, .passed, spent, enteredAt: before)
       return .passed
     case bh_status(BH_RESPOND) where phase == .request:
-      x.note(plugin.index, phase, .responded, spent)
+      x.note(plugin.index, phase, .responded, spent, enteredAt: before)
       if plugin.isShadow {
         noteShadow(plugin, x)
         return .passed
@@ -291,7 +291,7 @@ final class Pipeline: @unchecked Sendable {
       if x.status == 0 { x.status = 200 }
       return .responded
     default:
-      x.note(plugin.index, phase, .fault, spent)
+      x.note(plugin.index, phase, .fault, spent, enteredAt: before)
       return judgeFault(of: plugin, status, x)
     }
   }
@@ -426,14 +426,14 @@ final class Pipeline: @unchecked Sendable {
     plugin.metrics.latency.record(spent)
     if Log.shared.isEnabled(.debug) { logExit(plugin, .route, status, spent, x) }
     guard status == bh_status(BH_OK) || status == bh_status(BH_RESPOND) else {
-      x.note(plugin.index, .route, .fault, spent)
+      x.note(plugin.index, .route, .fault, spent, enteredAt: before)
       x.probing &= ~(1 << UInt64(plugin.index))
       plugin.fault(.threw, message: faultMessage(status, x), exchange: x)
       x.errorMessage = nil
       x.undoCall()
       return x.respond(.fault, blaming: plugin)
     }
-    x.note(plugin.index, .route, .passed, spent)
+    x.note(plugin.index, .route, .passed, spent, enteredAt: before)
     if x.status == 0 { x.status = 200 }
   }
 
