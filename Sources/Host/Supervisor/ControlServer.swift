@@ -7,7 +7,11 @@ import LinuxShims
 /// the connection. Only root and the host's own user are listened to.
 final class ControlServer {
   /// A connection that waits for its answer; never used twice.
-  struct Client: Sendable, Hashable { fileprivate let number: Int }
+  struct Client: Sendable, Hashable {
+    fileprivate let number: Int
+    /// To whom an answer goes nowhere.
+    static let nobody = Client(number: 0)
+  }
 
   struct Request: Sendable, Equatable {
     var client: Client

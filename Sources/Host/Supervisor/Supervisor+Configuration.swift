@@ -54,6 +54,7 @@ extension Supervisor {
         return settle(.active)
       }
       if lastTried?.isSame(as: source, files: files) == true { return }
+      history.cause = "the configuration or a library has changed"
       _ = take(source)
     }
   }
@@ -73,7 +74,9 @@ extension Supervisor {
     case .failure(let errors):
       reject(errors)
       return .failure(errors)
-    case .success(let source): return take(source)
+    case .success(let source):
+      history.cause = "a reload was asked for"
+      return take(source)
     }
   }
 

@@ -21,6 +21,7 @@ extension Supervisor {
       }
       if successor?.from == worker.generation { announceSuccessor() }
       let isExplained = bury(worker, status)
+      history.ended(worker.generation, pid: worker.pid, how: ends[worker.generation], at: Clock.realtime())
       step(.ended(generation: worker.generation, isExplained: isExplained))
     }
   }
@@ -53,8 +54,9 @@ extension Supervisor {
       "generation \(worker.generation), pid \(worker.pid), ended \(how)"
         + (name.map { ", in plugin \($0)" } ?? ", in no plugin")
         + (occupant.map { $0.requestID.isEmpty ? "" : ", request \($0.requestID)" } ?? ""))
-    ends[worker.generation] =
-      "generation \(worker.generation) ended \(how)" + (name.map { " in plugin \($0)" } ?? "")
+    let end = "generation \(worker.generation) ended \(how)" + (name.map { " in plugin \($0)" } ?? "")
+    ends[worker.generation] = end
+    history.cause = end
     guard let occupant, let name else { return false }
     blame(name, reason(of: worker, occupant, signal: signal), message, occupant, worker, generation.phase)
     return true
@@ -158,6 +160,7 @@ extension Supervisor {
     guard size > limit else { return }
     Log.shared.write(
       .info, "generation \(worker.generation) has grown to \(size) bytes, past max-rss: replacing it")
+    history.cause = "the worker has grown past max-rss"
     step(.replace(generation: worker.generation))
   }
 }

@@ -35,6 +35,17 @@ extension Supervisor {
     }
   }
 
+  /// What somebody with the admin token asks of a worker. Nobody waits for an answer: the effect is there to be seen.
+  func operate(_ line: String) {
+    let words = line.split(separator: " ", maxSplits: 1).map(String.init)
+    switch words.first {
+    case "quarantine", "release", "bypass":
+      guard words.count == 2 else { return }
+      take(ControlServer.Request(client: .nobody, line: line))
+    default: Log.shared.write(.warning, "a worker asks for what it may not: \(line.quotedForMessage)")
+    }
+  }
+
   private func refuse(_ client: ControlServer.Client, _ text: String) {
     control.answer(client, isYes: false, "\(text)\n")
   }

@@ -12,6 +12,7 @@ extension Supervisor {
       return step(.cannotStart(generation: generation))
     }
     memory.clearFrames(generation: generation)
+    history.begin(generation, isBare: isBare, at: Clock.realtime())
     revision.files = libraries.take(revision.configuration.plugins.map(\.libraryPath))
     revisions[number] = revision
     if lastTried?.number == number { lastTried = revision }
@@ -137,7 +138,9 @@ extension Supervisor {
     case .ready:
       let isPrepared = plan.preparing?.number == worker.generation
       step(worker.isToBeMadeAgain && isPrepared ? .prepareAgain : .ready(generation: worker.generation))
-    case .taint: step(.replace(generation: worker.generation))
+    case .taint(let plugin, let reason):
+      history.cause = "\(plugin) \(reason.rawValue): its worker is replaced"
+      step(.replace(generation: worker.generation))
     case .fault(let json): keepFault(json, from: worker)
     case .request(let id, let bytes):
       do throws(SystemError) {
@@ -148,6 +151,7 @@ extension Supervisor {
     case .answer(let isYes, let text):
       guard !worker.questions.isEmpty, let client = worker.questions.removeFirst() else { return }
       control.answer(client, isYes: isYes, isStatus(text) ? statusReport(from: worker, text) : "\(text)\n")
+    case .operate(let line): operate(line)
     case .passing:
       if successor?.from == worker.generation { announceSuccessor() }
     case .pong: break
@@ -174,7 +178,10 @@ extension Supervisor {
       other.tell("faulted \(plugin) \(reason.rawValue)")
     }
     guard let state = states.read(key)?.core.state, state != .active else { return }
-    if noteFault(of: plugin, in: worker) { step(.replace(generation: worker.generation)) }
+    if noteFault(of: plugin, in: worker) {
+      history.cause = "\(plugin) is rolled back"
+      step(.replace(generation: worker.generation))
+    }
   }
 
   func keep(_ bytes: [UInt8], as id: String) {

@@ -59,6 +59,7 @@ final class Supervisor {
   var servedKeys: [String: UInt64] = [:]
   /// How generations ended that did not come to serve.
   var ends: [Int: String] = [:]
+  var history = GenerationHistory()
   private var announced: Set<String> = []
   private var exitStatus: Int32?
   var lookedAt = Clock.monotonic()
@@ -115,6 +116,7 @@ final class Supervisor {
       takeNotices()
       for request in control.serve(at: Clock.monotonic()) { take(request) }
       watchTimes()
+      tellHistory()
     }
     for client in stopping { control.answer(client, isYes: true, "stopped\n") }
     control.close()
@@ -164,6 +166,7 @@ final class Supervisor {
     let host = revision.configuration.host
     Log.shared.configure(level: logLevel ?? host.logLevel, format: host.logFormat)
     Log.shared.write(.info, "generation \(generation) serves, pid \(worker.pid)")
+    history.serves(generation, pid: worker.pid, at: Clock.realtime())
     plan.drainLimit = host.drainTimeout.nanoseconds &+ 2_000_000_000
     announce(revision)
     dropRevisions()

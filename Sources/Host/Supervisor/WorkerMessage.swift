@@ -8,13 +8,14 @@
 /// | `fault JSON` | a record for the ledger |
 /// | `request ID` and, on further lines, bytes | the redacted request of that record |
 /// | `answer ok TEXT`, `answer no TEXT` | to the oldest question that has none yet |
+/// | `operate LINE` | somebody with the admin token asks for it: a command as on the control socket |
 /// | `passing` | since `handover`: it takes no new connection any more |
 /// | `pong` | the main thread is alive |
 ///
 /// The supervisor in turn says `serve`, `drain`, `adopt` and `handover` (with a descriptor), `faulted PLUGIN REASON` (in
 /// another generation), `quarantine PLUGIN`,
 /// `release PLUGIN`, `bypass MODE`, `log-level LEVEL`, `status` (these five are questions), `config active`,
-/// `config rejected TEXT` and `ping`.
+/// `config rejected TEXT`, `history JSON` and `ping`.
 enum WorkerMessage: Sendable, Equatable {
   case failed(plugin: String, reason: Quarantine.Reason)
   case ready
@@ -22,6 +23,7 @@ enum WorkerMessage: Sendable, Equatable {
   case fault(json: [UInt8])
   case request(id: String, bytes: [UInt8])
   case answer(isYes: Bool, text: String)
+  case operate(line: String)
   case passing
   case pong
 
@@ -36,6 +38,7 @@ enum WorkerMessage: Sendable, Equatable {
     switch String(decoding: word, as: UTF8.self) {
     case "ready": self = .ready
     case "passing": self = .passing
+    case "operate": self = .operate(line: text)
     case "pong": self = .pong
     case "fault": self = .fault(json: rest)
     case "failed":

@@ -13,6 +13,8 @@ final class Worker: @unchecked Sendable {
   private let bypassIndex = Atomic<Int>(0)
   /// Why the configuration file as it is now is not what serves; nil if it is.
   let configurationError: Mutex<String?>
+  /// What became of generations, as the supervisor has it: a JSON array.
+  let history = Mutex<String>("[]")
   let isBare: Bool
   let listeners: [Listener]
   let limits: CodecLimits

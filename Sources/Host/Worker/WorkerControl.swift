@@ -17,6 +17,8 @@ struct WorkerControl {
     case release(String)
     case bypass(Bypass)
     case logLevel(LogLevel)
+    /// What became of generations: a JSON array.
+    case history(String)
     /// Nil if the configuration as it is now is the one that serves.
     case configuration(error: String?)
 
@@ -42,6 +44,7 @@ struct WorkerControl {
       case "log-level":
         guard let level = LogLevel(text: argument) else { return nil }
         self = .logLevel(level)
+      case "history": self = .history(argument)
       case "config":
         self = .configuration(
           error: argument.hasPrefix("rejected ") ? String(argument.dropFirst("rejected ".utf8.count)) : nil)
@@ -96,6 +99,7 @@ struct WorkerControl {
     case .logLevel(let level):
       Log.shared.configure(level: level, format: Log.shared.format)
       try say("answer ok log-level is \(level)")
+    case .history(let json): worker.history.withLock { $0 = json }
     case .configuration(let error): worker.configurationError.withLock { $0 = error }
     case .drain, .adopt, .handOver: break
     }

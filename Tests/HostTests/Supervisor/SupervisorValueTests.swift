@@ -45,6 +45,7 @@ struct SupervisorMessageTests {
     #expect(read("ready") == .ready)
     #expect(read("pong") == .pong)
     #expect(read("passing") == .passing)
+    #expect(read("operate bypass all") == .operate(line: "bypass all"))
     #expect(read("failed auth load-failed") == .failed(plugin: "auth", reason: .loadFailed))
     #expect(read("taint auth hung") == .taint(plugin: "auth", reason: .hung))
     #expect(read("fault {\"a\": 1}") == .fault(json: Array("{\"a\": 1}".utf8)))
@@ -64,6 +65,7 @@ struct SupervisorMessageTests {
       ("serve", .serve), ("drain", .drain), ("adopt", .adopt), ("handover", .handOver), ("status", .status),
       ("ping", .ping), ("quarantine auth", .quarantine("auth")), ("release auth", .release("auth")),
       ("bypass heavy", .bypass(.heavy)), ("log-level debug", .logLevel(.debug)),
+      ("history [{\"a\": 1}]", .history("[{\"a\": 1}]")),
       ("config active", .configuration(error: nil)),
       ("config rejected a: b\nc", .configuration(error: "a: b\nc")),
     ]
