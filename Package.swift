@@ -65,8 +65,10 @@ let package = Package(
 
     // The host.
     .target(name: "LinuxShims", cSettings: [.define("BULKHEAD_COMMIT", to: "\"\(commit)\"")]),
+    .target(name: "DiagnosticsPage", exclude: ["page.html"]),
     .executableTarget(
-      name: "bulkhead", dependencies: ["PluginABI", "HTTPCodec", "CORSPolicy", "LinuxShims"],
+      name: "bulkhead",
+      dependencies: ["PluginABI", "HTTPCodec", "CORSPolicy", "LinuxShims", "DiagnosticsPage"],
       path: "Sources/Host", swiftSettings: fast + lean, linkerSettings: stripped),
 
     // The shipped plugins, and what they share.

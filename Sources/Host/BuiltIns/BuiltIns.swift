@@ -21,6 +21,7 @@ final class BuiltIns: @unchecked Sendable {
       x.addHeader(borrowing: bh_bytes("Allow"), bh_bytes("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"))
       return true
     }
+    if path.hasPrefix("/__diag/"), diagnostics.act(x, in: pipeline) { return true }
     guard let respond = responder(path) else { return false }
     switch x.request.pointee.method {
     case bh_method(BH_METHOD_GET), bh_method(BH_METHOD_HEAD):

@@ -1,17 +1,20 @@
-import CORSPolicy
-import Glibc
 import HTTPCodec
 
 /// `/__diag/…`: what an operator asks at three in the morning. No answer holds a secret, a token or a body.
 final class Diagnostics: @unchecked Sendable {
   unowned(unsafe) let worker: Worker
 
-  init(worker: Worker) { self.worker = worker }
+  let feed: DiagnosticsFeed
+
+  init(worker: Worker) {
+    self.worker = worker
+    feed = DiagnosticsFeed(worker: worker)
+  }
 
   /// Every endpoint, for the index.
   private static let endpoints = [
-    "ping", "plugins", "middleware", "routes", "requests", "faults", "config", "request",
-    "cors?origin=…&path=…", "trace?path=…", "error/{status}",
+    "ping", "plugins", "middleware", "routes", "requests", "faults", "generations", "config", "request",
+    "events", "cors?origin=…&path=…", "trace?path=…", "error/{status}",
   ]
 
   func respond(_ x: Exchange) {
@@ -20,10 +23,19 @@ final class Diagnostics: @unchecked Sendable {
     if name == "ping" {
       return x.respond(200, type: "application/json") { $0.append("{\"status\":\"ok\"}" as StaticString) }
     }
-    guard isAllowed(x) else { return }
+    guard isAllowed(x) else {
+      // A browser cannot send the token before it has somewhere to ask for it; the page itself tells nothing.
+      if x.status == 401, name.isEmpty, wantsPage(x) {
+        page(x, status: 401)
+        x.addHeader(borrowing: bh_bytes("Cache-Control"), bh_bytes("no-store"))
+      }
+      return
+    }
     x.addHeader(borrowing: bh_bytes("Cache-Control"), bh_bytes("no-store"))
     switch name {
-    case "": index(x)
+    case "": if wantsPage(x) { page(x) } else { index(x) }
+    case "events": events(x)
+    case "generations": generations(x)
     case "plugins": plugins(x)
     case "middleware": middleware(x)
     case "routes": routes(x)
@@ -47,45 +59,6 @@ final class Diagnostics: @unchecked Sendable {
     guard isAllowed(x) else { return }
     x.addHeader(borrowing: bh_bytes("Cache-Control"), bh_bytes("no-store"))
     writeConfiguration(x)
-  }
-
-  // MARK: Access
-
-  private func isAllowed(_ x: Exchange) -> Bool {
-    switch worker.configuration.host.diagnostics {
-    case .public: return true
-    case .off:
-      x.respond(.notFound)
-      return false
-    case .loopback:
-      if ClientAddress.isLoopback(x, peer: x.connection?.peer.ip ?? bh_bytes()) { return true }
-      x.respond(
-        HostProblem(
-          status: 403, code: "diagnostics-forbidden", detail: "Diagnostics are shown to this machine only."))
-      return false
-    case .token(let token):
-      if isAuthorized(x, token) { return true }
-      x.respond(
-        HostProblem(
-          status: 401, code: "diagnostics-unauthorized", detail: "Diagnostics need the admin token.",
-          challenge: "Bearer realm=\"bulkhead-diagnostics\""))
-      return false
-    }
-  }
-
-  /// Compares in time that does not depend on where the texts differ.
-  private func isAuthorized(_ x: Exchange, _ token: String) -> Bool {
-    guard let value = x.value(.authorization), value.count > 7, strncasecmp(value.data, "Bearer ", 7) == 0
-    else {
-      return false
-    }
-    let given = value.dropFirst(7).buffer
-    let wanted = Array(token.utf8)
-    var difference = given.count ^ wanted.count
-    for index in 0..<wanted.count {
-      difference |= Int((index < given.count ? given[index] : 0) ^ wanted[index])
-    }
-    return difference == 0
   }
 
   // MARK: The host's own state
@@ -195,23 +168,30 @@ final class Diagnostics: @unchecked Sendable {
   }
 
   private func requests(_ x: Exchange) {
-    let records = worker.loops.flatMap { $0.recent.snapshot() }.sorted { $0.realtime > $1.realtime }
     var json = JSONWriter()
     json.object {
       $0.array("requests") { array in
-        for record in records { array.object { describe(record, in: &$0) } }
+        for record in recentRequests() { array.object { describe(record, in: &$0) } }
       }
     }
     x.respond(200, json)
   }
 
-  private func describe(_ record: RecentRequests.Record, in json: inout JSONWriter) {
+  /// Newest first. Any thread.
+  func recentRequests() -> [RecentRequests.Record] {
+    worker.loops.flatMap { $0.recent.snapshot() }.sorted { $0.realtime > $1.realtime }
+  }
+
+  /// Of nanoseconds, to the nanosecond.
+  private static func microseconds(_ nanoseconds: Double) -> Double { nanoseconds.rounded() / 1000 }
+
+  func describe(_ record: RecentRequests.Record, in json: inout JSONWriter) {
     json.field("at", Clock.rfc3339(record.realtime))
     json.field("method", record.method.string)
     json.field("path", record.path.string)
     json.field("status", record.status)
     json.field("request_id", record.requestID.string)
-    json.field("duration_us", Double(record.nanoseconds) / 1000)
+    json.field("duration_us", Diagnostics.microseconds(Double(record.nanoseconds)))
     json.field("plugin", record.blamed >= 0 ? worker.plugins[Int(record.blamed)].name : nil)
     json.array("plugins") { array in
       for index in 0..<record.passCount {
@@ -220,10 +200,20 @@ final class Diagnostics: @unchecked Sendable {
           $0.field("plugin", worker.plugins[Int(pass.plugin)].name)
           $0.field("phase", PluginPass.Phase(rawValue: pass.phase).map { "\($0)" })
           $0.field("outcome", PluginPass.Outcome(rawValue: pass.outcome).map { "\($0)" })
-          $0.field("duration_us", Double(pass.nanoseconds) / 1000)
+          // Since the request began; null if the plugin was not called, or did not come back.
+          let entry = pass.entry >= 0 ? Double(pass.entry) : nil
+          $0.field("entry_us", entry.map { Diagnostics.microseconds($0) })
+          $0.field("exit_us", entry.map { Diagnostics.microseconds($0 + Double(pass.nanoseconds)) })
+          $0.field("duration_us", Diagnostics.microseconds(Double(pass.nanoseconds)))
         }
       }
     }
+  }
+
+  private func generations(_ x: Exchange) {
+    var json = JSONWriter()
+    json.object { $0.field("generations", raw: worker.history.withLock { $0 }.utf8) }
+    x.respond(200, json)
   }
 
   private func faults(_ x: Exchange) {
@@ -258,90 +248,6 @@ final class Diagnostics: @unchecked Sendable {
         }
       }
     }
-    x.respond(200, json)
-  }
-
-  // MARK: One request
-
-  private func request(_ x: Exchange) {
-    let view = x.request.pointee
-    var json = JSONWriter()
-    json.object {
-      $0.field("method", view.method_name.string)
-      $0.field("path", view.path.string)
-      $0.field("has_query", !view.query.isEmpty)
-      $0.field("authority", view.authority.string)
-      $0.field("client_address", view.client_address.string)
-      $0.field("trusted_peer", view.trusted_peer != 0)
-      $0.field("request_id", view.request_id.string)
-      $0.field("traceparent", view.traceparent.string)
-      $0.field("body_bytes", view.body.count)
-      $0.array("headers") { array in
-        for index in 0..<view.field_count {
-          let field = x.fields[index]
-          array.object {
-            $0.field("name", field.name.string)
-            $0.field("value", Redaction.shown(field.value, ofFieldNamed: field.name))
-          }
-        }
-      }
-    }
-    x.respond(200, json)
-  }
-
-  /// The built-in policy's decision for an origin.
-  private func cors(_ x: Exchange) {
-    let query = Query(x.request.pointee.query)
-    guard let origin = query["origin"] else {
-      return x.respond(
-        HostProblem(status: 400, code: "missing-parameter", detail: "The parameter 'origin' is missing."))
-    }
-    var json = JSONWriter()
-    json.object {
-      $0.field("origin", origin)
-      $0.field("path", query["path"])
-      let deciders = worker.plugins.filter { $0.capabilities.contains(.decidesCORS) && $0.state == .active }
-      $0.field("decided_by", deciders.first?.name ?? "built-in")
-      if let policy = worker.configuration.cors {
-        let decision = origin.withBytes { policy.decide(origin: $0.buffer, preflight: nil) }
-        $0.object("built_in") {
-          $0.field("allowed", decision.isAllowed)
-          $0.field("rule", decision.rule)
-          $0.object("headers") { object in
-            for (name, value) in decision.headers { object.field(name, value) }
-          }
-        }
-      } else {
-        $0.object("built_in") {
-          $0.field("allowed", false)
-          $0.field("rule", "there is no [cors] section")
-        }
-      }
-      if !deciders.isEmpty, let path = query["path"] {
-        let outcome = Trace.run(path: path, method: "GET", origin: origin, in: worker, like: x)
-        $0.object("response") { object in
-          for (name, value) in outcome.headers
-          where name.lowercased().hasPrefix("access-control-") || name == "Vary" {
-            object.field(name, value)
-          }
-        }
-      }
-    }
-    x.respond(200, json)
-  }
-
-  /// A synthetic request through the middleware, up to the handler.
-  private func trace(_ x: Exchange) {
-    let query = Query(x.request.pointee.query)
-    guard let path = query["path"], path.hasPrefix("/") else {
-      return x.respond(
-        HostProblem(
-          status: 400, code: "missing-parameter", detail: "The parameter 'path' is missing, or no path."))
-    }
-    let outcome = Trace.run(
-      path: path, method: query["method"] ?? "GET", origin: query["origin"], in: worker, like: x)
-    var json = JSONWriter()
-    json.object { outcome.write(to: &$0, plugins: worker.plugins) }
     x.respond(200, json)
   }
 }

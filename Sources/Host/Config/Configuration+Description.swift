@@ -56,10 +56,9 @@ extension HostConfiguration {
     case .loopback: add("diagnostics", "loopback")
     case .public: add("diagnostics", "public")
     case .off: add("diagnostics", "off")
-    case .token:
-      add("diagnostics", "token")
-      add("admin-token", Configuration.redacted)
+    case .token: add("diagnostics", "token")
     }
+    if adminToken != nil { add("admin-token", Configuration.redacted) }
     add("trusted-proxies", trustedProxies.map(\.text).joined(separator: ", "))
     add("log-format", logFormat.rawValue)
     add("log-level", "\(logLevel)")

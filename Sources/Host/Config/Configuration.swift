@@ -25,6 +25,8 @@ struct HostConfiguration: Sendable {
   var pluginPath = ".build/release"
   var stateDirectory = ".bulkhead"
   var diagnostics = DiagnosticsAccess.loopback
+  /// Whoever has it may switch plugins from the diagnostics page; nil for nobody.
+  var adminToken: String?
   var trustedProxies: [AddressPrefix] = []
   var logFormat = LogFormat.text
   var logLevel = LogLevel.info

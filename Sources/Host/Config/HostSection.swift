@@ -7,7 +7,7 @@
 /// | `plugin-path` | directory of bare library names | `.build/release` |
 /// | `state-dir` | directory of what outlives the host | `.bulkhead` |
 /// | `diagnostics` | `loopback`, `token`, `public`, `off` | `loopback` |
-/// | `admin-token` | for `diagnostics = token` | none |
+/// | `admin-token` | for `diagnostics = token`, and for the buttons of `/__diag/` | none |
 /// | `trusted-proxies` | list of addresses and blocks | none |
 /// | `log-format` | `text`, `json` | `text` |
 /// | `log-level` | `error`, `warning`, `info`, `debug` | `info` |
@@ -69,6 +69,7 @@ enum HostSection {
       }
       return value
     }
+    host.adminToken = token
     let access: DiagnosticsAccess? = reader.value("diagnostics") { value throws(InvalidValue) in
       try ValueText.choice(
         value,

@@ -80,6 +80,8 @@ final class Connection: @unchecked Sendable {
     if isGone, state != .reading || !unsent.isEmpty { return close() }
     if isGone || events & (EPOLLIN.rawValue | EPOLLRDHUP.rawValue) != 0 { mayRead = true }
     if isGone || events & EPOLLRDHUP.rawValue != 0 { sawEnd = true }
+    // Who looks on at the host's own stream and says no more is gone: a page that was closed, or loaded anew.
+    if sawEnd, state == .streaming, stream?.isHosts == true { return close() }
     if !unsent.isEmpty, events & EPOLLOUT.rawValue != 0 {
       guard flush() else { return }
     }
@@ -395,7 +397,9 @@ final class Connection: @unchecked Sendable {
   // MARK: Streams
 
   private func startStream(_ x: Exchange, _ source: bh_stream_source, isOver: Bool) {
-    guard case .route(let route) = x.match else { return }
+    // The host's own streams have no route.
+    var plugin: Plugin?
+    if case .route(let route) = x.match { plugin = route.plugin }
     let hasBody = x.request.pointee.method != bh_method(BH_METHOD_HEAD) && x.status != 204 && x.status != 304
     // HTTP/1.0 knows no chunks: the end of the connection ends the body.
     let isChunked = x.head.versionMinor >= 1
@@ -405,14 +409,16 @@ final class Connection: @unchecked Sendable {
     account(x)
     x.stream = nil
     let body = StreamBody(
-      source, plugin: route.plugin, isChunked: isChunked, requestID: x.request.pointee.request_id.string)
+      source, plugin: plugin, isChunked: isChunked, requestID: x.request.pointee.request_id.string)
     if closes { isLast = true }
     if isLast { x.input.removeAll() } else { x.input.consume(consumed(x)) }
     x.reset(limits: loop.worker.limits)
-    guard hasBody else { return loop.worker.pool.submitRelease(of: body) }
+    guard hasBody else { return release(body) }
     stream = body
     lastOutputAt = loop.now
     state = .streaming
+    // Not from here, where requests are still in hand: what is pulled at once may also end at once.
+    if body.isHosts { return loop.setDeadline(self, loop.now) }
     pull()
   }
 
@@ -429,6 +435,10 @@ final class Connection: @unchecked Sendable {
   private func pull() {
     guard let stream, !stream.isPulling else { return }
     stream.isPulling = true
+    if stream.isHosts {
+      stream.pull(on: loop.frame)
+      return pullReturned()
+    }
     loop.setDeadline(self, .max)
     let isTaken = loop.worker.pool.submit(for: self) { frame in
       stream.pull(on: frame)
@@ -480,7 +490,11 @@ final class Connection: @unchecked Sendable {
   private func endStream() {
     guard let body = stream else { return }
     stream = nil
-    loop.worker.pool.submitRelease(of: body)
+    release(body)
+  }
+
+  private func release(_ body: StreamBody) {
+    if body.isHosts { body.release(on: loop.frame) } else { loop.worker.pool.submitRelease(of: body) }
   }
 
   // MARK: Output

@@ -1,12 +1,12 @@
 import HTTPCodec
 import Synchronization
 
-/// A response body that a plugin makes bit by bit (bulkhead/stream.h).
+/// A response body that is made bit by bit (bulkhead/stream.h): by a plugin, or by the host itself.
 ///
-/// Between `pull` and its return the pool thread has it; otherwise the loop.
+/// Between `pull` and its return the pool thread has it; otherwise the loop. The host's own are pulled on the loop.
 final class StreamBody: @unchecked Sendable {
   private let source: bh_stream_source
-  private let plugin: Plugin
+  private let plugin: Plugin?
   let isChunked: Bool
   private let requestID: String
   private let piece = StreamPiece()
@@ -24,45 +24,55 @@ final class StreamBody: @unchecked Sendable {
     case later(UInt64)
   }
 
-  init(_ source: bh_stream_source, plugin: Plugin, isChunked: Bool, requestID: String) {
+  /// Made by the host, which never waits: it is pulled and released on the loop.
+  var isHosts: Bool { plugin == nil }
+
+  /// - Parameter plugin: nil for the host's own.
+  init(_ source: bh_stream_source, plugin: Plugin?, isChunked: Bool, requestID: String) {
     self.source = source
     self.plugin = plugin
     self.isChunked = isChunked
     self.requestID = requestID
   }
 
-  /// Has the plugin make the next piece. Thread: pool.
+  /// Makes the next piece. Thread: pool, or the loop for the host's own.
   func pull(on frame: FaultFrame) {
     guard let function = source.pull else {
       result = .end
       return
     }
+    var delay: UInt64 = 0
+    let handle = OpaquePointer(Unmanaged.passUnretained(piece).toOpaque())
+    guard let plugin else { return note(function(source.state, handle, &delay), delay, of: nil) }
     guard plugin.gate.load(ordering: .acquiring) == 0 else {
       result = .fault
       return
     }
-    var delay: UInt64 = 0
-    let handle = OpaquePointer(Unmanaged.passUnretained(piece).toOpaque())
     requestID.withBytes {
       frame.enter(plugin: plugin.index, phase: FaultFrame.Phase.pull, requestID: $0, at: Clock.monotonic())
     }
     let answer = function(source.state, handle, &delay)
     frame.leave()
+    note(answer, delay, of: plugin)
+  }
+
+  private func note(_ answer: bh_pull_result, _ delay: UInt64, of plugin: Plugin?) {
     switch answer {
     case bh_pull_result(BH_PULL_MORE): result = piece.bytes.isEmpty ? .later(10_000_000) : .more
     case bh_pull_result(BH_PULL_LATER): result = .later(min(delay, StreamBody.longestDelay))
     case bh_pull_result(BH_PULL_END): result = .end
     default:
       result = .fault
-      let message = plugin.takeError() ?? "failed, with no message"
-      plugin.fault(.threw, message: "a stream's pull: \(message)", exchange: nil)
+      let message = plugin?.takeError() ?? "failed, with no message"
+      plugin?.fault(.threw, message: "a stream's pull: \(message)", exchange: nil)
     }
   }
 
-  /// Thread: pool, once.
+  /// Thread: as `pull`, once.
   func release(on frame: FaultFrame) {
     guard !isReleased, let function = source.release else { return }
     isReleased = true
+    guard let plugin else { return function(source.state) }
     requestID.withBytes {
       frame.enter(plugin: plugin.index, phase: FaultFrame.Phase.pull, requestID: $0, at: Clock.monotonic())
     }

@@ -1,0 +1,71 @@
+import Glibc
+
+/// How the host and its plugins stand, without what changes from second to second: the page's `status` event.
+extension Diagnostics {
+  /// An object. Any thread.
+  func writeStatus(to json: inout JSONWriter) {
+    json.object {
+      $0.field("version", Version.host)
+      $0.field("commit", Version.commit)
+      $0.field("pid", Int(getpid()))
+      $0.field("generation", worker.generation)
+      $0.field("bare", worker.isBare)
+      $0.field("bypass", worker.bypass.rawValue)
+      $0.field("actions", worker.configuration.host.adminToken != nil)
+      $0.object("config") {
+        let error = worker.configurationError.withLock { $0 }
+        $0.field("path", worker.configurationPath)
+        $0.field("status", error == nil ? "active" : "rejected")
+        $0.field("error", error)
+      }
+      $0.field("required_out", worker.plugins.filter { $0.configuration.isRequired && $0.isOut }.map(\.name))
+      $0.field("failed_probes", worker.failedProbes)
+      $0.field("cors", worker.configuration.cors != nil)
+      $0.array("plugins") { array in
+        for plugin in worker.plugins { array.object { writeStatus(of: plugin, to: &$0) } }
+      }
+    }
+  }
+
+  private func writeStatus(of plugin: Plugin, to json: inout JSONWriter) {
+    let (reason, retryAt) = plugin.quarantine.withLock { ($0.reason, $0.retryAt) }
+    let configuration = plugin.configuration
+    json.field("name", plugin.name)
+    json.field("library", configuration.library)
+    json.field("version", plugin.library?.version)
+    json.field("sha256", plugin.sha256)
+    json.field("kind", plugin.library?.capabilities.kind)
+    json.field("state", plugin.shownState.rawValue)
+    json.field("bypassed", plugin.isBypassed.load(ordering: .relaxed))
+    json.field("reason", reason?.rawValue)
+    json.field("on_failure", configuration.onFailure.rawValue)
+    json.field("mode", configuration.mode.rawValue)
+    json.field("required", configuration.isRequired)
+    json.field("mount", configuration.mount.isEmpty ? nil : configuration.mount)
+    json.field("routes", worker.pipeline.routes.routes.count { $0.plugin === plugin })
+    if plugin.applies(to: .public) || plugin.applies(to: .authenticated) {
+      json.object("middleware") {
+        $0.field("applies_to", configuration.appliesTo.rawValue)
+        $0.field("paths", configuration.paths.map(\.text))
+        $0.field("except", configuration.except.map(\.text))
+        $0.field("request", plugin.library == nil || plugin.capabilities.contains(.request))
+        $0.field("response", plugin.capabilities.contains(.response))
+        $0.field("heavy", configuration.isHeavy)
+      }
+    } else {
+      json.null("middleware")
+    }
+    // To the tenth of a second: read anew each time, it would seem to change.
+    json.field(
+      "retry_at",
+      retryAt.map { Clock.rfc3339((Clock.realtime(at: $0) + 50_000_000) / 100_000_000 * 100_000_000) })
+    let fault = worker.faults.last(of: plugin.name)
+    json.field("last_fault", fault?.id)
+    json.field("message", fault.map { String($0.message.prefix(500)) })
+    if let change = plugin.rolledBack {
+      json.object("rolled_back") { change.write(to: &$0) }
+    } else {
+      json.null("rolled_back")
+    }
+  }
+}
