@@ -14,9 +14,12 @@ struct Bench: Sendable {
   let media: any MediaStore
   let runner: JobRunner
 
-  init(_ backend: Backend) throws {
-    database = try PluginDatabase(backend)
-    store = try database.store(connections: 8) { [clock] in clock.now }
+  init(_ backend: Backend) throws { try self.init(try PluginDatabase(backend)) }
+
+  /// - Parameter countdown: Of the process's steps, once it is begun.
+  init(_ database: PluginDatabase, dying countdown: DyingEngine.Countdown? = nil) throws {
+    self.database = database
+    store = try database.store(connections: 8, dying: countdown) { [clock] in clock.now }
     media = try store.makeMediaStore(directory: database.directory)
     runner = JobRunner(
       store: store, media: media, models: try ModelCatalogue([]), lease: Self.lease, attempts: 3,

@@ -19,8 +19,12 @@ struct Shop {
 
   /// - Parameters:
   ///   - database: Which may be another shop's too.
+  ///   - stateDirectory: If it is not the database's own.
   ///   - workers: "0" leaves generations pending.
-  init(on database: PluginDatabase, _ settings: [(String, String)] = [], workers: String = "0") throws {
+  init(
+    on database: PluginDatabase, _ settings: [(String, String)] = [], workers: String = "0",
+    stateDirectory: String? = nil
+  ) throws {
     self.database = database
     let own = [("database", database.setting), ("workers", workers)]
     host = try InProcessHost(
@@ -29,7 +33,7 @@ struct Shop {
         (settings + own.filter { own in !settings.contains { $0.0 == own.0 } }).map {
           (name: $0.0, value: $0.1)
         }),
-      mount: "/api/v1", stateDirectory: database.directory)
+      mount: "/api/v1", stateDirectory: stateDirectory ?? database.directory)
   }
 
   /// A shop with a database of its own.
@@ -88,9 +92,17 @@ struct Shop {
 
 extension PluginDatabase {
   /// The plugin's own way to the database, without the plugin.
-  func store(connections: Int = 4, _ clock: @escaping @Sendable () -> Int64) throws -> Store {
+  func store(
+    connections: Int = 4, dying countdown: DyingEngine.Countdown? = nil,
+    _ clock: @escaping @Sendable () -> Int64
+  ) throws -> Store {
     guard let setting = DatabaseSetting(self.setting) else { throw UnknownSetting() }
-    return try Store(setting, directory: directory, connections: connections, clock: clock)
+    guard let countdown else {
+      return try Store(setting, directory: directory, connections: connections, clock: clock)
+    }
+    let engine = try setting.engine(file: Store.file(in: directory), namespace: Store.namespace)
+    let dying = DyingEngine(engine: engine, countdown: countdown)
+    return try Store(try ConnectionPool(dying, size: connections), clock: clock)
   }
 }
 

@@ -6,6 +6,11 @@ final class Store: Sendable {
   private let pool: ConnectionPool
   private let clock: @Sendable () -> Int64
 
+  /// SQLite's file.
+  static func file(in directory: String) -> String { directory + "/domain.sqlite3" }
+  /// The schema on PostgreSQL.
+  static let namespace = "bulkhead_domain"
+
   /// Opens the database, and brings its schema up to date.
   ///
   /// Quick if there is nothing to do: it only reads then, and waits for no writer.
@@ -15,12 +20,18 @@ final class Store: Sendable {
   ///   - connections: The most that are open at a time.
   ///   - clock: Milliseconds since 1970.
   /// - Throws: `DatabaseError`.
-  init(
+  convenience init(
     _ database: DatabaseSetting, directory: String, connections: Int = 8,
     clock: @escaping @Sendable () -> Int64
   ) throws {
-    pool = try database.open(
-      file: directory + "/domain.sqlite3", namespace: "bulkhead_domain", size: connections)
+    try self.init(
+      try database.open(file: Self.file(in: directory), namespace: Self.namespace, size: connections),
+      clock: clock)
+  }
+
+  /// As above, with connections that are there.
+  init(_ pool: ConnectionPool, clock: @escaping @Sendable () -> Int64) throws {
+    self.pool = pool
     self.clock = clock
     _ = try pool.withConnection {
       try Migrations.apply(Schema.migrations, to: $0, readableFrom: Schema.readableFrom)

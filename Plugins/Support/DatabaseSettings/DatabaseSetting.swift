@@ -31,23 +31,32 @@ public enum DatabaseSetting: Sendable, Equatable {
     }
   }
 
-  /// Opens the database, with one connection; migrates nothing.
+  /// The engine that makes connections; makes none yet.
   /// - Parameters:
   ///   - file: The file, on SQLite.
   ///   - namespace: The schema that has the plugin's tables, on PostgreSQL: plugins may share a database.
+  ///   - timeoutMilliseconds: How long to wait for a lock, and for a statement.
+  /// - Throws: `DatabaseError`. None shows the URL or its password.
+  public func engine(
+    file: String, namespace: String, timeoutMilliseconds: Int32 = 5000
+  ) throws(DatabaseError) -> any Engine {
+    switch self {
+    case .sqlite: SQLiteEngine(path: file, timeoutMilliseconds: timeoutMilliseconds)
+    case .postgreSQL(let url):
+      try PostgreSQLEngine(url: url, namespace: namespace, timeoutMilliseconds: timeoutMilliseconds)
+    }
+  }
+
+  /// Opens the database, with one connection; migrates nothing.
+  /// - Parameters: As `engine(file:namespace:timeoutMilliseconds:)`.
   ///   - size: The most connections open at a time.
-  ///   - timeoutMilliseconds: How long to wait for a connection, for a lock, and for a statement.
+  ///   - timeoutMilliseconds: How long to wait for a connection too.
   /// - Throws: `DatabaseError`. None shows the URL or its password.
   public func open(
     file: String, namespace: String, size: Int, timeoutMilliseconds: Int32 = 5000
   ) throws(DatabaseError) -> ConnectionPool {
-    let engine: any Engine
-    switch self {
-    case .sqlite: engine = SQLiteEngine(path: file, timeoutMilliseconds: timeoutMilliseconds)
-    case .postgreSQL(let url):
-      engine = try PostgreSQLEngine(
-        url: url, namespace: namespace, timeoutMilliseconds: timeoutMilliseconds)
-    }
-    return try ConnectionPool(engine, size: size, timeoutMilliseconds: timeoutMilliseconds)
+    try ConnectionPool(
+      try engine(file: file, namespace: namespace, timeoutMilliseconds: timeoutMilliseconds), size: size,
+      timeoutMilliseconds: timeoutMilliseconds)
   }
 }

@@ -16,26 +16,41 @@ public final class PluginDatabase: Sendable {
   public let directory: String
   /// The value of the plugin's setting `database`.
   public let setting: String
-  /// On PostgreSQL.
+  /// On PostgreSQL: its name, and whose it is.
   private let name: String
+  private let server: PostgreSQLServer?
+  private let isOwner: Bool
 
-  public init(_ backend: Backend) throws {
+  /// One that another process has made, and removes.
+  public init(setting: String, directory: String) {
+    self.setting = setting
+    self.directory = directory
+    backend = setting == "sqlite" ? .sqlite : .postgreSQL
+    (name, server, isOwner) = ("", nil, false)
+  }
+
+  public convenience init(_ backend: Backend) throws {
+    try self.init(backend, server: backend == .postgreSQL ? .shared() : nil)
+  }
+
+  /// A database of a server that the test may stop.
+  public convenience init(on server: PostgreSQLServer) throws { try self.init(.postgreSQL, server: server) }
+
+  private init(_ backend: Backend, server: PostgreSQLServer?) throws {
     self.backend = backend
+    self.server = server
+    isOwner = true
     directory = FileManager.default.temporaryDirectory.appendingPathComponent("plugin-\(UUID())").path
     try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-    switch backend {
-    case .sqlite: (name, setting) = ("", "sqlite")
-    case .postgreSQL:
-      let server = try PostgreSQLServer.shared()
-      name = try server.makeDatabase()
-      setting = server.url(name)
-    }
+    name = try server?.makeDatabase() ?? ""
+    setting = server?.url(name) ?? "sqlite"
   }
 
   deinit {
+    guard isOwner else { return }
     do {
       try FileManager.default.removeItem(atPath: directory)
-      if backend == .postgreSQL { try PostgreSQLServer.shared().drop(name) }
+      try server?.drop(name)
     } catch {
       print("a test's database is left behind: \(error)")
     }
