@@ -17,6 +17,7 @@ final class Domain: Sendable {
   /// nil: purchases are not offered.
   let payments: Payments?
   private let reconciler: RepeatingThread?
+  let unreleased = Mutex<[UnreleasedClaim]>([])
   private let knownUsers = Mutex<Set<String>>([])
 
   /// - Throws: `SettingsError`; `DatabaseError` if the database cannot be used, `MediaError` if the state directory cannot.

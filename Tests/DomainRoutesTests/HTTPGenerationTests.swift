@@ -12,9 +12,11 @@ import Testing
   private static let jpeg: [UInt8] = [0xff, 0xd8, 0xff, 0xe0, 1]
   private static let webp = Array("RIFF".utf8) + [1, 0, 0, 0] + Array("WEBPVP8 ".utf8)
 
-  private func shop(_ server: LocalServer, _ settings: (String, String)...) throws -> Shop {
+  private func shop(on backend: Backend, _ server: LocalServer, _ settings: (String, String)...) throws
+    -> Shop
+  {
     try Shop(
-      on: .sqlite,
+      on: backend,
       [
         ("generation-provider", "http"), ("generation-endpoint", server.url + "/v1/jobs"),
         ("generation-token", "s3cret"), ("model", "flux price 5 max 1024x1024"),
@@ -44,10 +46,12 @@ import Testing
     .answer(200, headers: [("Content-Type", type)], body: bytes)
   }
 
-  @Test("a job is posted with all that it is, the token and its id as Idempotency-Key, and its image kept")
-  func posted() throws {
+  @Test(
+    "a job is posted with all that it is, the token and its id as Idempotency-Key, and its image kept",
+    arguments: Backend.allCases)
+  func posted(on backend: Backend) throws {
     let server = try LocalServer { _ in Self.image(Self.png) }
-    let shop = try shop(server)
+    let shop = try shop(on: backend, server)
     let generation = try run(shop)
     #expect(generation["status"].string == "completed")
     let id = try #require(generation["id"].string)
@@ -89,7 +93,7 @@ import Testing
       default: return .json("{\"status\":\"completed\",\"media_url\":\"../files/1\"}")
       }
     }
-    let shop = try shop(server)
+    let shop = try shop(on: .sqlite, server)
     let generation = try run(shop)
     #expect(generation["status"].string == "completed", "\(generation)")
     #expect(generation["media_type"].string == type)
@@ -114,13 +118,13 @@ import Testing
       default: Self.image(Self.png)
       }
     }
-    let generation = try run(try shop(server))
+    let generation = try run(try shop(on: .sqlite, server))
     #expect(generation["status"].string == "completed", "\(generation)")
     #expect(server.requests.map(\.target) == ["/v1/jobs", "/status/9", "/status/9", "/status/9", "/files/9"])
   }
 
-  @Test("errors that pass are tried again with the same key, and paid once")
-  func retried() throws {
+  @Test("errors that pass are tried again with the same key, and paid once", arguments: Backend.allCases)
+  func retried(on backend: Backend) throws {
     let server = try LocalServer { request in
       switch request.number {
       case 1: .answer(500)
@@ -129,7 +133,7 @@ import Testing
       default: Self.image(Self.png)
       }
     }
-    let shop = try shop(server)
+    let shop = try shop(on: backend, server)
     let generation = try run(shop)
     #expect(generation["status"].string == "completed")
     #expect(server.requests.count == 4)
@@ -157,7 +161,7 @@ import Testing
     ])
   func bad(reply: LocalServer.Reply) throws {
     let server = try LocalServer { _ in reply }
-    let shop = try shop(server, ("generation-max-image", "4k"))
+    let shop = try shop(on: .sqlite, server, ("generation-max-image", "4k"))
     try expectRefunded(try run(shop), shop)
     #expect(server.requests.count == 1)
   }
@@ -167,7 +171,7 @@ import Testing
     let server = try LocalServer { _ in
       .json("{\"status\":\"failed\",\"error\":\"The prompt is\\u0000 not\\n allowed\"}")
     }
-    let shop = try shop(server)
+    let shop = try shop(on: .sqlite, server)
     let generation = try run(shop)
     try expectRefunded(generation, shop)
     #expect(
@@ -187,14 +191,14 @@ import Testing
       default: .json("{\"status\":\"processing\",\"status_url\":\"/s\"}")
       }
     }
-    let shop = try shop(server, ("generation-timeout", "1s"))
+    let shop = try shop(on: .sqlite, server, ("generation-timeout", "1s"))
     try expectRefunded(try run(shop), shop)
   }
 
   @Test("a provider that is away fails generations at once when the breaker is open, and is found again")
   func breaker() throws {
     let server = try LocalServer { _ in .answer(500) }
-    let shop = try shop(server, ("generation-retries", "0"))
+    let shop = try shop(on: .sqlite, server, ("generation-retries", "0"))
     for _ in 0..<5 { #expect(try run(shop)["status"].string == "failed") }
     #expect(server.requests.count == 5)
     #expect(try run(shop)["status"].string == "failed")
@@ -208,9 +212,11 @@ import Testing
     #expect(try shop.violations() == [])
   }
 
-  @Test("a plugin that stops gives the job back, and its successor asks with the same key")
-  func stopped() throws {
-    let database = try PluginDatabase(.sqlite)
+  @Test(
+    "a plugin that stops gives the job back, and its successor asks with the same key",
+    arguments: Backend.allCases)
+  func stopped(on backend: Backend) throws {
+    let database = try PluginDatabase(backend)
     let server = try LocalServer { $0.number == 1 ? .silence : Self.image(Self.png) }
     let settings = [
       ("generation-provider", "http"), ("generation-endpoint", server.url), ("model", "flux price 5"),
@@ -226,13 +232,15 @@ import Testing
     #expect(try second.violations() == [])
   }
 
-  @Test("a job that is cancelled while the provider is at it is refunded, and what comes is dropped")
-  func cancelled() throws {
+  @Test(
+    "a job that is cancelled while the provider is at it is refunded, and what comes is dropped",
+    arguments: Backend.allCases)
+  func cancelled(on backend: Backend) throws {
     let server = try LocalServer { request in
       if request.method == "GET" { return .json("{\"status\":\"processing\"}") }
       return .json("{\"status_url\":\"/s\"}", status: 202)
     }
-    let shop = try shop(server, ("job-lease", "200ms"))
+    let shop = try shop(on: backend, server, ("job-lease", "200ms"))
     let id = try shop.generate(model: "flux")
     try wait("the job is looked at") { server.requests.count > 1 }
     #expect(try shop.send("POST", "generations/\(id)/cancel").status == 200)
@@ -243,14 +251,14 @@ import Testing
     #expect(try shop.violations() == [])
   }
 
-  @Test("a job that takes longer than its lease keeps it, and is posted once")
-  func longJob() throws {
+  @Test("a job that takes longer than its lease keeps it, and is posted once", arguments: Backend.allCases)
+  func longJob(on backend: Backend) throws {
     let server = try LocalServer { request in
       request.number < 8
         ? .json("{\"status\":\"processing\",\"status_url\":\"/s\"}", status: request.number == 1 ? 202 : 200)
         : Self.image(Self.png)
     }
-    let shop = try shop(server, ("job-lease", "300ms"))
+    let shop = try shop(on: backend, server, ("job-lease", "300ms"))
     #expect(try run(shop)["status"].string == "completed")
     #expect(server.requests.filter { $0.method == "POST" }.count == 1)
   }
@@ -289,7 +297,7 @@ import Testing
   @Test("the models say that the provider chooses the format")
   func models() throws {
     let server = try LocalServer { _ in .answer(500) }
-    let models = try shop(server).get("generations/models/supported")["models"]
+    let models = try shop(on: .sqlite, server).get("generations/models/supported")["models"]
     #expect(models[0]["media_type"].string == "image/*")
   }
 }

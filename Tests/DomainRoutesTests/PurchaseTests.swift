@@ -54,103 +54,116 @@ final class Bank: Sendable {
   }
 }
 
-@Suite struct PurchaseTests {
-  private let bank = Bank()
-  private let server: LocalServer
-  private let shop: Shop
-  private static let body = "{\"credit_amount\":50,\"payment_method_id\":\"pm_1\"}"
+/// A shop with a bank of its own.
+private struct PurchaseBench {
+  let bank = Bank()
+  let server: LocalServer
+  let shop: Shop
+  static let body = "{\"credit_amount\":50,\"payment_method_id\":\"pm_1\"}"
 
-  init() throws {
+  init(_ backend: Backend) throws {
     server = try bank.server()
-    shop = try Self.shop(server.url)
+    shop = try Self.shop(on: backend, server.url)
   }
 
-  private static func shop(
-    _ url: String, _ settings: (String, String)...
+  static func shop(
+    on backend: Backend, _ url: String, _ settings: (String, String)...
   ) throws -> Shop {
     try Shop(
-      on: .sqlite,
+      on: backend,
       [
         ("payment-provider", "http"), ("payment-endpoint", url + "/payments"), ("payment-token", "s3cret"),
         ("payment-timeout", "1s"), ("payment-retries", "0"),
       ] + settings)
   }
 
-  private func buy(_ key: String? = nil, _ body: String = PurchaseTests.body) throws -> Answer {
+  func buy(_ key: String? = nil, _ body: String = PurchaseBench.body) throws -> Answer {
     try shop.send("POST", "credits/purchase", body, headers: key.map { [("Idempotency-Key", $0)] } ?? [])
   }
 
-  private func purchases() throws -> Int? { try shop.get("credits/transactions?type=purchase")["total"].int }
+  func purchases() throws -> Int? { try shop.get("credits/transactions?type=purchase")["total"].int }
+}
 
-  @Test("a payment that is made is credited, and told")
-  func paid() throws {
-    let answer = try buy()
+@Suite struct PurchaseTests {
+  @Test("a payment that is made is credited, and told", arguments: Backend.allCases)
+  func paid(on backend: Backend) throws {
+    let bench = try PurchaseBench(backend)
+    let answer = try bench.buy()
     #expect(answer.status == 201)
     let receipt = try answer.json
     #expect(receipt["amount_purchased"].int == 50)
     #expect(receipt["status"].string == "completed")
-    let entry = try shop.get("credits/transactions?type=purchase")["items"][0]
+    let entry = try bench.shop.get("credits/transactions?type=purchase")["items"][0]
     #expect(entry["id"] == receipt["transaction_id"])
     #expect(entry["amount"].int == 50)
-    #expect(try shop.balance() == 150)
-    #expect(try shop.get("credits/stats")["total_purchased"].int == 50)
-    let request = server.requests[0]
+    #expect(try bench.shop.balance() == 150)
+    #expect(try bench.shop.get("credits/stats")["total_purchased"].int == 50)
+    let request = bench.server.requests[0]
     #expect(request.target == "/payments")
     #expect(request.headers["authorization"] == "Bearer s3cret")
     let order = try JSONValue(parsing: request.body)
     #expect(order["user_id"].string == "alice")
     #expect(order["payment_method_id"].string == "pm_1")
     #expect(order["id"].string == request.headers["idempotency-key"])
-    #expect(try shop.violations() == [])
+    #expect(try bench.shop.violations() == [])
   }
 
-  @Test("under one key there is one payment and one credit, and the same answer byte for byte")
-  func repeated() throws {
-    let first = try buy("k")
-    let second = try buy("k")
+  @Test(
+    "under one key there is one payment and one credit, and the same answer byte for byte",
+    arguments: Backend.allCases)
+  func repeated(on backend: Backend) throws {
+    let bench = try PurchaseBench(backend)
+    let first = try bench.buy("k")
+    let second = try bench.buy("k")
     #expect(first.status == 201)
     #expect(second.body == first.body)
     #expect(second.header("idempotency-replayed") == "true")
-    #expect(server.requests.count == 1)
-    #expect(try shop.balance() == 150)
-    let other = try buy("k", "{\"credit_amount\":51,\"payment_method_id\":\"pm_1\"}")
+    #expect(bench.server.requests.count == 1)
+    #expect(try bench.shop.balance() == 150)
+    let other = try bench.buy("k", "{\"credit_amount\":51,\"payment_method_id\":\"pm_1\"}")
     #expect(other.status == 422)
-    #expect(try buy().status == 201)
-    #expect(bank.payments.count == 2)
+    #expect(try bench.buy().status == 201)
+    #expect(bench.bank.payments.count == 2)
   }
 
-  @Test("a payment that is declined answers 402 and its reason, and credits nothing")
-  func declined() throws {
+  @Test(
+    "a payment that is declined answers 402 and its reason, and credits nothing", arguments: Backend.allCases)
+  func declined(on backend: Backend) throws {
+    let bench = try PurchaseBench(backend)
     let body = "{\"credit_amount\":50,\"payment_method_id\":\"declined\"}"
-    let answer = try buy("k", body)
+    let answer = try bench.buy("k", body)
     #expect(answer.status == 402)
     #expect(answer.header("content-type") == "application/problem+json")
     #expect(try answer.json["code"].string == "payment-declined")
     #expect(try answer.json["detail"].string == "The payment was declined: Insufficient funds")
-    #expect(try buy("k", body).body == answer.body)
-    #expect(try shop.balance() == 100)
-    #expect(try purchases() == 0)
-    #expect(try shop.violations() == [])
+    #expect(try bench.buy("k", body).body == answer.body)
+    #expect(try bench.shop.balance() == 100)
+    #expect(try bench.purchases() == 0)
+    #expect(try bench.shop.violations() == [])
   }
 
-  @Test("a provider that is away answers 503, and nothing was charged; the same key buys when it is back")
-  func unreachable() throws {
-    server.close()
-    let answer = try buy("k")
+  @Test(
+    "a provider that is away answers 503, and nothing was charged; the same key buys when it is back",
+    arguments: Backend.allCases)
+  func unreachable(on backend: Backend) throws {
+    let bench = try PurchaseBench(backend)
+    bench.server.close()
+    let answer = try bench.buy("k")
     #expect(answer.status == 503)
     #expect(try answer.json["code"].string == "payment-provider-unavailable")
     #expect(answer.header("retry-after") != nil)
-    #expect(try shop.balance() == 100)
-    let back = try LocalServer(port: server.port) { [bank] in bank.answer($0) }
-    #expect(try buy("k").status == 201)
+    #expect(try bench.shop.balance() == 100)
+    let back = try LocalServer(port: bench.server.port) { [bench] in bench.bank.answer($0) }
+    #expect(try bench.buy("k").status == 201)
     #expect(back.requests.count == 1)
-    #expect(try shop.balance() == 150)
-    #expect(try shop.violations() == [])
+    #expect(try bench.shop.balance() == 150)
+    #expect(try bench.shop.violations() == [])
   }
 
   @Test(
     "without a clear answer nothing is credited, and the same key finds the payment that was made",
-    arguments: [
+    arguments: Backend.allCases,
+    [
       LocalServer.Reply.silence, .hangUp, .answer(500), .answer(204), .answer(401), .json("{}"), .json("["),
       .json("{\"status\":\"pending\"}"), .json("{\"status\":\"paid\"}", status: 202),
       .json("{\"status\":\"paid\",\"id\":\"another\"}"), .json("{\"status\":\"paid\",\"credit_amount\":9}"),
@@ -159,130 +172,143 @@ final class Bank: Sendable {
         200, headers: [("Content-Type", "application/json")], body: [UInt8](repeating: 0x20, count: 100_000)),
       .drip(Array("HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n".utf8), pause: .milliseconds(60)),
     ])
-  func unclear(reply: LocalServer.Reply) throws {
-    bank.feel(.charging(reply))
-    let answer = try buy("k")
+  func unclear(on backend: Backend, reply: LocalServer.Reply) throws {
+    let bench = try PurchaseBench(backend)
+    bench.bank.feel(.charging(reply))
+    let answer = try bench.buy("k")
     #expect(answer.status == 503)
     #expect(try answer.json["code"].string == "payment-unconfirmed")
-    #expect(try shop.balance() == 100)
-    bank.feel(.well)
-    let second = try buy("k")
+    #expect(try bench.shop.balance() == 100)
+    bench.bank.feel(.well)
+    let second = try bench.buy("k")
     #expect(second.status == 201)
-    #expect(try shop.balance() == 150)
-    #expect(bank.payments.count == 1)
-    #expect(try buy("k").body == second.body)
-    #expect(try shop.violations() == [])
+    #expect(try bench.shop.balance() == 150)
+    #expect(bench.bank.payments.count == 1)
+    #expect(try bench.buy("k").body == second.body)
+    #expect(try bench.shop.violations() == [])
   }
 
   @Test(
     "a payment whose answer was lost is found, and credited once, without the client's doing",
-    arguments: [true, false])
-  func reconciled(offersLookUps: Bool) throws {
-    if !offersLookUps { bank.offerNoLookUps() }
-    bank.feel(.charging(.hangUp))
-    #expect(try buy("k").status == 503)
-    bank.feel(.well)
-    try wait("the credits are there", within: .seconds(30)) { try shop.balance() == 150 }
-    #expect(bank.payments.count == 1)
+    arguments: Backend.allCases, [true, false])
+  func reconciled(on backend: Backend, offersLookUps: Bool) throws {
+    let bench = try PurchaseBench(backend)
+    if !offersLookUps { bench.bank.offerNoLookUps() }
+    bench.bank.feel(.charging(.hangUp))
+    #expect(try bench.buy("k").status == 503)
+    bench.bank.feel(.well)
+    try wait("the credits are there", within: .seconds(30)) { try bench.shop.balance() == 150 }
+    #expect(bench.bank.payments.count == 1)
     // The key that got no answer gets it now.
-    let answer = try buy("k")
+    let answer = try bench.buy("k")
     #expect(answer.status == 201)
-    #expect(try purchases() == 1)
-    #expect(server.requests.last?.method == (offersLookUps ? "GET" : "POST"))
-    #expect(try shop.violations() == [])
+    #expect(try bench.purchases() == 1)
+    #expect(bench.server.requests.last?.method == (offersLookUps ? "GET" : "POST"))
+    #expect(try bench.shop.violations() == [])
   }
 
-  @Test("an error of the provider that passes is tried again with the same key")
-  func retried() throws {
+  @Test("an error of the provider that passes is tried again with the same key", arguments: Backend.allCases)
+  func retried(on backend: Backend) throws {
+    let bench = try PurchaseBench(backend)
     let failures = Mutex(2)
-    let flaky = try LocalServer { [bank] request in
+    let flaky = try LocalServer { [bench] request in
       let fails = failures.withLock { left in
         left -= 1
         return left >= 0
       }
-      return fails ? .answer(503) : bank.answer(request)
+      return fails ? .answer(503) : bench.bank.answer(request)
     }
     let shop = try Shop(
-      on: .sqlite,
+      on: backend,
       [
         ("payment-provider", "http"), ("payment-endpoint", flaky.url), ("payment-timeout", "20s"),
       ])
-    #expect(try shop.send("POST", "credits/purchase", Self.body).status == 201)
+    #expect(try shop.send("POST", "credits/purchase", PurchaseBench.body).status == 201)
     #expect(Set(flaky.requests.map { $0.headers["idempotency-key"] }).count == 1)
     #expect(flaky.requests.count == 3)
     #expect(try shop.balance() == 150)
   }
 
-  @Test("a breaker that is open refuses at once, and charges nothing")
-  func breaker() throws {
-    bank.feel(.refusing(.answer(500)))
-    for number in 0..<5 { #expect(try buy("k\(number)").status == 503) }
-    let asked = server.requests.filter { $0.method == "POST" }.count
-    let answer = try buy("k9")
+  @Test("a breaker that is open refuses at once, and charges nothing", arguments: Backend.allCases)
+  func breaker(on backend: Backend) throws {
+    let bench = try PurchaseBench(backend)
+    bench.bank.feel(.refusing(.answer(500)))
+    for number in 0..<5 { #expect(try bench.buy("k\(number)").status == 503) }
+    let asked = bench.server.requests.filter { $0.method == "POST" }.count
+    let answer = try bench.buy("k9")
     #expect(try answer.json["code"].string == "payment-provider-unavailable")
-    #expect(server.requests.filter { $0.method == "POST" }.count == asked)
-    #expect(shop.host.metric("payment_provider_breaker")?.value == 2)
+    #expect(bench.server.requests.filter { $0.method == "POST" }.count == asked)
+    #expect(bench.shop.host.metric("payment_provider_breaker")?.value == 2)
   }
 
-  @Test("32 requests at once under one key make one payment; those that come too early are told so")
-  func concurrent() throws {
-    let answers = try onThreads(32) { [shop] _ in
-      try shop.send("POST", "credits/purchase", Self.body, headers: [("Idempotency-Key", "k")])
+  @Test(
+    "32 requests at once under one key make one payment; those that come too early are told so",
+    arguments: Backend.allCases)
+  func concurrent(on backend: Backend) throws {
+    let bench = try PurchaseBench(backend)
+    let answers = try onThreads(32) { [bench] _ in
+      try bench.shop.send("POST", "credits/purchase", PurchaseBench.body, headers: [("Idempotency-Key", "k")])
     }
     let statuses = Set(answers.map(\.status))
     #expect(statuses.contains(201))
     #expect(statuses.isSubset(of: [201, 409]))
-    #expect(bank.payments.count == 1)
-    #expect(try shop.balance() == 150)
-    #expect(try shop.violations() == [])
+    #expect(bench.bank.payments.count == 1)
+    #expect(try bench.shop.balance() == 150)
+    #expect(try bench.shop.violations() == [])
   }
 
-  @Test("a provider that is slow does not take more threads than its share")
-  func bounded() throws {
-    bank.feel(.refusing(.silence))
-    let answers = try onThreads(20) { [shop] _ in try shop.send("POST", "credits/purchase", Self.body) }
+  @Test("a provider that is slow does not take more threads than its share", arguments: Backend.allCases)
+  func bounded(on backend: Backend) throws {
+    let bench = try PurchaseBench(backend)
+    bench.bank.feel(.refusing(.silence))
+    let answers = try onThreads(20) { [bench] _ in
+      try bench.shop.send("POST", "credits/purchase", PurchaseBench.body)
+    }
     #expect(answers.allSatisfy { $0.status == 503 })
-    #expect(server.requests.filter { $0.method == "POST" }.count <= Payments.concurrency)
+    #expect(bench.server.requests.filter { $0.method == "POST" }.count <= Payments.concurrency)
   }
 
-  @Test("what an account could not hold is not paid for")
-  func limit() throws {
-    let store = try shop.store()
+  @Test("what an account could not hold is not paid for", arguments: Backend.allCases)
+  func limit(on backend: Backend) throws {
+    let bench = try PurchaseBench(backend)
+    let store = try bench.shop.store()
     try store.write { session in
       _ = try Ledger(session: session).openAccount("alice", bonus: 0)
       _ = try Ledger(session: session).receive(
         Schema.largestBalance - 20, as: .grant, by: "alice", description: "much")
     }
-    let answer = try buy()
+    let answer = try bench.buy()
     #expect(answer.status == 409)
     #expect(try answer.json["code"].string == "balance-limit")
-    #expect(server.requests.count == 0)
+    #expect(bench.server.requests.count == 0)
   }
 
-  @Test("wrong fields are named before anybody is asked")
-  func validation() throws {
-    #expect(try buy(nil, "{\"credit_amount\":0}").errorFields == ["credit_amount", "payment_method_id"])
-    #expect(server.requests.count == 0)
+  @Test("wrong fields are named before anybody is asked", arguments: Backend.allCases)
+  func validation(on backend: Backend) throws {
+    let bench = try PurchaseBench(backend)
+    #expect(
+      try bench.buy(nil, "{\"credit_amount\":0}").errorFields == ["credit_amount", "payment_method_id"])
+    #expect(bench.server.requests.count == 0)
   }
 }
 
 /// Purchases step by step, each left out as by a crash.
-@Suite struct PurchaseCrashTests {
-  private let clock = TestClock()
-  private let database: PluginDatabase
-  private let store: Store
-  private let provider = ModelProvider()
-  private let payments: Payments
+private struct CrashBench {
+  let clock = TestClock()
+  let database: PluginDatabase
+  let store: Store
+  let provider = ModelProvider()
+  let payments: Payments
 
-  init() throws {
-    database = try PluginDatabase(.sqlite)
+  init(_ backend: Backend) throws {
+    database = try PluginDatabase(backend)
     store = try database.store { [clock] in clock.now }
     payments = Payments(provider, store: store, timeout: .seconds(10), log: { _, _ in })
     try store.write { try Ledger(session: $0).openAccount("u", bonus: 0) }
   }
 
   /// Does what its contract says, and counts what it was asked.
-  private final class ModelProvider: PaymentProvider {
+  final class ModelProvider: PaymentProvider {
     let paid = Mutex<Set<String>>([])
     let isAway = Mutex(false)
 
@@ -302,130 +328,146 @@ final class Bank: Sendable {
     }
   }
 
-  private func open(_ key: String? = nil) throws -> Purchase {
+  func open(_ key: String? = nil) throws -> Purchase {
     try store.write {
       try PurchaseTable(session: $0).open(
         10, paymentMethodID: "pm", key: key, by: "u", checkAfter: payments.checkAfter)
     }
   }
 
-  private func balance() throws -> Int64? {
+  func balance() throws -> Int64? {
     try store.read { try Ledger(session: $0).balance(of: "u")?.current }
   }
-  private func state(_ purchase: Purchase) throws -> Purchase.State? {
+  func state(_ purchase: Purchase) throws -> Purchase.State? {
     try store.read { try PurchaseTable(session: $0).find(purchase.id)?.state }
   }
-  private func violations() throws -> [String] {
+  func violations() throws -> [String] {
     try store.read { try LedgerAudit(session: $0).violations() }
   }
+}
 
-  @Test("a process that died after the charge leaves a purchase that is found and credited once")
-  func diedAfterCharge() throws {
-    let purchase = try open()
-    #expect(try payments.charge(purchase, within: .seconds(30)) == .paid)
-    #expect(try !payments.reconcileNext())
-    clock.advance(milliseconds: payments.checkAfter)
-    #expect(try payments.reconcileNext())
-    #expect(try balance() == 10)
-    clock.advance(milliseconds: 3_600_000)
-    #expect(try !payments.reconcileNext())
-    #expect(try balance() == 10)
-    #expect(try violations() == [])
+@Suite struct PurchaseCrashTests {
+  @Test(
+    "a process that died after the charge leaves a purchase that is found and credited once",
+    arguments: Backend.allCases)
+  func diedAfterCharge(on backend: Backend) throws {
+    let bench = try CrashBench(backend)
+    let purchase = try bench.open()
+    #expect(try bench.payments.charge(purchase, within: .seconds(30)) == .paid)
+    #expect(try !bench.payments.reconcileNext())
+    bench.clock.advance(milliseconds: bench.payments.checkAfter)
+    #expect(try bench.payments.reconcileNext())
+    #expect(try bench.balance() == 10)
+    bench.clock.advance(milliseconds: 3_600_000)
+    #expect(try !bench.payments.reconcileNext())
+    #expect(try bench.balance() == 10)
+    #expect(try bench.violations() == [])
   }
 
   @Test(
-    "a process that died before the charge leaves a purchase that is closed after a while, and not charged")
-  func diedBeforeCharge() throws {
-    let purchase = try open()
-    for _ in 0..<30 where try state(purchase) == .open {
-      clock.advance(milliseconds: 60_000)
-      _ = try payments.reconcileNext()
+    "a process that died before the charge leaves a purchase that is closed after a while, and not charged",
+    arguments: Backend.allCases)
+  func diedBeforeCharge(on backend: Backend) throws {
+    let bench = try CrashBench(backend)
+    let purchase = try bench.open()
+    for _ in 0..<30 where try bench.state(purchase) == .open {
+      bench.clock.advance(milliseconds: 60_000)
+      _ = try bench.payments.reconcileNext()
     }
-    #expect(try state(purchase) == .void)
-    #expect(clock.now - purchase.createdAt >= Payments.grace)
-    #expect(try balance() == 0)
-    #expect(provider.paid.withLock { $0.isEmpty })
-    #expect(try violations() == [])
+    #expect(try bench.state(purchase) == .void)
+    #expect(bench.clock.now - purchase.createdAt >= Payments.grace)
+    #expect(try bench.balance() == 0)
+    #expect(bench.provider.paid.withLock { $0.isEmpty })
+    #expect(try bench.violations() == [])
   }
 
-  @Test("while the provider is away a purchase stays open, and is looked for less and less often")
-  func away() throws {
-    let purchase = try open()
-    _ = try payments.charge(purchase, within: .seconds(30))
-    provider.isAway.withLock { $0 = true }
+  @Test(
+    "while the provider is away a purchase stays open, and is looked for less and less often",
+    arguments: Backend.allCases)
+  func away(on backend: Backend) throws {
+    let bench = try CrashBench(backend)
+    let purchase = try bench.open()
+    _ = try bench.payments.charge(purchase, within: .seconds(30))
+    bench.provider.isAway.withLock { $0 = true }
     var looks = 0
     for _ in 0..<(48 * 60) {
-      clock.advance(milliseconds: 60_000)
-      if try payments.reconcileNext() { looks += 1 }
+      bench.clock.advance(milliseconds: 60_000)
+      if try bench.payments.reconcileNext() { looks += 1 }
     }
-    #expect(try state(purchase) == .open)
+    #expect(try bench.state(purchase) == .open)
     #expect(40...70 ~= looks)
-    provider.isAway.withLock { $0 = false }
-    clock.advance(milliseconds: 3_600_000)
-    #expect(try payments.reconcileNext())
-    #expect(try balance() == 10)
+    bench.provider.isAway.withLock { $0 = false }
+    bench.clock.advance(milliseconds: 3_600_000)
+    #expect(try bench.payments.reconcileNext())
+    #expect(try bench.balance() == 10)
   }
 
   @Test(
-    "the database refuses a credit without its paid purchase, a second one, and to open a closed purchase")
-  func guards() throws {
+    "the database refuses a credit without its paid purchase, a second one, and to open a closed purchase",
+    arguments: Backend.allCases)
+  func guards(on backend: Backend) throws {
+    let bench = try CrashBench(backend)
     #expect(throws: (any Error).self) {
-      try store.write {
+      try bench.store.write {
         try Ledger(session: $0).receive(10, as: .purchase, by: "u", description: "x", reference: "none")
       }
     }
-    let purchase = try open()
-    #expect(try store.write { try PurchaseTable(session: $0).pay(purchase) } != nil)
+    let purchase = try bench.open()
+    #expect(try bench.store.write { try PurchaseTable(session: $0).pay(purchase) } != nil)
     for statement in [
       "UPDATE purchases SET state = 'open', closed_at = NULL", "UPDATE purchases SET amount = 1000",
       "DELETE FROM purchases",
     ] {
-      #expect(throws: (any Error).self, "\(statement)") { try store.write { try $0.run(statement) } }
+      #expect(throws: (any Error).self, "\(statement)") { try bench.store.write { try $0.run(statement) } }
     }
     #expect(throws: (any Error).self) {
-      try store.write {
+      try bench.store.write {
         try Ledger(session: $0).receive(10, as: .purchase, by: "u", description: "x", reference: purchase.id)
       }
     }
-    #expect(try balance() == 10)
-    #expect(try violations() == [])
+    #expect(try bench.balance() == 10)
+    #expect(try bench.violations() == [])
   }
 
   @Test(
     "over random crashes, retries and look-ups every payment is credited once, and nothing else is",
-    arguments: [UInt64(1), 20_250_815, UInt64.random(in: 0...UInt64.max)])
-  func property(seed: UInt64) throws {
+    arguments: Backend.allCases, [UInt64(1), 20_250_815, UInt64.random(in: 0...UInt64.max)])
+  func property(on backend: Backend, seed: UInt64) throws {
+    let bench = try CrashBench(backend)
     print("seed \(seed)")
     var random = SplitMix64(seed: seed)
     var purchases: [Purchase] = []
     for _ in 0..<300 {
       switch Int.random(in: 0..<7, using: &random) {
-      case 0: purchases.append(try open())
+      case 0: purchases.append(try bench.open())
       case 1:
-        guard let purchase = purchases.randomElement(using: &random), try state(purchase) == .open else {
+        guard let purchase = purchases.randomElement(using: &random), try bench.state(purchase) == .open
+        else {
           continue
         }
-        try store.write { try PurchaseTable(session: $0).call(purchase.id, checkAfter: payments.checkAfter) }
-        _ = try payments.charge(purchase, within: .seconds(30))
+        try bench.store.write {
+          try PurchaseTable(session: $0).call(purchase.id, checkAfter: bench.payments.checkAfter)
+        }
+        _ = try bench.payments.charge(purchase, within: .seconds(30))
       case 2:
         // Whoever asked hears the answer, perhaps late.
         guard let purchase = purchases.randomElement(using: &random),
-          provider.paid.withLock({ $0.contains(purchase.id) })
+          bench.provider.paid.withLock({ $0.contains(purchase.id) })
         else { continue }
-        #expect(try store.write { try PurchaseTable(session: $0).pay(purchase) } != nil)
-      case 3: clock.advance(milliseconds: Int64.random(in: 0...600_000, using: &random))
-      case 4: provider.isAway.withLock { $0 = Bool.random(using: &random) }
-      default: _ = try payments.reconcileNext()
+        #expect(try bench.store.write { try PurchaseTable(session: $0).pay(purchase) } != nil)
+      case 3: bench.clock.advance(milliseconds: Int64.random(in: 0...600_000, using: &random))
+      case 4: bench.provider.isAway.withLock { $0 = Bool.random(using: &random) }
+      default: _ = try bench.payments.reconcileNext()
       }
-      #expect(try violations() == [])
+      #expect(try bench.violations() == [])
     }
-    provider.isAway.withLock { $0 = false }
+    bench.provider.isAway.withLock { $0 = false }
     for _ in 0..<50 {
-      clock.advance(milliseconds: 3_600_000)
-      while try payments.reconcileNext() {}
+      bench.clock.advance(milliseconds: 3_600_000)
+      while try bench.payments.reconcileNext() {}
     }
-    #expect(try balance() == Int64(provider.paid.withLock { $0.count }) * 10)
-    for purchase in purchases { #expect(try state(purchase) != .open) }
-    #expect(try violations() == [])
+    #expect(try bench.balance() == Int64(bench.provider.paid.withLock { $0.count }) * 10)
+    for purchase in purchases { #expect(try bench.state(purchase) != .open) }
+    #expect(try bench.violations() == [])
   }
 }

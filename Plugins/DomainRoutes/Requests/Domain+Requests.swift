@@ -62,9 +62,13 @@ extension Domain {
   /// - Throws: `Problem` 422 if it was used for another, 409 while the first runs.
   func claim(_ key: String, of user: String, for request: borrowing Request) throws -> Claimed {
     let content = fingerprint(of: request)
-    let claim = try store.write {
-      try IdempotencyKeys(session: $0).claim(key, of: user, request: content, window: idempotencyWindow)
+    let owed = unreleased.withLock { $0 }
+    let claim = try store.write { session in
+      let keys = IdempotencyKeys(session: session)
+      for claim in owed { try keys.release(claim.key, of: claim.user, token: claim.token) }
+      return try keys.claim(key, of: user, request: content, window: idempotencyWindow)
     }
+    if !owed.isEmpty { unreleased.withLock { $0.removeAll { owed.contains($0) } } }
     switch claim {
     case .otherRequest:
       throw Problem.unprocessable(
@@ -77,9 +81,17 @@ extension Domain {
     }
   }
 
-  /// Lets go of a claim whose run failed without an answer worth keeping.
+  /// Lets go of a claim whose run failed without an answer worth keeping. While the database is away that has to wait for
+  /// the next claim; or for the end of its lease, should this process die.
   func release(_ key: String, of user: String, token: String) throws {
-    try store.write { try IdempotencyKeys(session: $0).release(key, of: user, token: token) }
+    do {
+      try store.write { try IdempotencyKeys(session: $0).release(key, of: user, token: token) }
+    } catch let error as DatabaseError where error.isTemporary {
+      unreleased.withLock { claims in
+        // Bounded: leases end by themselves.
+        if claims.count < 1000 { claims.append(UnreleasedClaim(key: key, user: user, token: token)) }
+      }
+    }
   }
 
   /// Performs and keeps the answer, a refusal too: the same request gets the same answer. After a fault, or a refusal
@@ -139,6 +151,13 @@ extension Domain {
         retryAfter: .seconds(5))
     }
   }
+}
+
+/// A claim of an `Idempotency-Key` whose run has ended, and which could not be let go of.
+struct UnreleasedClaim: Sendable, Equatable {
+  let key: String
+  let user: String
+  let token: String
 }
 
 /// Writes a refusal as the host does, so that it can be kept and given again byte for byte.

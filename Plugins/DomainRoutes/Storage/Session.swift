@@ -6,7 +6,7 @@ import SQL
 /// All SQL of this plugin goes through here, in the language that SQLite and PostgreSQL share (`SQL.Dialect`): parameters
 /// `$1`, `RETURNING`, `ON CONFLICT`, and no constraint violation that is caught and gone on from. Since PostgreSQL has many
 /// writers at a time, what is read in order to be written is read `FOR UPDATE`, or is a guarded update. Rows are locked in
-/// this order, so that no two wait for each other: project, generation, reservation, account, code.
+/// this order, so that no two wait for each other: project, generation, purchase, reservation, account, code.
 struct Session {
   private let connection: Connection
   /// When the transaction began, in milliseconds since 1970: one instant for everything written in it.
