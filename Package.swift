@@ -149,7 +149,7 @@ let package = Package(
     tests("CORSPluginTests", of: ["CORSPlugin", "PluginTesting"]),
     tests("RateLimitPluginTests", of: ["RateLimitPlugin", "Redis", "RedisTesting", "PluginTesting"]),
     tests("RedisTests", of: ["Redis", "SystemLibrary", "RedisTesting", "PluginTesting"]),
-    tests("AuthPluginTests", of: ["AuthPlugin", "PluginTesting"]),
+    tests("AuthPluginTests", of: ["AuthPlugin", "PluginTesting", "DomainRoutes", "OpenAPITesting"]),
     tests(
       "DomainRoutesTests",
       of: ["DomainRoutes", "PluginTesting", "LocalServer", "OpenAPITesting", "DatabaseTesting"]),

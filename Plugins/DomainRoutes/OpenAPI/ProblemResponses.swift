@@ -13,9 +13,11 @@ enum ProblemResponses {
         "plugin": .string().described("Which plugin is to blame, if one is."),
         "errors": .array(of: .named("FieldError"), count: 1...1000).described(
           "With code `validation-failed`."),
+        "limit": .string().described("Which limit was exceeded, with code `rate-limited`."),
+        "retry_after": JSONSchema.count.described("In seconds, with code `rate-limited`."),
         "required": JSONSchema.count.described("Credits, with code `insufficient-credits`."),
         "available": JSONSchema.count.described("Credits, with code `insufficient-credits`."),
-      ], optional: ["detail", "plugin", "errors", "required", "available"]),
+      ], optional: ["detail", "plugin", "errors", "limit", "retry_after", "required", "available"]),
     "FieldError": .object([
       "field": .string().described(
         "As the client wrote it; `tags[3]` for an element, empty for the body as a whole."),

@@ -28,20 +28,23 @@ struct AuthHost {
   ) throws -> Answer {
     var headers = [("Content-Type", "application/json")]
     if let token { headers.append(("Authorization", "Bearer \(token)")) }
-    return try host.send(
+    let answer = try host.send(
       "POST", "\(Self.mount)/\(route)", headers: Fields(headers.map { (name: $0.0, value: $0.1) }),
       body: body,
       client: client)
+    return AuthContract.checked(answer, to: "POST", "\(Self.mount)/\(route)", body)
   }
 
   func put(_ route: String, _ body: String, token: String) throws -> Answer {
-    try host.send(
+    let answer = try host.send(
       "PUT", "\(Self.mount)/\(route)",
       headers: ["Authorization": "Bearer \(token)", "Content-Type": "application/json"], body: body)
+    return AuthContract.checked(answer, to: "PUT", "\(Self.mount)/\(route)", body)
   }
 
   func me(_ token: String) throws -> Answer {
-    try host.send("GET", "\(Self.mount)/me", headers: ["Authorization": "Bearer \(token)"])
+    let answer = try host.send("GET", "\(Self.mount)/me", headers: ["Authorization": "Bearer \(token)"])
+    return AuthContract.checked(answer, to: "GET", "\(Self.mount)/me")
   }
 
   /// A protected route of another plugin.
