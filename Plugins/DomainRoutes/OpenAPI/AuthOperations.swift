@@ -50,7 +50,9 @@ enum AuthOperations {
     ]),
     "Registration": .object(
       [
-        "email": email, "password": .string(length: 12...128).described("Not the e-mail address."),
+        "email": .string(length: 3...320)
+          .described("An e-mail address; spaces around it and upper case do not count."),
+        "password": .string(length: 12...128).described("Not the e-mail address."),
         "display_name": displayName.orNull,
       ], optional: ["display_name"]),
     "Credentials": .object([
