@@ -74,6 +74,8 @@ final class Transfer: @unchecked Sendable {
   private func configure(_ options: HTTPClient.Options, within limit: Duration) throws(HTTPClientError) {
     // Threads share the process's signals: no alarm(2) for name look-ups.
     try long(CURLOPT_NOSIGNAL, 1)
+    // A name server that keeps silent would hold a request that is given up until it speaks: no timeout would hold.
+    try long(CURLOPT_QUICK_EXIT, 1)
     try text(CURLOPT_PROTOCOLS_STR, "http,https")
     try long(CURLOPT_FOLLOWLOCATION, 0)
     // "" is no proxy at all, where NULL would ask the environment.
