@@ -53,7 +53,7 @@ let package = Package(
   name: "bulkhead",
   products: [.executable(name: "bulkhead", targets: ["bulkhead"])]
     + plugins.map { .library(name: $0, type: .dynamic, targets: [$0]) }
-    + [.library(name: "PluginAPI", targets: ["PluginAPI"])],
+    + ["PluginAPI", "PluginTesting"].map { .library(name: $0, targets: [$0]) },
   targets: [
     // The boundary: what host and plugins share.
     .target(name: "PluginABI"),

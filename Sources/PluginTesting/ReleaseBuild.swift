@@ -9,9 +9,15 @@ public enum ReleaseBuild {
     return url.path
   }()
 
-  /// The host's executable.
-  public static let binary: String =
-    ProcessInfo.processInfo.environment["BULKHEAD_BINARY"] ?? "\(packageRoot)/.build/release/bulkhead"
+  /// The host's executable: what `BULKHEAD_BINARY` names, this package's release build, or `bulkhead` in the path.
+  public static let binary: String = {
+    let environment = ProcessInfo.processInfo.environment
+    let own = "\(packageRoot)/.build/release/bulkhead"
+    if let named = environment["BULKHEAD_BINARY"] { return named }
+    guard !FileManager.default.isExecutableFile(atPath: own) else { return own }
+    let path = (environment["PATH"] ?? "").split(separator: ":").map { "\($0)/bulkhead" }
+    return path.first { FileManager.default.isExecutableFile(atPath: $0) } ?? own
+  }()
 
   /// Where the plugins' libraries stand: beside the executable.
   public static let pluginPath: String = (binary as NSString).deletingLastPathComponent

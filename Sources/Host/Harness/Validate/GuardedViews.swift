@@ -85,20 +85,21 @@ final class GuardedViews: @unchecked Sendable {
     mine.release()
   }
 
-  /// What was done at an address; nil if it lies in no view.
-  static func describe(_ address: UInt64) -> String? {
+  /// What was done at an address, and the rule against it; nil if it lies in no view.
+  static func describe(_ address: UInt64) -> (text: String, rule: String)? {
     let address = UInt(address)
     let all = registry.withLock { $0.map { $0.takeUnretainedValue() } }
     for views in all {
       for block in views.blocks {
         if block.pages.contains(address) {
           switch views.protection {
-          case .gone: return "it used \(block.name) after the request was over"
-          case .readOnly, .writable: return "it wrote into \(block.name), which is read-only"
+          case .gone: return ("it used \(block.name) after the request was over", "views-lifetime")
+          case .readOnly, .writable:
+            return ("it wrote into \(block.name), which is read-only", "views-read-only")
           }
         }
         if address >= block.pages.upperBound, address < block.guardEnd {
-          return "it went past the end of \(block.name), which is not terminated"
+          return ("it went past the end of \(block.name), which is not terminated", "views-bounds")
         }
       }
     }

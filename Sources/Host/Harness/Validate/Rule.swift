@@ -41,6 +41,8 @@ struct Rule: Sendable {
 /// What a check has found, or why there is nothing to check.
 enum Finding: Error, Sendable, Equatable {
   case broken(String, details: [String])
+  /// What stands in the way is another rule's to tell, and is told there once.
+  case elsewhere(rule: String, String, details: [String])
   case notApplicable(String)
 
   /// One line, and what belongs below it.

@@ -24,7 +24,7 @@ final class RuleBench {
   init(_ job: HarnessJob, directory: String, _ reporter: HarnessReporter) throws(SystemError) {
     self.job = job
     self.directory = directory
-    monitor = try RuleMonitor(reporter)
+    monitor = try RuleMonitor(reporter, rule: job.rule)
     frame = monitor.adopt()
   }
 
@@ -35,7 +35,7 @@ final class RuleBench {
     if let library { return library }
     do throws(PluginFailure) {
       try LibraryFile.check(job.library)
-      monitor.note("while it was loaded", on: frame)
+      monitor.note("while it was loaded", owner: "entry", on: frame)
       frame.enter(plugin: 0, phase: FaultFrame.Phase.start, requestID: bh_bytes(), at: Clock.monotonic())
       let loaded = try PluginLibrary.open(job.library)
       frame.leave()
@@ -77,7 +77,7 @@ final class RuleBench {
     let made = Plugin(index: 0, configuration: configuration, sha256: nil, faults: faults)
     _ = Unmanaged.passRetained(made)
     CheckedHost.beginStart()
-    monitor.note("while it was started", on: frame)
+    monitor.note("while it was started", owner: "start-stop", on: frame)
     frame.enter(plugin: 0, phase: FaultFrame.Phase.start, requestID: bh_bytes(), at: Clock.monotonic())
     made.load(
       environment: PluginEnvironment(
@@ -98,13 +98,14 @@ final class RuleBench {
     switch try tryStart(settings) {
     case .success(let plugin): return plugin
     case .failure(let failure):
-      throw .broken("it did not start: \(failure.reason.rawValue): \(failure.message)")
+      throw .elsewhere(
+        rule: "start-stop", "it did not start: \(failure.reason.rawValue): \(failure.message)", details: [])
     }
   }
 
   func stop() {
     guard let plugin else { return }
-    monitor.note("while it was stopped", on: frame)
+    monitor.note("while it was stopped", owner: "start-stop", on: frame)
     frame.enter(plugin: 0, phase: FaultFrame.Phase.start, requestID: bh_bytes(), at: Clock.monotonic())
     plugin.stop()
     frame.leave()
@@ -113,7 +114,7 @@ final class RuleBench {
 
   /// Something else of the plugin's, on the main thread.
   func onMain<R>(_ what: String, _ body: () -> R) -> R {
-    monitor.note(what, on: frame)
+    monitor.note(what, owner: nil, on: frame)
     frame.enter(plugin: 0, phase: FaultFrame.Phase.start, requestID: bh_bytes(), at: Clock.monotonic())
     defer { frame.leave() }
     return body()
@@ -193,6 +194,11 @@ struct Pass {
   let views: GuardedViews
   let monitor: RuleMonitor
 
+  /// The rule that has this kind of request first.
+  private var owner: String {
+    request.name == ProbeRequest.ordinary.name ? "request-ordinary" : "request-hostile"
+  }
+
   static let limits = CodecLimits(maxTarget: 8192, maxHead: 64 << 10, maxBody: 4 << 20, maxFields: 128)
 
   /// The calling thread is the frame's.
@@ -236,7 +242,7 @@ struct Pass {
     x.beginCall(of: plugin)
     x.errorMessage = nil
     CheckedHost.begin(x.handle)
-    monitor.note("in \(phase), on \(request.name)", on: frame)
+    monitor.note("in \(phase), on \(request.name)", owner: owner, on: frame)
     let before = Clock.monotonic()
     frame.enter(plugin: 0, phase: 0, requestID: bh_bytes("validate"), at: before)
     let status = body()
@@ -271,7 +277,7 @@ struct Pass {
     let deadline = Clock.monotonic() &+ 2_000_000_000
     pulling: while let pull = source.pull, Clock.monotonic() < deadline {
       var delay: UInt64 = 0
-      monitor.note("in a stream's pull, on \(request.name)", on: frame)
+      monitor.note("in a stream's pull, on \(request.name)", owner: owner, on: frame)
       frame.enter(
         plugin: 0, phase: FaultFrame.Phase.pull, requestID: bh_bytes("validate"), at: Clock.monotonic())
       let answer = pull(source.state, handle, &delay)
@@ -289,7 +295,7 @@ struct Pass {
       }
     }
     guard let release = source.release else { return }
-    monitor.note("in a stream's release, on \(request.name)", on: frame)
+    monitor.note("in a stream's release, on \(request.name)", owner: owner, on: frame)
     frame.enter(
       plugin: 0, phase: FaultFrame.Phase.pull, requestID: bh_bytes("validate"), at: Clock.monotonic())
     release(source.state)

@@ -12,14 +12,19 @@ final class RuleMonitor: @unchecked Sendable {
   private let frames = Mutex<[FaultFrame]>([])
   private let background: FaultFrame
   /// What each frame's thread is doing, for the message.
-  private let doing = Mutex<[UInt: String]>([:])
+  private let doing = Mutex<[UInt: (text: String, owner: String?)]>([:])
+  /// That is being checked.
+  private let rule: String
+  /// Rules that make conditions of their own: what goes wrong under them is theirs to tell.
+  private static let selfReliant: Set<String> = ["settings-values", "start-fault"]
   private let limit = Atomic<UInt64>(RuleMonitor.usualLimit)
 
   /// Nanoseconds for one call of the plugin.
   static let usualLimit: UInt64 = 10_000_000_000
 
-  init(_ reporter: HarnessReporter) throws(SystemError) {
+  init(_ reporter: HarnessReporter, rule: String) throws(SystemError) {
     self.reporter = reporter
+    self.rule = rule
     memory = try SharedMemory.create()
     SharedMemory.current = memory
     notice = FileDescriptor(raw: try checked("eventfd") { eventfd(0, Int32(EFD_CLOEXEC)) })
@@ -54,8 +59,9 @@ final class RuleMonitor: @unchecked Sendable {
 
   func set(limit: UInt64) { self.limit.store(limit, ordering: .relaxed) }
 
-  func note(_ text: String, on frame: FaultFrame) {
-    doing.withLock { $0[UInt(bitPattern: frame.guarded)] = text }
+  /// What the frame's thread is about to do, for the message; and the rule whose matter it is if that goes wrong.
+  func note(_ text: String, owner: String?, on frame: FaultFrame) {
+    doing.withLock { $0[UInt(bitPattern: frame.guarded)] = (text, owner) }
   }
 
   private func run() {
@@ -71,7 +77,7 @@ final class RuleMonitor: @unchecked Sendable {
           now - occupant.since > limit.load(ordering: .relaxed)
         {
           let seconds = limit.load(ordering: .relaxed) / 1_000_000_000
-          fail("\(text(of: frame)): it did not come back within \(seconds) s", [])
+          fail("\(text(of: frame)): it did not come back within \(seconds) s", [], owner: owner(of: frame))
         }
       }
     }
@@ -79,19 +85,29 @@ final class RuleMonitor: @unchecked Sendable {
 
   private func text(of frame: FaultFrame) -> String {
     if frame.guarded == background.guarded { return "on a thread of the plugin's own" }
-    return doing.withLock { $0[UInt(bitPattern: frame.guarded)] } ?? "in a call"
+    return doing.withLock { $0[UInt(bitPattern: frame.guarded)]?.text } ?? "in a call"
+  }
+
+  private func owner(of frame: FaultFrame) -> String? {
+    doing.withLock { $0[UInt(bitPattern: frame.guarded)]?.owner }
   }
 
   private func report(crashOf frame: FaultFrame) {
     let frozen = FrozenThread(frame, timeout: 0)
     let isAboutMemory = frame.guarded.pointee.signal == SIGSEGV || frame.guarded.pointee.signal == SIGBUS
     let view = isAboutMemory ? GuardedViews.describe(frame.guarded.pointee.address) : nil
-    let message = view.map { "\($0) (\(frozen.message))" } ?? "it crashed: \(frozen.message)"
-    fail("\(text(of: frame)): \(message)", CaseFault.frames(Backtrace.symbolize(frozen.counters)))
+    let message = view.map { "\($0.text) (\(frozen.message))" } ?? "it crashed: \(frozen.message)"
+    fail(
+      "\(text(of: frame)): \(message)", CaseFault.frames(Backtrace.symbolize(frozen.counters)),
+      owner: view?.rule ?? owner(of: frame))
   }
 
-  private func fail(_ message: String, _ details: [String]) -> Never {
-    RuleRun.report(.broken(message, details: details), reporter)
+  private func fail(_ message: String, _ details: [String], owner: String?) -> Never {
+    if let owner, owner != rule, !RuleMonitor.selfReliant.contains(rule) {
+      RuleRun.report(.elsewhere(rule: owner, message, details: details), reporter)
+    } else {
+      RuleRun.report(.broken(message, details: details), reporter)
+    }
     _exit(0)
   }
 }

@@ -36,6 +36,11 @@ struct RuleRun {
         json.field("verdict", "failed")
         json.field("message", message)
         json.field("details", details)
+      case .elsewhere(let rule, let message, let details):
+        json.field("verdict", "failed")
+        json.field("rule", rule)
+        json.field("message", message)
+        json.field("details", details)
       case .notApplicable(let why):
         json.field("verdict", "skipped")
         json.field("message", why)

@@ -69,22 +69,42 @@ enum ValidateCommand {
       let written = Output.print("\(subject) (\(library.path))\n")
       guard written == .success else { return written }
     }
+    var deferred: [(index: Int, owner: String, result: HarnessResult)] = []
     for rule in rules {
       var result = HarnessResult(name: "\(rule.id): \(rule.title)", place: rule.place, took: .zero)
       let began = Clock.monotonic()
+      var owner: String?
       if let why = skipReason(rule, library, loading: problem, settings) {
         result.skipped = why
       } else {
-        check(rule, library, settings, &result)
+        owner = check(rule, library, settings, &result)
       }
       result.took = .nanoseconds(Int64(clamping: Clock.monotonic() &- began))
+      // What another rule tells is told once.
+      if let owner, owner != rule.id, rules.contains(where: { $0.id == owner }) {
+        deferred.append((summary.results.count, owner, result))
+        result.failure = nil
+        result.skipped = "the plugin breaks '\(owner)', which stands in the way"
+      }
       summary.results.append(result)
       guard !options.json else { continue }
       let written = Output.print(HarnessSummary.text(result))
       guard written == .success else { return written }
     }
+    // Unless that other rule found nothing wrong.
+    for (index, owner, result) in deferred where !hasFailed(owner, rules, summary) {
+      summary.results[index] = result
+      if !options.json {
+        let written = Output.print(HarnessSummary.text(result))
+        guard written == .success else { return written }
+      }
+    }
     return TestCommand.finish(
       summary, suite: "bulkhead.validate.\(library.stem)", json: options.json, junit: options.junit)
+  }
+
+  private static func hasFailed(_ id: String, _ rules: [Rule], _ summary: HarnessSummary) -> Bool {
+    zip(rules, summary.results).contains { $0.id == id && $1.failure != nil }
   }
 
   private static func skipReason(
@@ -99,9 +119,10 @@ enum ValidateCommand {
     return missing.map { "it needs a setting: --set \($0.name)=…" }
   }
 
+  /// - Returns: the rule whose matter a failure is, if it is not this one's.
   private static func check(
     _ rule: Rule, _ library: HarnessLibrary, _ settings: [RawSetting], _ result: inout HarnessResult
-  ) {
+  ) -> String? {
     var job = HarnessJob(kind: .rule)
     job.library = library.path
     job.pluginPath = library.pluginPath
@@ -109,28 +130,32 @@ enum ValidateCommand {
     job.rule = rule.id
     var command = ["bulkhead", "validate", library.path, "--only", rule.id]
     for setting in settings { command += ["--set", "\(setting.key)=\(setting.value)"] }
+    var owner: String?
     do throws(SystemError) {
       let outcome = try job.run(within: rule.timeLimit)
-      judge(outcome, &result)
+      owner = judge(outcome, &result)
     } catch {
       result.failure = HarnessResult.Failure(message: "\(error)")
     }
     result.failure?.repeatCommand = ShellWords.line(command)
+    return owner
   }
 
-  private static func judge(_ outcome: ChildOutcome, _ result: inout HarnessResult) {
+  private static func judge(_ outcome: ChildOutcome, _ result: inout HarnessResult) -> String? {
     guard let verdict = outcome.lines.last(where: { $0["verdict"].string != nil }) else {
       result.failure = HarnessResult.Failure(message: "it \(outcome.howItEnded)", details: outcome.tail)
-      return
+      if case .exited = outcome.end { return "exits" }
+      return nil
     }
     switch verdict["verdict"].string {
     case "passed": break
     case "skipped": result.skipped = verdict["message"].string ?? "not applicable"
     default:
       result.failure = HarnessResult.Failure(
-        message: verdict["message"].string ?? "failed", details: verdict["details"].array.compactMap(\.string)
-      )
+        message: verdict["message"].string ?? "failed",
+        details: verdict["details"].array.compactMap(\.string))
     }
+    return verdict["rule"].string
   }
 }
 
