@@ -30,8 +30,8 @@ extension Diagnostics {
     for index in 0..<x.request.pointee.field_count
     where x.fields[index].name.equalsIgnoringCase(bh_bytes("Accept")) {
       let text = x.fields[index].value.string.lowercased()
-      if text.contains("text/html") { return true }
-      if text.contains("json") { return false }
+      if Template.contains(text, "text/html") { return true }
+      if Template.contains(text, "json") { return false }
     }
     return true
   }
