@@ -56,6 +56,7 @@ enum {
   REGISTERS_A_ROUTE_LATE,      /* 32 */
   SECRET_HAS_DEFAULT,          /* 33 */
   BLOCKS_SIGNALS,              /* 34 */
+  CRASHES_ON_A_FIELD,          /* 35: not for validate, which cannot guess the field's name */
 };
 
 typedef struct instance {
@@ -249,6 +250,7 @@ static void misbehave(instance *self, bh_exchange *exchange, const bh_request *r
     volatile char first = field(request, "Host").data[0];
     (void)first;
   }
+  if (IS(CRASHES_ON_A_FIELD) && field(request, "X-Crash").count > 0) *(volatile int *)NULL = 1;
   if (IS(REGISTERS_A_ROUTE_LATE)) {
     const bh_route late = {.size = sizeof late, .method = "GET", .pattern = "late"};
     self->host->add_route(self->context, &late);
