@@ -117,10 +117,15 @@ static void on_other_thread(int signal, const siginfo_t *info, const ucontext_t 
   const uintptr_t *words = (const uintptr_t *)(stack & ~(uintptr_t)7);
   for (; plugin == 0 && ((uintptr_t)words & 0xff8) != 0; words++) plugin = plugin_of(*words);
   if (plugin == 0 || !background_frame) die(signal);
+  /* There is one frame for all such threads: another's fault may be on record there until it has been told of. */
   uint32_t none = 0;
-  if (!__atomic_compare_exchange_n(
-          &background_frame->owner, &none, plugin, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-    guard_park(); /* one such fault is enough to replace the worker */
+  for (int tries = 0; !__atomic_compare_exchange_n(
+           &background_frame->owner, &none, plugin, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+       tries++) {
+    if (tries == 100) guard_park();
+    none = 0;
+    nanosleep(&(struct timespec){.tv_nsec = 10000000}, 0);
+  }
   background_frame->signal = signal;
   background_frame->code = info->si_code;
   background_frame->address = (uint64_t)(uintptr_t)info->si_addr;

@@ -176,6 +176,9 @@ final class Plugin: @unchecked Sendable {
 
   private let isFrozen = Atomic<Bool>(false)
 
+  /// A thread that is in it will not come back.
+  func leaveAlone() { isFrozen.store(true, ordering: .relaxed) }
+
   // MARK: State
 
   /// It did not load or start.
@@ -212,7 +215,7 @@ final class Plugin: @unchecked Sendable {
   /// A thread froze in this plugin: it is out at once, for every loop, and the worker with the frozen thread in it is
   /// to be replaced.
   func freeze(in frame: FaultFrame, reason: Quarantine.Reason, exchange: Exchange?) {
-    isFrozen.store(true, ordering: .relaxed)
+    leaveAlone()
     let now = Clock.monotonic()
     quarantine.withLock { state in
       _ = state.fault(reason, at: now)

@@ -125,7 +125,7 @@ extension Supervisor {
   private static let pingInterval: UInt64 = 2_000_000_000
   private static let silence: UInt64 = 10_000_000_000
 
-  /// A worker whose main thread says nothing for long is at a standstill: it cannot even be told to end.
+  /// A worker whose control thread says nothing for long is at a standstill: it cannot even be told to end.
   func listenToHearts(at now: UInt64) {
     // Should we have been stopped ourselves, nobody else is late.
     let wasStopped = now &- lookedAt > 3_000_000_000

@@ -168,10 +168,9 @@ extension Supervisor {
     if ledger.admits(at: Clock.monotonic()) { keep(bytes, as: id) }
     let reason = json["reason"].string.flatMap(Quarantine.Reason.init(rawValue:))
     guard let reason, !reason.isOfLoading, reason != .operator else { return }
-    // A throw that does not quarantine yet is none that a release is withdrawn for.
     let key = worker.manifest[plugin: plugin]?.stateKey ?? 0
-    // A worker that is on its way out still answers: what falls there must not be tried again by the one that serves.
-    if reason != .threw, let serving = plan.serving, serving.number != worker.generation,
+    // A worker that is on its way out still answers: what falls there counts in the one that serves.
+    if let serving = plan.serving, serving.number != worker.generation,
       let other = workers[serving.number],
       other.manifest[plugin: plugin]?.stateKey == key
     {

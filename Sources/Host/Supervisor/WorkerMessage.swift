@@ -10,7 +10,7 @@
 /// | `answer ok TEXT`, `answer no TEXT` | to the oldest question that has none yet |
 /// | `operate LINE` | somebody with the admin token asks for it: a command as on the control socket |
 /// | `passing` | since `handover`: it takes no new connection any more |
-/// | `pong` | the main thread is alive |
+/// | `pong` | the control thread is alive |
 ///
 /// The supervisor in turn says `serve`, `drain`, `adopt` and `handover` (with a descriptor), `faulted PLUGIN REASON` (in
 /// another generation), `quarantine PLUGIN`,

@@ -200,10 +200,11 @@ final class Watchdog: @unchecked Sendable {
   private func lookAtBackground() {
     guard let occupant = background.occupant, occupant.hasCrashed, !occupant.isTaken else { return }
     guard guard_take(background.guarded, occupant.owner) else { return }
-    let plugin = worker.plugins[occupant.plugin]
-    let frame = background
     // On a thread of its own, as it allocates.
-    _ = Thread.start(named: "fault") { plugin.freeze(in: frame, reason: .crashed, exchange: nil) }
+    _ = Thread.start(named: "fault") {
+      self.worker.freeze(self.background, exchange: nil)
+      guard_clear(self.background.guarded)
+    }
   }
 
   /// This process cannot go on: a loop is stuck, or too many threads are frozen. The frames tell the supervisor why.

@@ -154,7 +154,7 @@ final class Worker: @unchecked Sendable {
 
   var bypass: Bypass { Bypass.allCases[bypassIndex.load(ordering: .relaxed)] }
 
-  /// Switches middleware off, or on again, for the requests to come. Main thread.
+  /// Switches middleware off, or on again, for the requests to come. One thread at a time.
   func setBypass(_ mode: Bypass) {
     bypassIndex.store(Bypass.allCases.firstIndex(of: mode) ?? 0, ordering: .relaxed)
     for plugin in plugins where plugin.configuration.mode != .off {
@@ -215,9 +215,25 @@ final class Worker: @unchecked Sendable {
   /// A thread of ours froze in a plugin: it is quarantined for all loops, and this worker is to be replaced.
   func freeze(_ frame: FaultFrame, exchange: Exchange?) {
     guard let occupant = frame.occupant else { return }
-    plugins[occupant.plugin].freeze(
-      in: frame, reason: occupant.hasCrashed ? .crashed : .hung, exchange: exchange)
+    let wasTainted = tainted.exchange(true, ordering: .relaxed)
+    let plugin = plugins[occupant.plugin]
+    if occupant.hasCrashed {
+      plugin.freeze(in: frame, reason: .crashed, exchange: exchange)
+    } else if wasTainted {
+      // It may wait for what an earlier frozen thread holds. Should it hang by itself, it will again, in the next worker.
+      plugin.leaveAlone()
+      Log.shared.write(
+        .warning,
+        "plugin \(plugin.name) does not return beside a frozen thread, which is not held against it",
+        request: exchange?.logged, fields: [("plugin", plugin.name)])
+    } else {
+      plugin.freeze(in: frame, reason: .hung, exchange: exchange)
+    }
   }
+
+  /// A thread is frozen in a plugin, with whatever locks it held, malloc's among them. This worker is to be replaced.
+  var isTainted: Bool { tainted.load(ordering: .relaxed) }
+  private let tainted = Atomic<Bool>(false)
 
   // MARK: Serving and ending
 
@@ -270,8 +286,9 @@ final class Worker: @unchecked Sendable {
   var isRunning: Bool { running.load(ordering: .acquiring) > 0 }
 
   /// After the last request: lets plugins close what they have open. If any thread may still be in one, the process
-  /// ends by force, and no plugin is stopped: `stop` frees what that thread uses.
+  /// ends by force, and no plugin is stopped: `stop` frees what that thread uses, or waits for what it holds.
   func stop(by deadline: UInt64) {
+    guard !isTainted else { return }
     guard pool.end(by: deadline), !isRunning else {
       return Log.shared.write(
         .warning, "requests are still under way: plugins are ended without being stopped")

@@ -4,7 +4,7 @@ import LinuxShims
 /// The worker's side of the control socket: reports how the generation came out, does what the supervisor says, and
 /// ends when it is told to, or when the supervisor is gone. The messages: `WorkerMessage`.
 ///
-/// Main thread, but for `report`.
+/// A thread of its own.
 struct WorkerControl {
   let worker: Worker
   let control: FileDescriptor
@@ -135,7 +135,7 @@ struct WorkerControl {
 /// A worker without its supervisor: it must not keep the listening sockets from the next host, nor live on for ever,
 /// whatever state its threads are in.
 enum Orphan {
-  /// Set on the main thread; read by the handler.
+  /// Set on the control thread; read by the handler.
   nonisolated(unsafe) static var isServing = false
   nonisolated(unsafe) private static var listenerCount: Int32 = 0
   nonisolated(unsafe) private static var grace: UInt32 = 32

@@ -76,6 +76,9 @@ static inline bool guard_take(guard_frame *frame, uint32_t owner) {
       &frame->owner, &owner, owner | GUARD_TAKEN, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
 
+/* The frame is free for the next: what it held has been told of, and its thread does not come back. */
+static inline void guard_clear(guard_frame *frame) { __atomic_store_n(&frame->owner, 0, __ATOMIC_RELEASE); }
+
 static inline uint32_t guard_owner(const guard_frame *frame) {
   return __atomic_load_n(&frame->owner, __ATOMIC_ACQUIRE);
 }
