@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "FaultGuard.h"
+#include "LostHeap.h"
 
 #include <errno.h>
 #include <link.h>
@@ -18,6 +19,7 @@ enum { FAULT_COUNT = sizeof faults / sizeof faults[0] };
 
 static int notice = -1;
 static guard_frame *background_frame;
+static volatile sig_atomic_t is_preparing;
 static const guard_image *images;
 static size_t image_count;
 
@@ -94,9 +96,14 @@ static void on_own_thread(guard_frame *frame, int signal, const siginfo_t *info,
   if (owner & GUARD_TAKEN) guard_park();
   if (owner == 0 || (owner & GUARD_CRASHED)) die(signal);
   record(frame, signal, info, context);
+  if (is_preparing) {
+    __atomic_store_n(&frame->owner, owner | GUARD_CRASHED, __ATOMIC_RELEASE);
+    die(signal);
+  }
   if (!__atomic_compare_exchange_n(
           &frame->owner, &owner, owner | GUARD_CRASHED, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
     guard_park(); /* the watchdog was faster */
+  lost_heap_declare();
   notify();
   guard_park();
 }
@@ -119,19 +126,25 @@ static void on_other_thread(int signal, const siginfo_t *info, const ucontext_t 
   if (plugin == 0 || !background_frame) die(signal);
   /* There is one frame for all such threads: another's fault may be on record there until it has been told of. */
   uint32_t none = 0;
-  for (int tries = 0; !__atomic_compare_exchange_n(
+  for (int tries = is_preparing ? 100 : 0; !__atomic_compare_exchange_n(
            &background_frame->owner, &none, plugin, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
        tries++) {
     if (tries == 100) guard_park();
     none = 0;
     nanosleep(&(struct timespec){.tv_nsec = 10000000}, 0);
   }
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  background_frame->phase = is_preparing ? GUARD_PHASE_START : 0;
+  background_frame->since = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
   background_frame->signal = signal;
   background_frame->code = info->si_code;
   background_frame->address = (uint64_t)(uintptr_t)info->si_addr;
   background_frame->counter_count = count;
   for (uint32_t index = 0; index < count; index++) background_frame->counters[index] = counters[index];
   __atomic_store_n(&background_frame->owner, plugin | GUARD_CRASHED, __ATOMIC_RELEASE);
+  if (is_preparing) die(signal);
+  lost_heap_declare();
   notify();
   guard_park();
 }
@@ -143,14 +156,19 @@ static void on_fault(int signal, siginfo_t *info, void *context) {
     on_other_thread(signal, info, context);
 }
 
-int guard_install(int eventfd, guard_frame *background) {
-  notice = eventfd;
+int guard_prepare(guard_frame *background) {
+  is_preparing = 1;
   background_frame = background;
   struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
   sigemptyset(&action.sa_mask);
   for (int index = 0; index < FAULT_COUNT; index++)
     if (sigaction(faults[index], &action, 0) != 0) return -1;
   return 0;
+}
+
+void guard_contain(int eventfd) {
+  notice = eventfd;
+  is_preparing = 0;
 }
 
 void guard_set_images(const guard_image *list, size_t count) {

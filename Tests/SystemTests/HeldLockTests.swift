@@ -60,11 +60,12 @@ struct HeldLockTests {
     let host = try HostProcess(
       HostSettings(plugins: section() + Section.fault("other", mount: "/other", "paths = /other")))
     let load = try load(on: host)
+    let endpoint = host.endpoints[0]
     for _ in 1...3 {
       let before = try host.worker().pid
       // All at once: some are in the plugin already when it falls.
       let answers = try crowd(9) { index in
-        try host.get(index == 4 ? "/victim/mutex" : "/victim/wait").status
+        try HTTPConnection(endpoint).request("GET", index == 4 ? "/victim/mutex" : "/victim/wait").status
       }.map { try $0.get() }
       #expect(answers.contains(503))
       #expect(answers.allSatisfy { [200, 503, 504].contains($0) }, "\(answers)")
@@ -86,11 +87,13 @@ struct HeldLockTests {
     }
     let user = try Shop(host: shop).register()
     #expect(try Shop(host: shop).balance(of: user) == 100)
-    let load = try load(on: shop)
+    // Built in, and not limited.
+    let load = try SteadyLoad(on: shop.endpoints[0], clients: 16, turns: [SteadyLoad.get("/health")])
     for round in 1...3 {
       let before = try shop.worker().pid
       let answer = try shop.get("/victim/database")
       #expect(answer.json["code"].string == "plugin-fault", "\(round): \(answer.text)")
+      try wait("a clean worker") { try shop.worker().pid != before }
       let project = try shop.send(
         "POST", "/api/v1/projects", json: #"{"name":"After the fall \#(round)"}"#, headers: [user.bearer])
       #expect(project.status == 201, "\(round): \(project.text)")

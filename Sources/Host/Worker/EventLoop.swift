@@ -49,7 +49,6 @@ final class EventLoop: @unchecked Sendable {
   /// Where connections are passed on to, in a worker that is to end.
   private(set) var handOver: HandOver?
   private var isEnding = false
-  private var hasBeenTakenOver = false
 
   private static let wakeupTag: UInt64 = 1
   private static let firstListenerTag: UInt64 = 16
@@ -85,7 +84,6 @@ final class EventLoop: @unchecked Sendable {
 
   /// A fresh thread goes on where another froze in a plugin.
   func takeOver(from frozen: FaultFrame) {
-    hasBeenTakenOver = true
     if let connection = inHand {
       inHand = nil
       connection.recover(from: frozen)
@@ -107,7 +105,8 @@ final class EventLoop: @unchecked Sendable {
       wheel.advance(to: now) { expire($0) }
       if !isAccepting, !isDraining, resumeAcceptingAt != 0, now >= resumeAcceptingAt { startAccepting() }
       accessLog.flush(at: now)
-      releaseClosed()
+      for connection in closed { Unmanaged.passUnretained(connection).release() }
+      closed.removeAll(keepingCapacity: true)
       if isDraining || handOver != nil, statistics.open.load(ordering: .relaxed) == 0, hasNothingToCome {
         isEnding = true
       }
@@ -116,15 +115,6 @@ final class EventLoop: @unchecked Sendable {
     turn.store(0, ordering: .relaxed)
     accessLog.flush(at: .max)
     worker.loopEnded()
-  }
-
-  /// Frees what no event can name any more; but nothing that the frozen thread allocated, as it may hold the lock of the
-  /// heap that this goes back to. The worker ends soon.
-  private func releaseClosed() {
-    if !hasBeenTakenOver {
-      for connection in closed { Unmanaged.passUnretained(connection).release() }
-    }
-    closed.removeAll(keepingCapacity: true)
   }
 
   private func wait() {

@@ -41,18 +41,18 @@ final class Watchdog: @unchecked Sendable {
     var frozen: FaultFrame
   }
 
-  init(worker: Worker) throws(SystemError) {
+  /// - Parameter background: the frame that was given to `guard_prepare`.
+  init(worker: Worker, background: FaultFrame) throws(SystemError) {
     self.worker = worker
     notice = FileDescriptor(
       raw: try checked("eventfd") { eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK)) })
-    background = worker.takeFrame()
+    self.background = background
     standbys = .allocate(capacity: Watchdog.standbyLimit)
   }
 
-  /// Installs the handlers and starts the threads. Main thread, once the plugins are loaded.
+  /// Starts the threads; faults are contained from here on. Main thread, once the plugins are loaded.
   func start() throws(SystemError) {
-    try checked("sigaction") { guard_install(notice.raw, background.guarded) }
-    describeImages()
+    guard_contain(notice.raw)
     for _ in 0..<Watchdog.standbysReady {
       guard addStandby() else { throw SystemError("pthread_create", EAGAIN) }
     }
@@ -76,23 +76,6 @@ final class Watchdog: @unchecked Sendable {
     guard !isReplenishing.exchange(true, ordering: .acquiring) else { return }
     if !addStandby() { Log.shared.write(.warning, "no thread could be put by for the next fault") }
     isReplenishing.store(false, ordering: .releasing)
-  }
-
-  /// By which image a fault on a plugin's own thread is attributed.
-  private func describeImages() {
-    let images = UnsafeMutablePointer<guard_image>.allocate(capacity: max(1, worker.plugins.count))
-    var count = 0
-    for plugin in worker.plugins {
-      guard let table = plugin.library?.table, let start = table.pointee.start else { continue }
-      var image = guard_image(start: 0, end: 0, plugin: UInt32(plugin.index + 1))
-      guard guard_image_extent(unsafeBitCast(start, to: UnsafeRawPointer.self), &image.start, &image.end)
-      else {
-        continue
-      }
-      images[count] = image
-      count += 1
-    }
-    guard_set_images(images, count)
   }
 
   /// Something has begun that may have to be watched. Any thread.

@@ -103,9 +103,11 @@ final class Worker: @unchecked Sendable {
   /// Loads and starts the plugins, makes the pipeline, starts the loops and runs the probes. What goes wrong with a
   /// plugin is the plugin's state; what is thrown is the system's.
   func prepare(culprits: [Manifest.Culprit]) throws(SystemError) {
-    startPlugins(culprits)
+    let background = takeFrame()
+    try checked("sigaction") { guard_prepare(background.guarded) }
+    try startPlugins(culprits)
     pipeline = makePipeline()
-    watchdog = try Watchdog(worker: self)
+    watchdog = try Watchdog(worker: self, background: background)
     for plugin in plugins {
       plugin.onTaint = { plugin, reason in self.report("taint \(plugin.name) \(reason.rawValue)") }
     }
@@ -123,12 +125,14 @@ final class Worker: @unchecked Sendable {
     for probe in configuration.host.probes where !isBare { run(probe) }
   }
 
-  private func startPlugins(_ culprits: [Manifest.Culprit]) {
+  private func startPlugins(_ culprits: [Manifest.Culprit]) throws(SystemError) {
     let environment = PluginEnvironment(
       configurationPath: configurationPath, stateDirectory: configuration.host.stateDirectory,
       generation: UInt32(generation), loopCount: UInt32(Worker.loopCount(configuration.host)),
       host: HostTable.shared)
     let frame = takeFrame()
+    try checked("sigaltstack") { guard_adopt_thread(frame.guarded) }
+    var images = PluginImages(capacity: plugins.count)
     for plugin in plugins {
       let culprit = culprits.first { $0.plugin == plugin.name }
       if plugin.configuration.mode == .off {
@@ -143,6 +147,7 @@ final class Worker: @unchecked Sendable {
         plugin: plugin.index, phase: FaultFrame.Phase.start, requestID: bh_bytes(), at: Clock.monotonic())
       plugin.load(environment: environment)
       frame.leave()
+      images.add(plugin)
       plugin.resume()
     }
     setBypass(bypass)

@@ -17,11 +17,12 @@
 #define GUARD_TAKEN (1u << 31)
 #define GUARD_PLUGIN_MASK 0xffffu
 #define GUARD_MAX_COUNTERS 48
+#define GUARD_PHASE_START 3u
 
 /* 1 KiB, in shared memory, zero at first. `owner` and `since` are read and written atomically. */
 typedef struct guard_frame {
   uint32_t owner; /* the plugin's index plus 1, with the flags above; 0: none */
-  uint32_t phase;         /* of PluginPass.Phase; 3: start, 4: pull of a stream */
+  uint32_t phase;         /* of PluginPass.Phase; GUARD_PHASE_START; 4: pull of a stream */
   uint64_t since; /* CLOCK_MONOTONIC, when the plugin was entered */
   uint32_t request_id_count;
   char request_id[108];
@@ -42,11 +43,15 @@ typedef struct guard_image {
   uint32_t plugin; /* index plus 1 */
 } guard_image;
 
-/* Installs the handler for SIGILL, SIGTRAP, SIGSEGV, SIGBUS, SIGFPE and SIGABRT. After a fault is recorded it writes to
- * `eventfd`. `background` is the frame that takes the record of a fault on a thread without a frame of its own. */
-int guard_install(int eventfd, guard_frame *background);
+/* Installs the handler for SIGILL, SIGTRAP, SIGSEGV, SIGBUS, SIGFPE and SIGABRT. `background` is the frame that takes the
+ * record of a fault on a thread without a frame of its own. At first a fault is recorded, for whoever finds the process
+ * dead, and ends it: nobody is served yet. */
+int guard_prepare(guard_frame *background);
 
-/* The images by which faults on other threads are attributed. Called once, before plugins run; `images` is kept. */
+/* From here on a fault is contained: once it is recorded, `eventfd` is written to, and the thread is parked. */
+void guard_contain(int eventfd);
+
+/* The images by which faults on other threads are attributed. `images` is kept; called again as it grows. */
 void guard_set_images(const guard_image *images, size_t count);
 
 /* Makes `frame` the calling thread's, and gives the thread an alternate signal stack. */
