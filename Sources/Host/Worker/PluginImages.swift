@@ -8,10 +8,9 @@ struct PluginImages {
   /// Kept for the process's life: the handler reads it.
   init(capacity: Int) { images = .allocate(capacity: max(1, capacity)) }
 
-  /// Nothing if the plugin was not loaded.
-  mutating func add(_ plugin: Plugin) {
-    guard let start = plugin.library?.table.pointee.start else { return }
-    var image = guard_image(start: 0, end: 0, plugin: UInt32(plugin.index + 1))
+  mutating func add(_ library: PluginLibrary, plugin index: Int) {
+    guard let start = library.table.pointee.start else { return }
+    var image = guard_image(start: 0, end: 0, plugin: UInt32(index + 1))
     let address = unsafeBitCast(start, to: UnsafeRawPointer.self)
     guard guard_image_extent(address, &image.start, &image.end) else { return }
     images[count] = image

@@ -147,7 +147,7 @@ final class Worker: @unchecked Sendable {
         plugin: plugin.index, phase: FaultFrame.Phase.start, requestID: bh_bytes(), at: Clock.monotonic())
       plugin.load(environment: environment)
       frame.leave()
-      images.add(plugin)
+      if let library = plugin.library { images.add(library, plugin: plugin.index) }
       plugin.resume()
     }
     setBypass(bypass)

@@ -4,6 +4,7 @@
 
 #include "FaultGuard.h"
 #include "HarnessShims.h"
+#include "LostHeap.h"
 #include "ResidentMemory.h"
 
 #include <stdint.h>

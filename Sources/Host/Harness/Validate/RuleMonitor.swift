@@ -29,7 +29,8 @@ final class RuleMonitor: @unchecked Sendable {
     SharedMemory.current = memory
     notice = FileDescriptor(raw: try checked("eventfd") { eventfd(0, Int32(EFD_CLOEXEC)) })
     background = memory.frame(0, generation: 1)
-    try checked("sigaction") { guard_install(notice.raw, background.guarded) }
+    try checked("sigaction") { guard_prepare(background.guarded) }
+    guard_contain(notice.raw)
     frames.withLock { $0.append(background) }
     guard Thread.start(named: "monitor", { self.run() }) else { throw SystemError("pthread_create", EAGAIN) }
   }
@@ -47,14 +48,8 @@ final class RuleMonitor: @unchecked Sendable {
 
   /// Tells where a fault on a thread of the plugin's own lies.
   func watch(imageOf library: PluginLibrary) {
-    guard let start = library.table.pointee.start else { return }
-    let image = UnsafeMutablePointer<guard_image>.allocate(capacity: 1)
-    image.initialize(to: guard_image(start: 0, end: 0, plugin: 1))
-    guard
-      guard_image_extent(
-        unsafeBitCast(start, to: UnsafeRawPointer.self), &image.pointee.start, &image.pointee.end)
-    else { return }
-    guard_set_images(image, 1)
+    var images = PluginImages(capacity: 1)
+    images.add(library, plugin: 0)
   }
 
   func set(limit: UInt64) { self.limit.store(limit, ordering: .relaxed) }
