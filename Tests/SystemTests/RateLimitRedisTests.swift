@@ -163,4 +163,17 @@ struct RateLimitRedisTests {
     #expect(refreshes.last?.status == 429)
     #expect(try host.get("/api/v1/auth/_ping").status == 200)
   }
+
+  @Test("the shipped limits: 10 orders a minute by one user, and cancelling is none")
+  func orders() throws {
+    let host = try ShippedConfiguration.start()
+    let user = try Shop(host: host).register()
+    func post(_ path: String, _ count: Int) throws -> [Int] {
+      try (0..<count).map { _ in
+        try host.send("POST", "/api/v1/generations\(path)", json: "{}", headers: [user.bearer]).status
+      }
+    }
+    #expect(try post("", 11) == Array(repeating: 422, count: 10) + [429])
+    #expect(try post("/00000000-0000-4000-8000-000000000000/cancel", 12).allSatisfy { $0 == 404 })
+  }
 }

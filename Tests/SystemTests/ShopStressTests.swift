@@ -10,7 +10,7 @@ struct ShopStressTests {
     try ShippedConfiguration.start(edit: {
       $0.replacing("limit = 600/1m burst 120", with: "limit = 60000/1m")
         .replacing(
-          "limit = POST /api/v1/generations 60/1m burst 20", with: "limit = POST /api/v1/generations 6000/1m")
+          "limit = POST =/api/v1/generations 10/1m", with: "limit = POST =/api/v1/generations 6000/1m")
     })
   }
 
