@@ -114,7 +114,7 @@ let package = Package(
       "RateLimitPlugin", dependencies: ["PathPattern", "Redis", "SystemLibrary"],
       path: "Plugins/RateLimitPlugin", exclude: ["README.md", "Cases"]),
     plugin(
-      "AuthPlugin", dependencies: ["SQLite", "DatabaseSettings", "JSONBodies", "CCrypto"],
+      "AuthPlugin", dependencies: ["SQL", "DatabaseSettings", "JSONBodies", "CCrypto"],
       path: "Plugins/AuthPlugin", exclude: ["README.md", "Cases"]),
     plugin(
       "DomainRoutes", dependencies: ["SQL", "DatabaseSettings", "JSONBodies", "HTTPClient"],
@@ -149,7 +149,9 @@ let package = Package(
     tests("CORSPluginTests", of: ["CORSPlugin", "PluginTesting"]),
     tests("RateLimitPluginTests", of: ["RateLimitPlugin", "Redis", "RedisTesting", "PluginTesting"]),
     tests("RedisTests", of: ["Redis", "SystemLibrary", "RedisTesting", "PluginTesting"]),
-    tests("AuthPluginTests", of: ["AuthPlugin", "PluginTesting", "DomainRoutes", "OpenAPITesting"]),
+    tests(
+      "AuthPluginTests",
+      of: ["AuthPlugin", "PluginTesting", "DomainRoutes", "OpenAPITesting", "DatabaseTesting"]),
     tests(
       "DomainRoutesTests",
       of: ["DomainRoutes", "PluginTesting", "LocalServer", "OpenAPITesting", "DatabaseTesting"]),
@@ -158,7 +160,9 @@ let package = Package(
     tests("HTTPClientTests", of: ["HTTPClient", "LocalServer", "PluginTesting"]),
     tests(
       "SystemTests",
-      of: ["RedisTesting", "PluginTesting", "BrowserTesting", "LocalServer", "OpenAPITesting"]),
+      of: [
+        "RedisTesting", "PluginTesting", "BrowserTesting", "LocalServer", "OpenAPITesting", "DatabaseTesting",
+      ]),
   ],
   swiftLanguageModes: [.v6]
 )

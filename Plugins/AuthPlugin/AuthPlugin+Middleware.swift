@@ -1,4 +1,5 @@
 import PluginAPI
+import SQL
 
 extension AuthPlugin: Middleware {
   static var authenticates: Bool { true }
@@ -14,9 +15,17 @@ extension AuthPlugin: Middleware {
       guard request.access == .authenticated || request.access == .role else { return nil }
       request.log(.debug, "access token refused: \(fault)")
       throw AuthPlugin.refusal(of: fault)
+    } catch let error as any PassingFailure where error.isTemporary {
+      guard request.access == .authenticated || request.access == .role else { return nil }
+      request.log(.debug, "nobody knows whether the access token has been revoked: \(error)")
+      throw AuthPlugin.unavailable
     }
     return nil
   }
+
+  /// What a client gets while nobody can tell whether its token has been revoked.
+  private static let unavailable = Problem.unavailable(
+    "Access tokens cannot be checked now; try again.", code: "database-unavailable", retryAfter: .seconds(1))
 
   /// What a client gets whose token is refused.
   static func refusal(of fault: TokenFault) -> Problem {
@@ -25,7 +34,7 @@ extension AuthPlugin: Middleware {
   }
 
   /// - Returns: nil if the request has no bearer token.
-  /// - Throws: `TokenFault`; others if a token's standing cannot be told.
+  /// - Throws: `TokenFault`; `Revocations.Unknown` and others if a token's standing cannot be told.
   func verifiedToken(of request: borrowing Request) throws -> VerifiedToken? {
     let now = host.realtimeNanoseconds / 1_000_000_000
     return try request.headers.withBytes("authorization") { field in

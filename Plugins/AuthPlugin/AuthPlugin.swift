@@ -1,6 +1,6 @@
 import Glibc
 import PluginAPI
-import SQLite
+import SQL
 
 /// Verifies access tokens, and serves accounts and logins.
 ///
@@ -17,15 +17,17 @@ struct AuthPlugin: Plugin {
   let accounts: AccountService
   let refused: Counter
 
-  /// - Throws: `SettingsError`, `SecretFile.Failure`, `SQLiteError`, `CryptoError`, `HostRefusal`.
+  /// - Throws: `SettingsError`, `SecretFile.Failure`, `DatabaseError`, `CryptoError`, `HostRefusal`, `PollingThread.Failure`.
   init(_ start: Start<AuthSettings>) throws {
     let settings = start.settings
     try settings.check()
     let keys = try SigningKeys(settings, start)
-    let database = try AccountDatabase(directory: start.stateDirectory)
+    let database = try AccountDatabase(settings.databaseSetting(), directory: start.stateDirectory)
     let region = try start.host.sharedRegion(
       RevocationEpoch.regionName, byteCount: RevocationEpoch.regionByteCount)
-    let revocations = try Revocations(database.makeConnection(), epoch: RevocationEpoch(region: region))
+    let revocations = try Revocations(
+      database.revocationReader, epoch: RevocationEpoch(region: region), grace: settings.revocationGrace,
+      host: start.host)
     host = start.host
     refused = start.host.counter("tokens_refused", help: "Access tokens that were refused.")
     authenticator = Authenticator(
@@ -35,7 +37,10 @@ struct AuthPlugin: Plugin {
       cache: TokenCache(capacity: settings.cacheSize), revocations: revocations,
       verified: start.host.counter("tokens_verified", help: "Access tokens whose signature was checked."))
     accounts = AccountService(settings, start.host, keys.signing, database, revocations)
+    try revocations.startWatching()
   }
+
+  func stop() { accounts.revocations.stopWatching() }
 }
 
 extension AccountService {
@@ -63,7 +68,7 @@ extension AccountService {
 }
 
 extension Duration {
-  fileprivate var milliseconds: Int64 {
+  var milliseconds: Int64 {
     let (seconds, attoseconds) = components
     return seconds * 1000 + attoseconds / 1_000_000_000_000_000
   }

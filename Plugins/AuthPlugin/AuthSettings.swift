@@ -1,3 +1,4 @@
+import DatabaseSettings
 import PluginAPI
 
 /// What `plugins.conf` says of this plugin.
@@ -18,6 +19,8 @@ struct AuthSettings: PluginSettings {
   var loginAttemptsPerAddress: Int64
   var loginWindow: Duration
   var cacheSize: Int
+  var database: String
+  var revocationGrace: Duration
 
   static var schema: [Setting] {
     [
@@ -66,6 +69,13 @@ struct AuthSettings: PluginSettings {
       Setting("login-window", .duration, default: "15m", help: "how long failed logins are counted"),
       Setting(
         "cache-size", .integer, default: "16384", help: "verified tokens kept in memory, at about 1 KiB each"),
+      Setting(
+        "database", .string, default: "sqlite", secret: true,
+        help: "sqlite: one file in the state directory. Or postgres://user:password@host:port/database, "
+          + "which several hosts may share; they need the same secret then"),
+      Setting(
+        "revocation-grace", .duration, default: "2s",
+        help: "how long tokens are accepted while PostgreSQL cannot be asked which ones have been revoked"),
     ]
   }
 
@@ -81,9 +91,23 @@ struct AuthSettings: PluginSettings {
     try check("login-attempts-per-address", loginAttemptsPerAddress >= 1, "must be at least 1")
     try check("login-window", loginWindow >= .seconds(1), "must be at least 1s")
     try check("cache-size", (0...10_000_000).contains(cacheSize), "must be within 0...10000000")
+    try check(
+      "revocation-grace", revocationGrace >= .milliseconds(100) && revocationGrace <= .seconds(300),
+      "must be within 100ms and 5m")
+    _ = try databaseSetting()
     for email in adminEmails {
       try check("admin-emails", EmailAddress(email) != nil, "'\(email)' is no e-mail address")
     }
+  }
+
+  /// Which database.
+  ///
+  /// - Throws: `SettingsError`, which does not show the setting: it may hold a password.
+  func databaseSetting() throws -> DatabaseSetting {
+    guard let setting = DatabaseSetting(database) else {
+      throw SettingsError(key: "database", reason: DatabaseSetting.expectation)
+    }
+    return setting
   }
 
   private func check(_ key: String, _ holds: Bool, _ reason: String) throws {

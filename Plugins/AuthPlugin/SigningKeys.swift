@@ -15,6 +15,11 @@ struct SigningKeys {
       let file = SecretFile(path: start.stateDirectory + "/signing-secret")
       secret = try file.secret(random: start.host.random)
       start.host.log(.info, "no secret is set: signing with the one in \(file.path)")
+      if settings.database != "sqlite" {
+        start.host.log(
+          .warning,
+          "another host on this database refuses these tokens, unless both are given the same secret")
+      }
     } else {
       secret = Array(given.utf8)
     }

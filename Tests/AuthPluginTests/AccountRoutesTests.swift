@@ -1,3 +1,4 @@
+import DatabaseTesting
 import Foundation
 import PluginTesting
 import Testing
@@ -8,16 +9,20 @@ import Testing
   let auth: AuthHost
   init() throws { auth = try AuthHost() }
 
-  @Test("_ping answers without a token, byte for byte")
-  func ping() throws {
+  @Test("_ping answers without a token, byte for byte", arguments: Backend.allCases)
+  func ping(on backend: Backend) throws {
+    let auth = try AuthHost(on: backend)
     let answer = try auth.host.send("GET", "/api/v1/auth/_ping")
     #expect(answer.status == 200)
     #expect(answer.text == #"{"status":"ok","service":"auth"}"#)
     #expect(answer.header("Content-Type") == "application/json")
   }
 
-  @Test("register answers 201 with a grant whose token is accepted and says who it is for")
-  func register() throws {
+  @Test(
+    "register answers 201 with a grant whose token is accepted and says who it is for",
+    arguments: Backend.allCases)
+  func register(on backend: Backend) throws {
+    let auth = try AuthHost(on: backend)
     let answer = try auth.post(
       "register",
       #"{"email":" Ada@Example.COM ","password":"correct horse battery","display_name":"Ada","extra":[1]}"#)
@@ -45,8 +50,9 @@ import Testing
     #expect(answer.text.contains("correct horse") == false)
   }
 
-  @Test("times are RFC 3339 in UTC with milliseconds")
-  func times() throws {
+  @Test("times are RFC 3339 in UTC with milliseconds", arguments: Backend.allCases)
+  func times(on backend: Backend) throws {
+    let auth = try AuthHost(on: backend)
     let grant = try auth.register("ada@example.com")
     let created = try #require(grant.user["created_at"] as? String)
     #expect(created.wholeMatch(of: /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/) != nil)
@@ -54,8 +60,9 @@ import Testing
     #expect(abs(try Date(created, strategy: format).timeIntervalSinceNow) < 60)
   }
 
-  @Test("an e-mail is taken in any case, and with spaces around")
-  func taken() throws {
+  @Test("an e-mail is taken in any case, and with spaces around", arguments: Backend.allCases)
+  func taken(on backend: Backend) throws {
+    let auth = try AuthHost(on: backend)
     _ = try auth.register("ada@example.com")
     for email in ["ada@example.com", "ADA@EXAMPLE.com", "  ada@example.com\\n"] {
       let answer = try auth.post("register", #"{"email":"\#(email)","password":"another password"}"#)
@@ -68,7 +75,6 @@ import Testing
   func registrationRace() throws {
     let lock = NSLock()
     nonisolated(unsafe) var statuses: [Int] = []
-    let auth = self.auth
     DispatchQueue.concurrentPerform(iterations: 6) { _ in
       do {
         let status = try auth.post(
@@ -141,8 +147,9 @@ import Testing
     #expect(answer.code == "malformed-json")
   }
 
-  @Test("a body that is not UTF-8 is 400")
-  func notUTF8() throws {
+  @Test("a body that is not UTF-8 is 400", arguments: Backend.allCases)
+  func notUTF8(on backend: Backend) throws {
+    let auth = try AuthHost(on: backend)
     let answer = try auth.host.send(
       "POST", "/api/v1/auth/login", headers: ["Content-Type": "application/json"], bytes: [0x7B, 0xFF, 0x7D])
     #expect(answer.status == 400)
@@ -173,15 +180,20 @@ import Testing
     #expect(answer.status == 401)
   }
 
-  @Test("a body without a Content-Type is 415, and one of more than 16 KiB is 413")
-  func bodies() throws {
+  @Test(
+    "a body without a Content-Type is 415, and one of more than 16 KiB is 413", arguments: Backend.allCases)
+  func bodies(on backend: Backend) throws {
+    let auth = try AuthHost(on: backend)
     #expect(try auth.host.send("POST", "/api/v1/auth/login", body: "{}").status == 415)
     let large = #"{"email":"\#(String(repeating: "a", count: 17000))"}"#
     #expect(try auth.post("login", large).status == 413)
   }
 
-  @Test("login answers 200 for the right password, and one and the same 401 for all else")
-  func login() throws {
+  @Test(
+    "login answers 200 for the right password, and one and the same 401 for all else",
+    arguments: Backend.allCases)
+  func login(on backend: Backend) throws {
+    let auth = try AuthHost(on: backend)
     let registered = try auth.register("ada@example.com")
     let grant = try Grant(try auth.logIn(" ADA@example.com"))
     #expect(grant.user as NSDictionary == registered.user as NSDictionary)
@@ -203,11 +215,13 @@ import Testing
     #expect(refusals[0].header("WWW-Authenticate") != nil)
   }
 
-  @Test("an unknown user costs as much time as a wrong password")
-  func equalTime() throws {
-    let auth = try AuthHost([
-      "scrypt-cost": "15", "login-attempts": "1000", "login-attempts-per-address": "1000",
-    ])
+  @Test("an unknown user costs as much time as a wrong password", arguments: Backend.allCases)
+  func equalTime(on backend: Backend) throws {
+    let auth = try AuthHost(
+      on: backend,
+      [
+        "scrypt-cost": "15", "login-attempts": "1000", "login-attempts-per-address": "1000",
+      ])
     _ = try auth.register("ada@example.com")
     func fastest(_ email: String) throws -> Double {
       try (0..<5).map { _ in
@@ -220,8 +234,10 @@ import Testing
     #expect(unknown > known * 0.7 && unknown < known * 1.4, "known \(known), unknown \(unknown)")
   }
 
-  @Test("profile changes what is given, clears what is null, and leaves the rest")
-  func profile() throws {
+  @Test(
+    "profile changes what is given, clears what is null, and leaves the rest", arguments: Backend.allCases)
+  func profile(on backend: Backend) throws {
+    let auth = try AuthHost(on: backend)
     let grant = try auth.register("ada@example.com")
     let first = try auth.put(
       "profile", #"{"display_name":"Ada","avatar_url":"https://example.com/a.png"}"#, token: grant.accessToken
@@ -249,8 +265,9 @@ import Testing
     #expect(answer.fieldsInError == ["avatar_url"])
   }
 
-  @Test("a good token of a user who has no account here is 401")
-  func stranger() throws {
+  @Test("a good token of a user who has no account here is 401", arguments: Backend.allCases)
+  func stranger(on backend: Backend) throws {
+    let auth = try AuthHost(on: backend)
     let token = try TokenForge().token()
     #expect(try auth.me(token).status == 401)
     #expect(try auth.put("profile", "{}", token: token).status == 401)
@@ -264,20 +281,24 @@ import Testing
     #expect(answer.header("WWW-Authenticate") != nil)
   }
 
-  @Test("an address in admin-emails has the role admin, and loses it with the setting")
-  func admin() throws {
+  @Test(
+    "an address in admin-emails has the role admin, and loses it with the setting",
+    arguments: Backend.allCases)
+  func admin(on backend: Backend) throws {
     let regions = SharedRegions()
-    let first = try AuthHost(["admin-emails": "Boss@example.com, other@example.com"], regions: regions)
+    let first = try AuthHost(
+      on: backend, ["admin-emails": "Boss@example.com, other@example.com"], regions: regions)
     let boss = try first.register("boss@example.com")
     #expect(boss.user["role"] as? String == "admin")
     #expect(try boss.claims["role"] as? String == "admin")
     #expect(try first.register("ada@example.com").user["role"] as? String == "viewer")
-    let second = try AuthHost(regions: regions, stateDirectory: first.host.stateDirectory, generation: 2)
+    let second = try AuthHost(on: first.database, regions: regions, generation: 2)
     #expect(try Grant(second.logIn("boss@example.com")).user["role"] as? String == "viewer")
   }
 
-  @Test("neither password nor refresh token is in the database as it is")
+  @Test("neither password nor refresh token is in the database's files as it is")
   func storage() throws {
+    let auth = try AuthHost()
     let grant = try auth.register("ada@example.com")
     for file in try FileManager.default.contentsOfDirectory(atPath: auth.host.stateDirectory) {
       let path = auth.host.stateDirectory + "/" + file

@@ -78,8 +78,8 @@ import Testing
   func rehash() throws {
     let first = try AuthHost(["scrypt-cost": "14"])
     _ = try first.register("ada@example.com")
-    let second = try AuthHost(["scrypt-cost": "15"], stateDirectory: first.host.stateDirectory, generation: 2)
-    let accounts = try AccountDatabase(directory: first.host.stateDirectory)
+    let second = try AuthHost(on: first.database, ["scrypt-cost": "15"], generation: 2)
+    let accounts = try AccountDatabase(.sqlite, directory: first.host.stateDirectory)
     #expect(try accounts.user(email: "ada@example.com")?.password.hasPrefix("$scrypt$ln=14,") == true)
     #expect(try second.logIn("ada@example.com", password: "wrong password").status == 401)
     #expect(try accounts.user(email: "ada@example.com")?.password.hasPrefix("$scrypt$ln=14,") == true)

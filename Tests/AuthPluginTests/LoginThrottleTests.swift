@@ -1,3 +1,4 @@
+import DatabaseTesting
 import Foundation
 import PluginTesting
 import Testing
@@ -5,9 +6,11 @@ import Testing
 @testable import AuthPlugin
 
 @Suite struct LoginThrottleTests {
-  @Test("after too many failures an e-mail is refused with 429 and Retry-After, with the right password too")
-  func perEmail() throws {
-    let auth = try AuthHost(["login-attempts": "3"])
+  @Test(
+    "after too many failures an e-mail is refused with 429 and Retry-After, with the right password too",
+    arguments: Backend.allCases)
+  func perEmail(on backend: Backend) throws {
+    let auth = try AuthHost(on: backend, ["login-attempts": "3"])
     _ = try auth.register("ada@example.com")
     for _ in 0..<3 { #expect(try auth.logIn("ada@example.com", password: "wrong").status == 401) }
     let answer = try auth.logIn("ADA@example.com ", client: "198.51.100.7")
@@ -18,16 +21,18 @@ import Testing
     #expect(try auth.logIn("eve@example.com").status == 401, "another e-mail is not affected")
   }
 
-  @Test("an e-mail without an account is throttled just the same")
-  func unknown() throws {
-    let auth = try AuthHost(["login-attempts": "2"])
+  @Test("an e-mail without an account is throttled just the same", arguments: Backend.allCases)
+  func unknown(on backend: Backend) throws {
+    let auth = try AuthHost(on: backend, ["login-attempts": "2"])
     let statuses = try (0..<4).map { _ in try auth.logIn("nobody@example.com").status }
     #expect(statuses == [401, 401, 429, 429])
   }
 
-  @Test("a login that succeeds ends the count of its e-mail, and does not count for its address")
-  func success() throws {
-    let auth = try AuthHost(["login-attempts": "3", "login-attempts-per-address": "5"])
+  @Test(
+    "a login that succeeds ends the count of its e-mail, and does not count for its address",
+    arguments: Backend.allCases)
+  func success(on backend: Backend) throws {
+    let auth = try AuthHost(on: backend, ["login-attempts": "3", "login-attempts-per-address": "5"])
     _ = try auth.register("ada@example.com")
     for _ in 0..<4 {
       #expect(try auth.logIn("ada@example.com", password: "wrong").status == 401)
@@ -35,9 +40,11 @@ import Testing
     }
   }
 
-  @Test("a client address is refused after failures with many e-mails; IPv6 counts by its /64")
-  func perAddress() throws {
-    let auth = try AuthHost(["login-attempts-per-address": "3"])
+  @Test(
+    "a client address is refused after failures with many e-mails; IPv6 counts by its /64",
+    arguments: Backend.allCases)
+  func perAddress(on backend: Backend) throws {
+    let auth = try AuthHost(on: backend, ["login-attempts-per-address": "3"])
     for number in 0..<3 {
       #expect(try auth.logIn("a\(number)@example.com", client: "2001:db8::\(number + 1)").status == 401)
     }
@@ -46,9 +53,9 @@ import Testing
     #expect(try auth.logIn("b@example.com", client: "192.0.2.9").status == 401)
   }
 
-  @Test("attempts at the same time do not get past the limit")
-  func race() throws {
-    let auth = try AuthHost(["login-attempts": "3"])
+  @Test("attempts at the same time do not get past the limit", arguments: Backend.allCases)
+  func race(on backend: Backend) throws {
+    let auth = try AuthHost(on: backend, ["login-attempts": "3"])
     let lock = NSLock()
     nonisolated(unsafe) var statuses: [Int] = []
     DispatchQueue.concurrentPerform(iterations: 10) { _ in
@@ -63,9 +70,9 @@ import Testing
     #expect(statuses.count { $0 == 429 } == 7)
   }
 
-  @Test("the count ends with its window")
-  func window() throws {
-    let auth = try AuthHost(["login-attempts": "1", "login-window": "1s"])
+  @Test("the count ends with its window", arguments: Backend.allCases)
+  func window(on backend: Backend) throws {
+    let auth = try AuthHost(on: backend, ["login-attempts": "1", "login-window": "1s"])
     #expect(try auth.logIn("ada@example.com").status == 401)
     let deadline = ContinuousClock.now + .seconds(10)
     var status = try auth.logIn("ada@example.com").status
@@ -76,12 +83,11 @@ import Testing
     #expect(status == 401)
   }
 
-  @Test("it holds over a restart")
-  func restart() throws {
-    let first = try AuthHost(["login-attempts": "1"])
+  @Test("it holds over a restart", arguments: Backend.allCases)
+  func restart(on backend: Backend) throws {
+    let first = try AuthHost(on: backend, ["login-attempts": "1"])
     #expect(try first.logIn("ada@example.com").status == 401)
-    let second = try AuthHost(
-      ["login-attempts": "1"], stateDirectory: first.host.stateDirectory, generation: 2)
+    let second = try AuthHost(on: first.database, ["login-attempts": "1"], generation: 2)
     #expect(try second.logIn("ada@example.com").status == 429)
   }
 }

@@ -1,3 +1,4 @@
+import DatabaseTesting
 import Foundation
 import PluginTesting
 import Testing
@@ -5,9 +6,11 @@ import Testing
 @testable import AuthPlugin
 
 @Suite struct LogoutTests {
-  @Test("after logout the access token and the refresh token are refused, and other logins are not")
-  func logout() throws {
-    let auth = try AuthHost()
+  @Test(
+    "after logout the access token and the refresh token are refused, and other logins are not",
+    arguments: Backend.allCases)
+  func logout(on backend: Backend) throws {
+    let auth = try AuthHost(on: backend)
     let grant = try auth.register("ada@example.com")
     let other = try Grant(try auth.logIn("ada@example.com"))
     #expect(try auth.me(grant.accessToken).status == 200)
@@ -22,9 +25,10 @@ import Testing
     #expect(try auth.refresh(other.refreshToken).status == 200)
   }
 
-  @Test("logout ends the access tokens of earlier refreshes of the same login too")
-  func family() throws {
-    let auth = try AuthHost()
+  @Test(
+    "logout ends the access tokens of earlier refreshes of the same login too", arguments: Backend.allCases)
+  func family(on backend: Backend) throws {
+    let auth = try AuthHost(on: backend)
     let first = try auth.register("ada@example.com")
     let second = try Grant(try auth.refresh(first.refreshToken))
     #expect(try auth.me(first.accessToken).status == 200)
@@ -33,19 +37,21 @@ import Testing
     #expect(try auth.me(second.accessToken).status == 401)
   }
 
-  @Test("a second logout with the same token is 401")
-  func twice() throws {
-    let auth = try AuthHost()
+  @Test("a second logout with the same token is 401", arguments: Backend.allCases)
+  func twice(on backend: Backend) throws {
+    let auth = try AuthHost(on: backend)
     let grant = try auth.register("ada@example.com")
     #expect(try auth.post("logout", "", token: grant.accessToken).status == 204)
     #expect(try auth.post("logout", "", token: grant.accessToken).status == 401)
   }
 
-  @Test("another generation that runs at the same time refuses the token at once, though it has it cached")
-  func generations() throws {
+  @Test(
+    "another generation that runs at the same time refuses the token at once, though it has it cached",
+    arguments: Backend.allCases)
+  func generations(on backend: Backend) throws {
     let regions = SharedRegions()
-    let old = try AuthHost(regions: regions)
-    let new = try AuthHost(regions: regions, stateDirectory: old.host.stateDirectory, generation: 2)
+    let old = try AuthHost(on: backend, regions: regions)
+    let new = try AuthHost(on: old.database, regions: regions, generation: 2)
     for round in 0..<5 {
       let grant = try old.register("ada\(round)@example.com")
       let other = try new.register("eve\(round)@example.com")
@@ -62,18 +68,20 @@ import Testing
     }
   }
 
-  @Test("a restart forgets no logout")
-  func restart() throws {
-    let first = try AuthHost()
+  @Test("a restart forgets no logout", arguments: Backend.allCases)
+  func restart(on backend: Backend) throws {
+    let first = try AuthHost(on: backend)
     let grant = try first.register("ada@example.com")
     #expect(try first.post("logout", "", token: grant.accessToken).status == 204)
-    let second = try AuthHost(stateDirectory: first.host.stateDirectory, generation: 2)
+    let second = try AuthHost(on: first.database, generation: 2)
     #expect(try second.me(grant.accessToken).status == 401)
   }
 
-  @Test("a token without jti, of another issuer with the same key, can be logged out too")
-  func withoutID() throws {
-    let auth = try AuthHost()
+  @Test(
+    "a token without jti, of another issuer with the same key, can be logged out too",
+    arguments: Backend.allCases)
+  func withoutID(on backend: Backend) throws {
+    let auth = try AuthHost(on: backend)
     let token = try TokenForge().token(TokenForge.claims(["jti": nil]))
     let other = try TokenForge().token(TokenForge.claims(["jti": nil, "sub": "user-2"]))
     #expect(try auth.visit("Bearer \(token)").status == 200)
@@ -82,9 +90,10 @@ import Testing
     #expect(try auth.visit("Bearer \(other)").status == 200)
   }
 
-  @Test("no request that begins after a logout's answer gets through, on any thread")
-  func atOnce() throws {
-    let auth = try AuthHost(["login-attempts-per-address": "1000"])
+  @Test(
+    "no request that begins after a logout's answer gets through, on any thread", arguments: Backend.allCases)
+  func atOnce(on backend: Backend) throws {
+    let auth = try AuthHost(on: backend, ["login-attempts-per-address": "1000"])
     for round in 0..<10 {
       let token = try auth.register("user\(round)@example.com").accessToken
       let lock = NSLock()

@@ -1,3 +1,4 @@
+import DatabaseTesting
 import Foundation
 import PluginTesting
 import Testing
@@ -5,9 +6,9 @@ import Testing
 @testable import AuthPlugin
 
 @Suite struct RefreshTests {
-  @Test("a refresh token is good once, and gives its successor")
-  func rotation() throws {
-    let auth = try AuthHost()
+  @Test("a refresh token is good once, and gives its successor", arguments: Backend.allCases)
+  func rotation(on backend: Backend) throws {
+    let auth = try AuthHost(on: backend)
     var grant = try auth.register("ada@example.com")
     var seen: Set<String> = [grant.refreshToken]
     for _ in 0..<5 {
@@ -18,9 +19,11 @@ import Testing
     #expect(grant.user["email"] as? String == "ada@example.com")
   }
 
-  @Test("a spent refresh token revokes its family: refresh tokens and access tokens, and no other login")
-  func reuse() throws {
-    let auth = try AuthHost()
+  @Test(
+    "a spent refresh token revokes its family: refresh tokens and access tokens, and no other login",
+    arguments: Backend.allCases)
+  func reuse(on backend: Backend) throws {
+    let auth = try AuthHost(on: backend)
     let first = try auth.register("ada@example.com")
     let other = try Grant(try auth.logIn("ada@example.com"))
     let second = try Grant(try auth.refresh(first.refreshToken))
@@ -38,9 +41,11 @@ import Testing
     #expect(auth.host.logLines.contains { $0.message.contains("spent refresh token") })
   }
 
-  @Test("of many uses of one refresh token at a time, one at most gets through, and the family ends")
-  func race() throws {
-    let auth = try AuthHost()
+  @Test(
+    "of many uses of one refresh token at a time, one at most gets through, and the family ends",
+    arguments: Backend.allCases)
+  func race(on backend: Backend) throws {
+    let auth = try AuthHost(on: backend)
     let token = try auth.register("ada@example.com").refreshToken
     let lock = NSLock()
     nonisolated(unsafe) var answers: [Answer] = []
@@ -58,9 +63,11 @@ import Testing
     for winner in winners { #expect(try auth.refresh(Grant(winner).refreshToken).status == 401) }
   }
 
-  @Test("all refusals are the same answer: unknown, spent, revoked, expired, malformed")
-  func equalShape() throws {
-    let auth = try AuthHost(["access-ttl": "1s", "refresh-ttl": "2s"])
+  @Test(
+    "all refusals are the same answer: unknown, spent, revoked, expired, malformed",
+    arguments: Backend.allCases)
+  func equalShape(on backend: Backend) throws {
+    let auth = try AuthHost(on: backend, ["access-ttl": "1s", "refresh-ttl": "2s"])
     let expiring = try auth.register("ada@example.com")
     let spent = try auth.register("eve@example.com")
     let loggedOut = try auth.register("bob@example.com")
@@ -81,28 +88,29 @@ import Testing
     #expect(shapes.count == 1)
   }
 
-  @Test("an access token is no refresh token, and a refresh token no access token")
-  func confusion() throws {
-    let auth = try AuthHost()
+  @Test(
+    "an access token is no refresh token, and a refresh token no access token", arguments: Backend.allCases)
+  func confusion(on backend: Backend) throws {
+    let auth = try AuthHost(on: backend)
     let grant = try auth.register("ada@example.com")
     #expect(try auth.refresh(grant.accessToken).status == 401)
     #expect(try auth.me(grant.refreshToken).status == 401)
   }
 
-  @Test("a refresh works with an expired access token in the header")
-  func expiredHeader() throws {
-    let auth = try AuthHost(appliesTo: .all)
+  @Test("a refresh works with an expired access token in the header", arguments: Backend.allCases)
+  func expiredHeader(on backend: Backend) throws {
+    let auth = try AuthHost(on: backend, appliesTo: .all)
     let grant = try auth.register("ada@example.com")
     let expired = try TokenForge().token(TokenForge.claims(["exp": 1]))
     let answer = try auth.post("refresh", #"{"refresh_token":"\#(grant.refreshToken)"}"#, token: expired)
     #expect(answer.status == 200)
   }
 
-  @Test("it survives a restart")
-  func restart() throws {
-    let first = try AuthHost()
+  @Test("it survives a restart", arguments: Backend.allCases)
+  func restart(on backend: Backend) throws {
+    let first = try AuthHost(on: backend)
     let grant = try first.register("ada@example.com")
-    let second = try AuthHost(stateDirectory: first.host.stateDirectory, generation: 2)
+    let second = try AuthHost(on: first.database, generation: 2)
     #expect(try second.refresh(grant.refreshToken).status == 200)
     #expect(try first.refresh(grant.refreshToken).status == 401)
   }

@@ -50,7 +50,7 @@ import Testing
     #expect(attributes[.posixPermissions] as? Int == 0o600)
     let text = try String(contentsOfFile: path, encoding: .utf8)
     #expect(Base64.url.decode(text.dropLast().utf8)?.count == 64)
-    let second = try AuthHost(["secret": ""], stateDirectory: first.host.stateDirectory, generation: 2)
+    let second = try AuthHost(on: first.database, ["secret": ""], generation: 2)
     #expect(try second.me(grant.accessToken).status == 200)
     #expect(
       try FileManager.default.contentsOfDirectory(atPath: first.host.stateDirectory).count {

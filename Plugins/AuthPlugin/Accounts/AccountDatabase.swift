@@ -1,25 +1,37 @@
-import SQLite
+import DatabaseSettings
+import SQL
 
-/// The plugin's database: users, sessions, revocations and failed logins, in `auth.sqlite3` of the state directory.
-/// Its extensions have the queries, by subject. [blocking] Any thread. Times are Unix times in milliseconds.
+/// The plugin's database: users, sessions, revocations and failed logins. Its extensions have the queries, by subject.
+/// [blocking] Any thread. Times are Unix times in milliseconds.
+///
+/// Several hosts may share one on PostgreSQL. What a transaction reads and then acts on it locks first; always in this
+/// order, so that no two wait for each other: sessions, then the turn to revoke; e-mail addresses, then client addresses.
 final class AccountDatabase: Sendable {
   let pool: ConnectionPool
-  private let path: String
+  /// One connection for the list of revocations alone, so that no look-up waits for those that others hold.
+  let revocationReader: ConnectionPool
+
+  /// SQLite's file.
+  static func file(in directory: String) -> String { directory + "/auth.sqlite3" }
+  /// The schema on PostgreSQL.
+  static let namespace = "bulkhead_auth"
 
   /// Opens it, and brings its schema up to date.
   ///
-  /// - Throws: `SQLiteError`.
-  init(directory: String) throws {
-    path = directory + "/auth.sqlite3"
-    pool = try ConnectionPool(path: path, size: 8)
-    try pool.withConnection { _ = try Migrations.apply(Self.schema, to: $0) }
+  /// - Throws: `DatabaseError`.
+  init(_ setting: DatabaseSetting, directory: String) throws {
+    let file = Self.file(in: directory)
+    pool = try setting.open(file: file, namespace: Self.namespace, size: 8)
+    // A program from before the second script needs nothing of it.
+    try pool.withConnection { _ = try Migrations.apply(Self.schema, to: $0, readableFrom: 1) }
+    // On SQLite it is read on the loops, and on PostgreSQL by a thread of its own.
+    revocationReader = try setting.open(
+      file: file, namespace: Self.namespace, size: 1,
+      timeoutMilliseconds: setting.dialect == .sqlite ? 250 : 1000)
   }
 
-  /// A connection that is nobody else's.
-  func makeConnection() throws -> sending Database { try Database(path: path, busyTimeoutMilliseconds: 250) }
-
   /// Forward only: a script that has been shipped is never changed.
-  private static let schema = [
+  private static let schema: [Script] = [
     """
     CREATE TABLE users (
       id TEXT PRIMARY KEY,
@@ -69,6 +81,12 @@ final class AccountDatabase: Sendable {
       ends_at INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX login_attempts_by_end ON login_attempts (ends_at);
+    """,
     """
+    -- Its one row is locked by whoever adds to revoked_tokens: so their ids come in the order of the commits, and a reader
+    -- that has seen one has seen all before it.
+    CREATE TABLE revocation_turn (id INTEGER NOT NULL PRIMARY KEY) STRICT;
+    INSERT INTO revocation_turn (id) VALUES (1);
+    """,
   ]
 }

@@ -1,5 +1,5 @@
 import PluginAPI
-import SQLite
+import SQL
 
 /// Accounts and logins: what the routes do. [blocking] Any thread.
 struct AccountService: Sendable {
@@ -119,7 +119,7 @@ struct AccountService: Sendable {
     }
   }
 
-  private func openSession(of user: User, _ connection: Database) throws -> Grant {
+  private func openSession(of user: User, _ connection: Connection) throws -> Grant {
     let (access, refresh, record) = try makeTokens(for: user)
     try AccountDatabase.openSession(of: user, record, now: now, connection)
     return Grant(accessToken: access, refreshToken: refresh, user: user)

@@ -1,4 +1,4 @@
-import SQLite
+import SQL
 
 /// A refresh token as it is kept, and the access token that is handed out with it.
 struct RefreshTokenRecord: Sendable {
@@ -24,9 +24,9 @@ enum Rotation {
 extension AccountDatabase {
   /// Begins a family of refresh tokens.
   ///
-  /// - Throws: `SQLiteError`.
+  /// - Throws: `DatabaseError`.
   static func openSession(
-    of user: User, _ token: RefreshTokenRecord, now: Int64, _ database: Database
+    of user: User, _ token: RefreshTokenRecord, now: Int64, _ database: Connection
   ) throws {
     try purge(now: now, database)
     let row = try database.first(
@@ -41,18 +41,18 @@ extension AccountDatabase {
   /// - Parameters:
   ///   - hash: of the token handed in.
   ///   - successor: made for the user of the token; what it throws undoes everything.
-  /// - Throws: `SQLiteError`, and what `successor` throws.
+  /// - Throws: `DatabaseError`, and what `successor` throws.
   func rotate(hash: [UInt8], now: Int64, successor: (User) throws -> RefreshTokenRecord) throws -> Rotation {
     try pool.transaction { database in
+      let family = try Self.lockSession(
+        "SELECT session_id FROM refresh_tokens WHERE hash = ?", .blob(hash), database)
+      guard let family else { return .refused }
+      let session = try family.integer("id")
+      let userID = try family.text("user_id")
+      guard try family.optionalInteger("revoked_at") == nil else { return .refused }
       let found = try database.first(
-        """
-        SELECT t.session_id, t.expires_at, t.spent_at, s.user_id, s.revoked_at
-        FROM refresh_tokens t JOIN sessions s ON s.id = t.session_id WHERE t.hash = ?
-        """, [.blob(hash)])
+        "SELECT expires_at, spent_at FROM refresh_tokens WHERE hash = ?", [.blob(hash)])
       guard let found else { return .refused }
-      let session = try found.integer("session_id")
-      let userID = try found.text("user_id")
-      guard try found.optionalInteger("revoked_at") == nil else { return .refused }
       guard try found.optionalInteger("spent_at") == nil else {
         return .reused(userID: userID, revoked: try Self.revokeSession(session, now: now, database))
       }
@@ -74,20 +74,33 @@ extension AccountDatabase {
   ///   - token: the access token.
   ///   - now: Unix time in milliseconds.
   /// - Returns: all access tokens that are revoked by this.
-  /// - Throws: `SQLiteError`.
+  /// - Throws: `DatabaseError`.
   func endSession(of token: Revocations.Entry, now: Int64) throws -> [Revocations.Entry] {
     try pool.transaction { database in
-      try Self.revoke(token, database)
-      let found = try database.first(
-        "SELECT session_id FROM refresh_tokens WHERE access_token_id = ?", [.text(token.tokenID)])
-      guard let session = try found?.integer("session_id") else { return [token] }
-      return [token] + (try Self.revokeSession(session, now: now, database))
+      let family = try Self.lockSession(
+        "SELECT session_id FROM refresh_tokens WHERE access_token_id = ?", .text(token.tokenID), database)
+      guard let session = try family?.integer("id") else {
+        try Self.revoke([token], database)
+        return [token]
+      }
+      let ended = try Self.revokeSession(session, now: now, database)
+      guard !ended.contains(where: { $0.tokenID == token.tokenID }) else { return ended }
+      try Self.revoke([token], database)
+      return ended + [token]
     }
   }
 
-  /// Revokes a family, and those of its access tokens that have not ended yet.
+  /// Finds a session, and holds it until the transaction ends: all that happens to a family happens one by one, on
+  /// whatever host.
+  private static func lockSession(
+    _ query: String, _ value: SQLValue, _ database: Connection
+  ) throws -> Row? {
+    try database.first("SELECT * FROM sessions WHERE id = (\(query)) FOR UPDATE", [value])
+  }
+
+  /// Revokes a family, and those of its access tokens that have not ended yet. Its session is locked.
   private static func revokeSession(
-    _ session: Int64, now: Int64, _ database: Database
+    _ session: Int64, now: Int64, _ database: Connection
   ) throws -> [Revocations.Entry] {
     try database.run(
       "UPDATE sessions SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL",
@@ -101,17 +114,21 @@ extension AccountDatabase {
       Revocations.Entry(
         tokenID: try $0.text("access_token_id"), end: try $0.integer("access_token_expires_at"))
     }
-    for entry in entries { try revoke(entry, database) }
+    try revoke(entries, database)
     return entries
   }
 
-  private static func revoke(_ token: Revocations.Entry, _ database: Database) throws {
-    try database.run(
-      "INSERT INTO revoked_tokens (token_id, expires_at) VALUES (?, ?) ON CONFLICT (token_id) DO NOTHING",
-      [.text(token.tokenID), .integer(token.end)])
+  private static func revoke(_ tokens: [Revocations.Entry], _ database: Connection) throws {
+    guard !tokens.isEmpty else { return }
+    _ = try database.first("SELECT id FROM revocation_turn WHERE id = 1 FOR UPDATE")
+    for token in tokens {
+      try database.run(
+        "INSERT INTO revoked_tokens (token_id, expires_at) VALUES (?, ?) ON CONFLICT (token_id) DO NOTHING",
+        [.text(token.tokenID), .integer(token.end)])
+    }
   }
 
-  private static func keep(_ token: RefreshTokenRecord, session: Int64, _ database: Database) throws {
+  private static func keep(_ token: RefreshTokenRecord, session: Int64, _ database: Connection) throws {
     try database.run(
       """
       INSERT INTO refresh_tokens (hash, session_id, expires_at, access_token_id, access_token_expires_at)
@@ -123,9 +140,18 @@ extension AccountDatabase {
       ])
   }
 
-  /// Forgets what has ended by itself.
-  private static func purge(now: Int64, _ database: Database) throws {
-    try database.run("DELETE FROM sessions WHERE expires_at <= ?", [.integer(now)])
-    try database.run("DELETE FROM revoked_tokens WHERE expires_at <= ?", [.integer(now / 1000)])
+  /// Forgets what has ended by itself; what another transaction holds at this moment is left to the next login. Revoked
+  /// tokens are kept an hour longer, for the sake of hosts whose clocks go behind.
+  private static func purge(now: Int64, _ database: Connection) throws {
+    try database.run(
+      """
+      DELETE FROM sessions WHERE id IN
+        (SELECT id FROM sessions WHERE expires_at <= ? FOR UPDATE SKIP LOCKED)
+      """, [.integer(now)])
+    try database.run(
+      """
+      DELETE FROM revoked_tokens WHERE id IN
+        (SELECT id FROM revoked_tokens WHERE expires_at <= ? FOR UPDATE SKIP LOCKED)
+      """, [.integer(now / 1000 - 3600)])
   }
 }

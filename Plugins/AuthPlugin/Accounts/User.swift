@@ -1,5 +1,5 @@
 import JSONBodies
-import SQLite
+import SQL
 
 /// Somebody with an account. Times are Unix times in milliseconds.
 struct User: Sendable, Equatable {
@@ -32,35 +32,35 @@ extension User {
 }
 
 extension AccountDatabase {
-  /// - Throws: `SQLiteError`.
+  /// - Throws: `DatabaseError`.
   func user(email: String) throws -> User? {
     try pool.withConnection {
       try $0.first("SELECT * FROM users WHERE email = ?", [.text(email)]).map(User.init)
     }
   }
 
-  /// - Throws: `SQLiteError`.
+  /// - Throws: `DatabaseError`.
   func user(id: String) throws -> User? {
     try pool.withConnection { try Self.user(id: id, $0) }
   }
 
-  static func user(id: String, _ database: Database) throws -> User? {
+  static func user(id: String, _ database: Connection) throws -> User? {
     try database.first("SELECT * FROM users WHERE id = ?", [.text(id)]).map(User.init)
   }
 
   /// Adds a user.
   ///
   /// - Returns: false if the e-mail is taken.
-  /// - Throws: `SQLiteError`.
-  static func add(_ user: User, _ database: Database) throws -> Bool {
+  /// - Throws: `DatabaseError`.
+  static func add(_ user: User, _ database: Connection) throws -> Bool {
     try database.run(
       """
       INSERT INTO users (id, email, password, display_name, avatar_url, role, created_at, updated_at)
       VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (email) DO NOTHING
       """,
       [
-        .text(user.id), .text(user.email), .text(user.password), SQLiteValue(user.displayName),
-        SQLiteValue(user.avatarURL), .text(user.role), .integer(user.createdAt), .integer(user.updatedAt),
+        .text(user.id), .text(user.email), .text(user.password), SQLValue(user.displayName),
+        SQLValue(user.avatarURL), .text(user.role), .integer(user.createdAt), .integer(user.updatedAt),
       ]) == 1
   }
 
@@ -68,23 +68,24 @@ extension AccountDatabase {
   ///
   /// - Parameter change: edits the user as he is now.
   /// - Returns: the user as he is then; nil if there is none.
-  /// - Throws: `SQLiteError`.
+  /// - Throws: `DatabaseError`.
   func updateProfile(of id: String, now: Int64, _ change: (inout User) -> Void) throws -> User? {
     try pool.transaction { database in
-      guard var user = try Self.user(id: id, database) else { return nil }
+      let row = try database.first("SELECT * FROM users WHERE id = ? FOR UPDATE", [.text(id)])
+      guard var user = try row.map(User.init) else { return nil }
       let before = user
       change(&user)
       guard user != before else { return user }
       user.updatedAt = now
       try database.run(
         "UPDATE users SET display_name = ?, avatar_url = ?, updated_at = ? WHERE id = ?",
-        [SQLiteValue(user.displayName), SQLiteValue(user.avatarURL), .integer(now), .text(id)])
+        [SQLValue(user.displayName), SQLValue(user.avatarURL), .integer(now), .text(id)])
       return user
     }
   }
 
   /// Replaces a password's hash by a better one of the same password, unless it has been changed meanwhile.
-  static func replacePassword(of user: User, with hash: PasswordHash, _ database: Database) throws {
+  static func replacePassword(of user: User, with hash: PasswordHash, _ database: Connection) throws {
     try database.run(
       "UPDATE users SET password = ? WHERE id = ? AND password = ?",
       [.text(hash.text), .text(user.id), .text(user.password)])

@@ -1,15 +1,44 @@
 import JSONBodies
 import PluginAPI
+import SQL
 
 extension AuthPlugin: Router {
   func routes(_ routes: inout Routes) {
     routes.get("_ping", access: .public) { _ in .json(#"{"status":"ok","service":"auth"}"#) }
-    routes.post("register", access: .public, execution: .blocking) { try register($0) }
-    routes.post("login", access: .public, execution: .blocking) { try logIn($0) }
-    routes.post("refresh", access: .public, execution: .blocking) { try refresh($0) }
-    routes.post("logout", access: .authenticated, execution: .blocking) { try logOut($0) }
-    routes.get("me", access: .authenticated, execution: .blocking) { try me($0) }
-    routes.put("profile", access: .authenticated, execution: .blocking) { try updateProfile($0) }
+    routes.post("register", access: .public, execution: .blocking) { request in
+      try unlessAway { try register(request) }
+    }
+    routes.post("login", access: .public, execution: .blocking) { request in
+      try unlessAway { try logIn(request) }
+    }
+    routes.post("refresh", access: .public, execution: .blocking) { request in
+      try unlessAway { try refresh(request) }
+    }
+    routes.post("logout", access: .authenticated, execution: .blocking) { request in
+      try unlessAway { try logOut(request) }
+    }
+    routes.get("me", access: .authenticated, execution: .blocking) { request in
+      try unlessAway { try me(request) }
+    }
+    routes.put("profile", access: .authenticated, execution: .blocking) { request in
+      try unlessAway { try updateProfile(request) }
+    }
+  }
+
+  /// A database that is busy for too long, or away, is no fault of this plugin's: the client may try again.
+  private func unlessAway(_ body: () throws -> Response) throws -> Response {
+    do {
+      return try body()
+    } catch let error as any PassingFailure where error.isTemporary {
+      guard let error = error as? DatabaseError, error.kind == .busy || error.kind == .serializationFailure
+      else {
+        throw Problem.unavailable(
+          "The database cannot be reached now; try again.", code: "database-unavailable",
+          retryAfter: .seconds(5))
+      }
+      throw Problem.unavailable(
+        "The database is busy; try again.", code: "database-busy", retryAfter: .seconds(1))
+    }
   }
 
   private func register(_ request: borrowing Request) throws -> Response {

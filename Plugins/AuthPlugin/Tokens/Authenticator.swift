@@ -1,7 +1,7 @@
 import PluginAPI
 
-/// Tells from an access token who sends a request: the whole of what a request pays for. Any thread; blocks only to read
-/// another generation's revocations.
+/// Tells from an access token who sends a request: the whole of what a request pays for. Any thread; blocks only for
+/// another generation's revocations, and briefly.
 struct Authenticator: Sendable {
   let verifier: TokenVerifier
   let cache: TokenCache
@@ -10,7 +10,8 @@ struct Authenticator: Sendable {
   let verified: Counter
 
   /// - Parameter now: Unix time in seconds.
-  /// - Throws: `TokenFault` if the token is to be refused; `CryptoError` or `SQLiteError` if that cannot be told.
+  /// - Throws: `TokenFault` if the token is to be refused; `Revocations.Unknown`, `CryptoError` or
+  ///   `DatabaseError` if that cannot be told.
   func authenticate(_ token: UnsafeRawBufferPointer, now: Int64) throws -> VerifiedToken {
     let keyVersion = verifier.keys.version(now: now)
     if let known = cache.find(token), known.keyVersion == keyVersion {
@@ -30,9 +31,10 @@ struct Authenticator: Sendable {
   }
 
   private func checkRevocation(of token: VerifiedToken) throws {
+    try revocations.checkAge()
     let version = revocations.version
     guard !token.isCleared(in: version) else { return }
-    guard try !revocations.contains(token.id, version: version) else { throw TokenFault.revoked }
+    guard try !revocations.contains(token.id) else { throw TokenFault.revoked }
     token.clear(in: version)
   }
 }

@@ -1,3 +1,4 @@
+import DatabaseTesting
 import Foundation
 import PluginAPI
 import PluginTesting
@@ -11,16 +12,36 @@ struct AuthHost {
   static let password = "correct horse battery"
 
   let host: InProcessHost
+  let database: PluginDatabase
 
-  /// - Parameter settings: beside a secret, and the cheapest hashing.
+  /// - Parameters:
+  ///   - settings: beside a secret, and the cheapest hashing; one that is empty is left out.
+  ///   - backend: an empty database of this engine.
   init(
-    _ settings: [String: String] = [:], appliesTo scope: InProcessHost.Scope = .protected,
-    regions: SharedRegions = SharedRegions(), stateDirectory: String? = nil, generation: Int = 1
+    on backend: Backend = .sqlite, _ settings: [String: String] = [:],
+    appliesTo scope: InProcessHost.Scope = .protected, regions: SharedRegions = SharedRegions()
   ) throws {
-    let all = ["secret": Self.secret, "scrypt-cost": "14"].merging(settings) { $1 }
+    try self.init(on: try PluginDatabase(backend), settings, appliesTo: scope, regions: regions)
+  }
+
+  /// A further generation, or another host, on a database that is there.
+  ///
+  /// - Parameters:
+  ///   - regions: shared by the generations of one host.
+  ///   - stateDirectory: if it is not the database's own.
+  init(
+    on database: PluginDatabase, _ settings: [String: String] = [:],
+    appliesTo scope: InProcessHost.Scope = .protected, regions: SharedRegions = SharedRegions(),
+    stateDirectory: String? = nil, generation: Int = 1
+  ) throws {
+    self.database = database
+    let all = ["secret": Self.secret, "scrypt-cost": "14", "database": database.setting].merging(settings) {
+      $1
+    }
     host = try InProcessHost(
       PluginTable.of(AuthPlugin.self), settings: Fields(all.filter { !$0.value.isEmpty }), mount: Self.mount,
-      appliesTo: scope, regions: regions, stateDirectory: stateDirectory, generation: generation)
+      appliesTo: scope, regions: regions, stateDirectory: stateDirectory ?? database.directory,
+      generation: generation)
   }
 
   func post(
