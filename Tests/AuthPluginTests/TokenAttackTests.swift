@@ -184,7 +184,8 @@ import Testing
     Attack("a role that is a list", .malformed, claims(["role": ["admin"]])),
   ]
 
-  static let all = algorithms + keys + signatures + shapes + times + parties
+  static let all =
+    algorithms + spellings + keys + headers + signatures + shapes + texts + times + numbers + parties
 
   @Test("is refused with 401 and an RFC 6750 challenge, and sets no identity", arguments: all)
   func attack(_ attack: Attack) throws {
@@ -213,7 +214,7 @@ import Testing
   func equalShape() throws {
     let auth = try AuthHost()
     var shapes: Set<String> = []
-    for attack in Self.algorithms + Self.keys + Self.signatures + Self.shapes {
+    for attack in Self.algorithms + Self.spellings + Self.keys + Self.signatures + Self.shapes + Self.texts {
       let answer = try auth.visit("Bearer " + attack.token(TokenForge()))
       var json = answer.json
       json["request_id"] = nil

@@ -48,9 +48,11 @@ extension Identity {
 }
 
 extension TokenClaims {
-  /// What the token is revoked by: its `jti`, or if it has none, its digest.
+  /// What the token is revoked by: its `jti`; or if it has none, the digest of what its signature is of. Not of the
+  /// signature: of ECDSA's there are two for each, and anybody can make the second from the first.
   fileprivate func revocationID(of token: UnsafeRawBufferPointer) throws -> String {
     if let id { return id }
-    return "sha256:" + Base64.url.encode(try SHA256.hash(String(decoding: token, as: UTF8.self)))
+    let signed = token.prefix(upTo: token.lastIndex(of: UInt8(ascii: ".")) ?? token.endIndex)
+    return "sha256:" + Base64.url.encode(try SHA256.hash(String(decoding: signed, as: UTF8.self)))
   }
 }

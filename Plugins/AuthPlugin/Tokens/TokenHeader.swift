@@ -1,5 +1,3 @@
-import JSONBodies
-
 /// The header of a JWT (RFC 7515 section 4). Keys and addresses of keys in it (`jwk`, `jku`, `x5c`, `x5u`) are ignored:
 /// whoever makes a token does not choose the key.
 struct TokenHeader: Decodable {
@@ -7,12 +5,18 @@ struct TokenHeader: Decodable {
   let type: String?
   let keyID: String?
   let hasCriticalExtensions: Bool
+  /// It says that its payload is encrypted or compressed (RFC 7516), or not in base64url (RFC 7797, which forbids that in a
+  /// JWT): we would read something else than its maker wrote.
+  let isOtherwiseEncoded: Bool
 
   private enum CodingKeys: String, CodingKey {
     case algorithm = "alg"
     case type = "typ"
     case keyID = "kid"
     case critical = "crit"
+    case encryption = "enc"
+    case compression = "zip"
+    case encodesPayload = "b64"
   }
 
   init(from decoder: any Decoder) throws {
@@ -21,6 +25,9 @@ struct TokenHeader: Decodable {
     type = try container.decodeIfPresent(String.self, forKey: .type)
     keyID = try container.decodeIfPresent(String.self, forKey: .keyID)
     hasCriticalExtensions = container.contains(.critical)
+    isOtherwiseEncoded =
+      container.contains(.encryption) || container.contains(.compression)
+      || container.contains(.encodesPayload)
   }
 
   /// Whether this may be an access token: `typ` is `JWT` or `at+jwt` (RFC 9068 section 2.1), or missing.

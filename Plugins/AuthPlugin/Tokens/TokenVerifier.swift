@@ -1,5 +1,3 @@
-import JSONBodies
-
 /// Verifies access tokens: JWTs in the compact serialisation (RFC 7519), as RFC 8725 recommends. Any thread.
 struct TokenVerifier: Sendable {
   let keys: KeyRing
@@ -21,7 +19,7 @@ struct TokenVerifier: Sendable {
     let parts = try TokenParts(token)
     let header = try decode(TokenHeader.self, parts.header)
     guard !header.hasCriticalExtensions else { throw TokenFault.criticalExtension }
-    guard header.isAccessToken else { throw TokenFault.wrongType }
+    guard header.isAccessToken, !header.isOtherwiseEncoded else { throw TokenFault.wrongType }
     try verifySignature(of: parts, header)
     let claims = try decode(TokenClaims.self, parts.payload)
     try check(claims, now: now)
@@ -54,11 +52,7 @@ struct TokenVerifier: Sendable {
 
   private func decode<Part: Decodable>(_ type: Part.Type, _ text: UnsafeRawBufferPointer) throws -> Part {
     guard let bytes = Base64.url.decode(text) else { throw TokenFault.malformed }
-    do {
-      return try JSONText.decode(type, from: bytes)
-    } catch {
-      throw TokenFault.malformed
-    }
+    return try TokenJSON.decode(type, bytes)
   }
 }
 
