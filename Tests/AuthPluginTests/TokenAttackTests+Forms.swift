@@ -99,6 +99,7 @@ extension TokenAttackTests {
     text("single quotes", "{'sub':'u',\(good)}"), text("a name without quotes", "{\(good),x:1}"),
     text("half of it", "{\(good)"), text("empty", ""), text("an array around it", "[{\(good)}]"),
     text("null", "null"),
+    Attack("eight thousand dots", .malformed) { _ in String(repeating: ".", count: 8000) },
   ]
 
   private static func expiry(_ number: String, _ fault: TokenFault = .malformed) -> Attack {
