@@ -170,7 +170,10 @@ struct CommandTests {
     _ = try host.get("/fault/echo", headers: [("X-Fault", "throw"), ("Authorization", "Bearer secret-88")])
     let id = try #require(try host.plugin("fault")["last_fault"]["id"].string)
     let record = "\(host.stateDirectory)/faults/\(id)"
-    try wait("the record") { FileManager.default.fileExists(atPath: record + ".json") }
+    // One after the other.
+    for suffix in [".json", ".request"] {
+      try wait("the record's \(suffix)") { FileManager.default.fileExists(atPath: record + suffix) }
+    }
     for name in [record + ".json", record + ".request"] {
       let text = String(decoding: FileManager.default.contents(atPath: name) ?? Data(), as: UTF8.self)
       #expect(text.contains("/fault/echo"), "\(name)")
