@@ -101,7 +101,7 @@ final class Diagnostics: @unchecked Sendable {
     json.field("reason", reason?.rawValue)
     json.field("on_failure", plugin.configuration.onFailure.rawValue)
     json.field("mode", plugin.configuration.mode.rawValue)
-    json.field("calls", plugin.metrics.calls.load(ordering: .relaxed))
+    json.field("calls", plugin.metrics.calls)
     json.field("faults", plugin.metrics.faults.load(ordering: .relaxed))
     if let fault = worker.faults.last(of: plugin.name) {
       json.object("last_fault") { fault.write(to: &$0) }

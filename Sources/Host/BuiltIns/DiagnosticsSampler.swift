@@ -30,7 +30,7 @@ struct DiagnosticsSampler {
       ) { zip($0, $1).map { $0 &+ $1 } }
       plugins = worker.plugins.map {
         Plugin(
-          calls: $0.metrics.calls.load(ordering: .relaxed),
+          calls: $0.metrics.calls,
           faults: $0.metrics.faults.load(ordering: .relaxed),
           latency: $0.metrics.latency.counts())
       }

@@ -70,7 +70,7 @@ enum MetricsText {
       for plugin in worker.plugins { text.sample(name, [("plugin", plugin.name)], String(value(plugin))) }
     }
     counter("bulkhead_plugin_calls_total", "Phases and handlers run.") {
-      $0.metrics.calls.load(ordering: .relaxed)
+      $0.metrics.calls
     }
     counter("bulkhead_plugin_faults_total", "Faults.") { $0.metrics.faults.load(ordering: .relaxed) }
     counter("bulkhead_plugin_shadow_responses_total", "Answers that shadow mode held back.") {
@@ -144,7 +144,7 @@ struct MetricsWriter {
     for part in parts {
       for (index, count) in part.counts().enumerated() { counts[index] += count }
     }
-    let sum = parts.reduce(0) { $0 &+ $1.sum.load(ordering: .relaxed) }
+    let sum = parts.reduce(0) { $0 &+ $1.sum }
     var cumulative: UInt64 = 0
     var bucket = 0
     for exponent in stride(from: UInt64(10), through: 36, by: 2) {

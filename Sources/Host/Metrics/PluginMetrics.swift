@@ -2,12 +2,12 @@ import Synchronization
 
 /// What is counted of one plugin: by the host, and by itself.
 final class PluginMetrics: Sendable {
-  /// Phases and handlers run.
-  let calls = Atomic<UInt64>(0)
   let faults = Atomic<UInt64>(0)
   /// In shadow mode: how often it would have answered.
   let shadowResponses = Atomic<UInt64>(0)
   let latency = Histogram()
+  /// Phases and handlers run.
+  var calls: UInt64 { latency.count }
 
   private let own = Mutex<[PluginMetric]>([])
   static let maxOwn = 64
@@ -48,7 +48,7 @@ final class PluginMetric: Sendable {
     self.kind = kind
     self.name = name
     self.help = help
-    histogram = kind == .histogram ? Histogram() : nil
+    histogram = kind == .histogram ? Histogram(isShared: false) : nil
   }
 
   /// The names that its samples have in the text format, and its family's.

@@ -54,6 +54,8 @@ final class Exchange: @unchecked Sendable {
   // Where the request is in the pipeline.
   var phase = Phase.start
   var cursor = 0
+  /// When the clock was last read in this run of phases, monotonic; 0 if something else came in between.
+  var lookedAt: UInt64 = 0
   var chain: UnsafeBufferPointer<ChainEntry> = .init(start: nil, count: 0)
   var match = RouteMatch.none
   /// Bit i: the request phase of plugin i ran, so its response phase will.
@@ -63,7 +65,7 @@ final class Exchange: @unchecked Sendable {
   /// The plugin that a host-made answer blames.
   var blamed: Plugin?
   /// The plugin whose frame is on the stack.
-  var current: Plugin?
+  unowned(unsafe) var current: Plugin?
   /// What the running plugin gave `set_error`.
   var errorMessage: String?
   /// The running plugin is in shadow mode: what it does to the response is noted, not done.

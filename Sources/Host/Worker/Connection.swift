@@ -352,7 +352,7 @@ final class Connection: @unchecked Sendable {
     let spent = end &- x.startedAt
     loop.statistics.count(status: x.status)
     loop.statistics.latency.record(spent)
-    if case .route(let route) = x.match { route.latency.record(spent) }
+    if case .route(let route) = x.match { route.latency.record(spent, by: loop.index) }
     let realtime = loop.dates.realtime(at: end)
     if Log.shared.isEnabled(.info) { loop.accessLog.append(x, at: realtime, nanoseconds: spent) }
     loop.recent.record(x, nanoseconds: spent, realtime: realtime)

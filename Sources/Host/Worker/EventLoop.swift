@@ -379,7 +379,7 @@ final class LoopStatistics: Sendable {
   let responses4 = Atomic<UInt64>(0)
   let responses5 = Atomic<UInt64>(0)
   let refused = Atomic<UInt64>(0)
-  let latency = Histogram()
+  let latency = Histogram(isShared: false)
 
   func count(status: UInt32) {
     switch status / 100 {

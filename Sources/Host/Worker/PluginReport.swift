@@ -19,7 +19,7 @@ enum PluginReport {
     json.field("reason", reason?.rawValue)
     json.field("on_failure", plugin.configuration.onFailure.rawValue)
     json.field("bypassed", plugin.isBypassed.load(ordering: .relaxed))
-    json.field("calls", plugin.metrics.calls.load(ordering: .relaxed))
+    json.field("calls", plugin.metrics.calls)
     json.field("faults", plugin.metrics.faults.load(ordering: .relaxed))
     json.field("retry_at", retryAt.map { Clock.rfc3339(Clock.realtime(at: $0)) })
     // The message may be long; the ledger has all of it.
