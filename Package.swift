@@ -128,7 +128,8 @@ let package = Package(
     plugin("BenchPlugin", path: "Benchmarks/BenchPlugin"),
 
     // Tests. `SystemTests` drive the release binary; the others test values in-process.
-    .target(name: "PluginTesting", dependencies: ["PluginAPI", "PluginABI"], swiftSettings: strict),
+    .target(
+      name: "PluginTesting", dependencies: ["PluginAPI", "PluginABI", "LinuxShims"], swiftSettings: strict),
     // A real Chromium, for the pages and for CORS as browsers judge it.
     .target(
       name: "BrowserTesting", dependencies: ["PluginTesting"], path: "Tests/Browser", exclude: ["Pages"],
@@ -145,7 +146,7 @@ let package = Package(
     tests("HTTPCodecTests", of: ["HTTPCodec"]),
     tests("CORSPolicyTests", of: ["CORSPolicy"]),
     tests("PluginAPITests", of: ["PluginAPI", "PluginABI", "PluginTesting"]),
-    tests("HostTests", of: ["bulkhead"]),
+    tests("HostTests", of: ["bulkhead", "PluginTesting"]),
     tests("CORSPluginTests", of: ["CORSPlugin", "PluginTesting"]),
     tests("RateLimitPluginTests", of: ["RateLimitPlugin", "Redis", "RedisTesting", "PluginTesting"]),
     tests("RedisTests", of: ["Redis", "SystemLibrary", "RedisTesting", "PluginTesting"]),
@@ -155,7 +156,10 @@ let package = Package(
     tests(
       "DomainRoutesTests",
       of: ["DomainRoutes", "PluginTesting", "LocalServer", "OpenAPITesting", "DatabaseTesting"]),
-    .target(name: "DatabaseTesting", path: "Tests/Support/DatabaseTesting", swiftSettings: strict),
+    .target(
+      name: "DatabaseTesting", dependencies: ["PluginTesting", "LinuxShims"],
+      path: "Tests/Support/DatabaseTesting",
+      swiftSettings: strict),
     tests("DatabaseTests", of: ["DatabaseSettings", "DatabaseTesting"]),
     tests("HTTPClientTests", of: ["HTTPClient", "LocalServer", "PluginTesting"]),
     tests(

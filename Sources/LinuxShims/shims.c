@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <spawn.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -28,7 +29,9 @@ int shim_find_place(const void *address, shim_place *place) {
 
 void *shim_dlopen(const char *path) { return dlopen(path, RTLD_NOW | RTLD_LOCAL); }
 
-int shim_close_from(int first) { return close_range((unsigned)first, ~0U, 0); }
+int shim_spawn_close_from(posix_spawn_file_actions_t *actions, int first) {
+  return posix_spawn_file_actions_addclosefrom_np(actions, first);
+}
 
 void shim_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
 

@@ -1,4 +1,5 @@
 import Foundation
+import LinuxShims
 
 /// How a process ended.
 public enum ExitStatus: Sendable, Equatable {
@@ -28,10 +29,11 @@ public final class ChildProcess {
   ///   - arguments: without the zeroth.
   ///   - environment: the whole of it.
   ///   - directory: the working directory; the output files go there too.
+  ///   - input: a descriptor for its standard input, which is /dev/null otherwise. It has no other of this process.
   /// - Throws: `HarnessError.system` if it can not be spawned.
   public init(
     _ executable: String, _ arguments: [String], environment: [String: String], directory: String,
-    name: String
+    name: String, input: Int32? = nil
   ) throws {
     outputPath = "\(directory)/\(name).out"
     errorPath = "\(directory)/\(name).err"
@@ -39,9 +41,14 @@ public final class ChildProcess {
     posix_spawn_file_actions_init(&actions)
     defer { posix_spawn_file_actions_destroy(&actions) }
     let flags = O_WRONLY | O_CREAT | O_TRUNC | O_APPEND
-    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+    if let input {
+      posix_spawn_file_actions_adddup2(&actions, input, 0)
+    } else {
+      posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+    }
     posix_spawn_file_actions_addopen(&actions, 1, outputPath, flags, 0o600)
     posix_spawn_file_actions_addopen(&actions, 2, errorPath, flags, 0o600)
+    ChildProcess.closeAll(from: 3, &actions)
 
     // The child begins with no signal blocked or ignored, whatever the test runner has done with them.
     var attributes = posix_spawnattr_t()
@@ -66,6 +73,12 @@ public final class ChildProcess {
     let code = posix_spawn(&child, "/usr/bin/env", &actions, &attributes, &argv, &envp)
     guard code == 0 else { throw StreamSocket.failure("spawn \(executable)", code) }
     pid = child
+  }
+
+  /// Of a child to be spawned, closes every descriptor from `first` on: another test's pipe, held open in a child, would
+  /// never end for its reader.
+  public static func closeAll(from first: Int32, _ actions: inout posix_spawn_file_actions_t) {
+    shim_spawn_close_from(&actions, first)
   }
 
   /// A process that nobody has ended by now is ended, and reaped.

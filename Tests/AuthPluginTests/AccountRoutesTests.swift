@@ -73,17 +73,8 @@ import Testing
 
   @Test("of many registrations of one e-mail at a time, one succeeds")
   func registrationRace() throws {
-    let lock = NSLock()
-    nonisolated(unsafe) var statuses: [Int] = []
-    DispatchQueue.concurrentPerform(iterations: 6) { _ in
-      do {
-        let status = try auth.post(
-          "register", #"{"email":"ada@example.com","password":"correct horse battery"}"#
-        ).status
-        lock.withLock { statuses.append(status) }
-      } catch {
-        print(error)
-      }
+    let statuses = try onThreads(6) { _ in
+      try auth.post("register", #"{"email":"ada@example.com","password":"correct horse battery"}"#).status
     }
     #expect(statuses.sorted() == [201, 409, 409, 409, 409, 409])
   }

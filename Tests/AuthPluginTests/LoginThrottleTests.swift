@@ -56,16 +56,7 @@ import Testing
   @Test("attempts at the same time do not get past the limit", arguments: Backend.allCases)
   func race(on backend: Backend) throws {
     let auth = try AuthHost(on: backend, ["login-attempts": "3"])
-    let lock = NSLock()
-    nonisolated(unsafe) var statuses: [Int] = []
-    DispatchQueue.concurrentPerform(iterations: 10) { _ in
-      do {
-        let status = try auth.logIn("ada@example.com").status
-        lock.withLock { statuses.append(status) }
-      } catch {
-        print(error)
-      }
-    }
+    let statuses = try onThreads(10) { _ in try auth.logIn("ada@example.com").status }
     #expect(statuses.count { $0 == 401 } == 3)
     #expect(statuses.count { $0 == 429 } == 7)
   }

@@ -100,26 +100,22 @@ import Testing
       nonisolated(unsafe) var isLoggedOut = false
       nonisolated(unsafe) var late = 0
       nonisolated(unsafe) var served = 0
-      DispatchQueue.concurrentPerform(iterations: 3) { thread in
-        do {
-          if thread == 0 {
-            while lock.withLock({ served }) < 20 { usleep(100) }
-            _ = try auth.post("logout", "", token: token)
-            lock.withLock { isLoggedOut = true }
-          } else {
-            var status = 200
-            let deadline = ContinuousClock.now + .seconds(20)
-            while status == 200, ContinuousClock.now < deadline {
-              let began = lock.withLock { isLoggedOut }
-              status = try auth.visit("Bearer \(token)").status
-              lock.withLock {
-                served += 1
-                if began, status == 200 { late += 1 }
-              }
+      try onThreads(3) { thread in
+        if thread == 0 {
+          try wait("twenty requests", every: .microseconds(100)) { lock.withLock { served } >= 20 }
+          _ = try auth.post("logout", "", token: token)
+          lock.withLock { isLoggedOut = true }
+        } else {
+          var status = 200
+          let deadline = Deadline(after: .seconds(20))
+          while status == 200, !deadline.hasPassed {
+            let began = lock.withLock { isLoggedOut }
+            status = try auth.visit("Bearer \(token)").status
+            lock.withLock {
+              served += 1
+              if began, status == 200 { late += 1 }
             }
           }
-        } catch {
-          print(error)
         }
       }
       #expect(late == 0)

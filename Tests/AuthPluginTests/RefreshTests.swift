@@ -47,17 +47,7 @@ import Testing
   func race(on backend: Backend) throws {
     let auth = try AuthHost(on: backend)
     let token = try auth.register("ada@example.com").refreshToken
-    let lock = NSLock()
-    nonisolated(unsafe) var answers: [Answer] = []
-    DispatchQueue.concurrentPerform(iterations: 8) { _ in
-      do {
-        let answer = try auth.refresh(token)
-        lock.withLock { answers.append(answer) }
-      } catch {
-        print(error)
-      }
-    }
-    #expect(answers.count == 8)
+    let answers = try onThreads(8) { _ in try auth.refresh(token) }
     let winners = answers.filter { $0.status == 200 }
     #expect(winners.count == 1)
     for winner in winners { #expect(try auth.refresh(Grant(winner).refreshToken).status == 401) }

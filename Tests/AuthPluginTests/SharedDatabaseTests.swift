@@ -55,16 +55,8 @@ import Testing
     let (first, second, _) = try hosts(on: try PluginDatabase(.postgreSQL))
     for round in 0..<5 {
       let token = try first.register("user\(round)@example.com").refreshToken
-      let statuses = Mutex<[Int]>([])
-      DispatchQueue.concurrentPerform(iterations: 6) { index in
-        do {
-          let status = try (index % 2 == 0 ? first : second).refresh(token).status
-          statuses.withLock { $0.append(status) }
-        } catch {
-          Issue.record("\(error)")
-        }
-      }
-      #expect(statuses.withLock { $0.sorted() } == [200, 401, 401, 401, 401, 401])
+      let statuses = try onThreads(6) { try ($0 % 2 == 0 ? first : second).refresh(token).status }
+      #expect(statuses.sorted() == [200, 401, 401, 401, 401, 401])
     }
   }
 
@@ -74,14 +66,10 @@ import Testing
       on: try PluginDatabase(.postgreSQL), ["login-attempts-per-address": "1000"])
     let tokens = try (0..<24).map { try first.register("user\($0)@example.com").accessToken }
     for token in tokens { #expect(try second.me(token).status == 200) }
-    DispatchQueue.concurrentPerform(iterations: tokens.count) { index in
-      do {
-        let status = try (index % 2 == 0 ? first : second).post("logout", "", token: tokens[index]).status
-        #expect(status == 204)
-      } catch {
-        Issue.record("\(error)")
-      }
+    let statuses = try onThreads(tokens.count) { index in
+      try (index % 2 == 0 ? first : second).post("logout", "", token: tokens[index]).status
     }
+    #expect(statuses.allSatisfy { $0 == 204 }, "\(statuses)")
     for auth in [first, second] {
       try wait("every token to be refused") { try tokens.allSatisfy { try auth.me($0).status == 401 } }
     }
@@ -90,17 +78,9 @@ import Testing
   @Test("failed logins are counted over both hosts, many at a time too")
   func throttle() throws {
     let (first, second, _) = try hosts(on: try PluginDatabase(.postgreSQL), ["login-attempts": "4"])
-    let statuses = Mutex<[Int]>([])
-    DispatchQueue.concurrentPerform(iterations: 10) { index in
-      do {
-        let status = try (index % 2 == 0 ? first : second).logIn("ada@example.com").status
-        statuses.withLock { $0.append(status) }
-      } catch {
-        Issue.record("\(error)")
-      }
-    }
-    #expect(statuses.withLock { $0.count { $0 == 401 } } == 4)
-    #expect(statuses.withLock { $0.count { $0 == 429 } } == 6)
+    let statuses = try onThreads(10) { try ($0 % 2 == 0 ? first : second).logIn("ada@example.com").status }
+    #expect(statuses.count { $0 == 401 } == 4)
+    #expect(statuses.count { $0 == 429 } == 6)
   }
 
   @Test(

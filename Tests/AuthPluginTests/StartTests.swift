@@ -63,21 +63,11 @@ import Testing
   @Test("of many who make the secret at a time, all get the same")
   func secretRace() throws {
     let directory = try Scratch()
-    let lock = NSLock()
     for round in 0..<20 {
       let path = directory.path + "/secret-\(round)"
-      nonisolated(unsafe) var secrets: [[UInt8]] = []
-      DispatchQueue.concurrentPerform(iterations: 8) { _ in
-        do {
-          let secret = try SecretFile(path: path).secret { count in
-            (0..<count).map { _ in .random(in: 0...255) }
-          }
-          lock.withLock { secrets.append(secret) }
-        } catch {
-          print(error)
-        }
+      let secrets = try onThreads(8) { _ in
+        try SecretFile(path: path).secret { count in (0..<count).map { _ in .random(in: 0...255) } }
       }
-      #expect(secrets.count == 8)
       #expect(Set(secrets).count == 1)
     }
   }

@@ -97,6 +97,7 @@ public final class Chromium {
     posix_spawn_file_actions_addopen(&actions, 2, log, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
     posix_spawn_file_actions_adddup2(&actions, channel, 3)
     posix_spawn_file_actions_adddup2(&actions, channel, 4)
+    ChildProcess.closeAll(from: 5, &actions)
     var attributes = posix_spawnattr_t()
     posix_spawnattr_init(&attributes)
     defer { posix_spawnattr_destroy(&attributes) }

@@ -1,4 +1,5 @@
 import DatabaseTesting
+import PluginTesting
 import SQL
 import Testing
 
@@ -9,7 +10,7 @@ import Testing
   func noLostWrites(on backend: Backend, _ mode: TransactionMode) throws {
     let pool = try TestDatabase(backend).pool(timeoutMilliseconds: 30_000)
     try pool.withConnection { try $0.tables("CREATE TABLE t (a INTEGER); INSERT INTO t VALUES (0)") }
-    _ = try onThreads(32) { _ in
+    try onThreads(32) { _ in
       for _ in 0..<10 {
         try pool.transaction(mode) { connection in
           let value = try connection.first("SELECT a FROM t FOR UPDATE")?[0].integerValue ?? -1
@@ -26,7 +27,7 @@ import Testing
     try pool.withConnection {
       try $0.tables("CREATE TABLE t (n INTEGER, a INTEGER); INSERT INTO t VALUES (0, 0), (1, 0)")
     }
-    _ = try onThreads(2) { thread in
+    try onThreads(2) { thread in
       for _ in 0..<5 {
         try pool.transaction { connection in
           for row in thread == 0 ? [0, 1] : [1, 0] {
@@ -43,7 +44,7 @@ import Testing
     let pool = try TestDatabase(.postgreSQL).pool(size: 8)
     try pool.withConnection { try $0.tables("CREATE TABLE t (a INTEGER)") }
     // Each adds a row only if there are fewer than five: without serializability more would get through.
-    _ = try onThreads(8) { _ in
+    try onThreads(8) { _ in
       for _ in 0..<3 {
         try pool.transaction(.serializable) { connection in
           guard try connection.first("SELECT COUNT(*) FROM t")?[0].integerValue ?? 9 < 5 else { return }
@@ -66,7 +67,7 @@ import Testing
   func exhausted(on backend: Backend) throws {
     let pool = try TestDatabase(backend).pool(size: 1, timeoutMilliseconds: 100)
     try pool.withConnection { _ in
-      let errors = try onThreads(1) { _ in
+      let errors = onThreads(1) { _ in
         #expect(throws: DatabaseError.self) { try pool.withConnection { _ in } }
       }
       #expect(errors.first??.isBusy == true)

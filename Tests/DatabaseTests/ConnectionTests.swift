@@ -1,5 +1,6 @@
 import DatabaseTesting
 import Foundation
+import PluginTesting
 import SQL
 import Testing
 

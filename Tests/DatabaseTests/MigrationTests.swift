@@ -1,4 +1,5 @@
 import DatabaseTesting
+import PluginTesting
 import SQL
 import Testing
 

@@ -1,6 +1,7 @@
 import DatabaseSettings
 import DatabaseTesting
 import Foundation
+import PluginTesting
 import SQL
 import Synchronization
 import Testing
@@ -92,7 +93,7 @@ import Testing
     let server = try PostgreSQLServer()
     let setting = try #require(DatabaseSetting(server.url("postgres")))
     let pool = try setting.open(file: "", namespace: "test", size: 4)
-    _ = try onThreads(4) { _ in try pool.withConnection { try $0.query("SELECT pg_sleep(0.1)") } }
+    try onThreads(4) { _ in try pool.withConnection { try $0.query("SELECT pg_sleep(0.1)") } }
     try server.stop()
     let error = #expect(throws: DatabaseError.self) { try pool.withConnection { try $0.query("SELECT 1") } }
     #expect(error?.isTemporary == true)

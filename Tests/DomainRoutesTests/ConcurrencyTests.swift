@@ -1,5 +1,6 @@
 import DatabaseTesting
 import PluginAPI
+import PluginTesting
 import SQL
 import Testing
 
@@ -40,7 +41,7 @@ import Testing
   func endings(on backend: Backend) throws {
     let bench = try Bench(backend)
     let ids = try (0..<16).map { _ in try bench.create() }
-    _ = try onThreads(12) { thread in
+    try onThreads(12) { thread in
       switch thread % 3 {
       case 0: while try bench.runner.runNext(isStopping: { false }) {}
       case 1:

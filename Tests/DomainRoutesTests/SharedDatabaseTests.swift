@@ -66,7 +66,7 @@ import Testing
     let orders = Mutex(0)
     let load = Thread {
       do {
-        _ = try onThreads(6) { thread in
+        try onThreads(6) { thread in
           for index in 0... {
             if isOver.withLock({ $0 }) { return }
             try order("\(thread)-\(index)")

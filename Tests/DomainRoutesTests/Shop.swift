@@ -125,25 +125,3 @@ final class TestClock: Sendable {
   var now: Int64 { milliseconds.withLock { $0 } }
   func advance(milliseconds step: Int64) { milliseconds.withLock { $0 += step } }
 }
-
-/// Runs `body` on as many threads at once, and hands out what each returned.
-/// - Throws: What the first of them threw.
-func onThreads<R: Sendable>(_ count: Int, _ body: @escaping @Sendable (Int) throws -> R) throws -> [R] {
-  let results = Results<R>()
-  let group = DispatchGroup()
-  for index in 0..<count {
-    group.enter()
-    Thread {
-      let result = Result { try body(index) }
-      results.byThread.withLock { $0[index] = result }
-      group.leave()
-    }.start()
-  }
-  group.wait()
-  let all = results.byThread.withLock { $0 }
-  return try (0..<count).compactMap { try all[$0]?.get() }
-}
-
-private final class Results<R: Sendable>: Sendable {
-  let byThread = Mutex<[Int: Result<R, any Error>]>([:])
-}

@@ -14,17 +14,15 @@ private struct CPlugin {
     let headers = tests.deletingLastPathComponent().appendingPathComponent("Sources/PluginABI/include")
     let library = FileManager.default.temporaryDirectory.appendingPathComponent("lib\(UUID().uuidString).so")
     defer { unlink(library.path) }
-    let compiler = Process()
-    compiler.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    compiler.arguments = [
-      "cc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-fvisibility=hidden", "-I",
-      headers.path,
-      "-I", fixture.deletingLastPathComponent().appendingPathComponent("include").path, "-o", library.path,
-      fixture.path,
-    ]
-    try compiler.run()
-    compiler.waitUntilExit()
-    try #require(compiler.terminationStatus == 0, "\(source) does not compile without warnings")
+    let compiler = try ReleaseBuild.run(
+      "/usr/bin/env",
+      [
+        "cc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-fvisibility=hidden", "-I",
+        headers.path, "-I", fixture.deletingLastPathComponent().appendingPathComponent("include").path, "-o",
+        library.path, fixture.path,
+      ])
+    try #require(
+      compiler.status == .exited(0), "\(source) does not compile without warnings: \(compiler.errors)")
     let handle = try #require(dlopen(library.path, RTLD_NOW | RTLD_LOCAL), "\(source) does not load")
     let symbol = try #require(dlsym(handle, "bulkhead_plugin"), "\(source) has no entry point")
     table = unsafeBitCast(symbol, to: (@convention(c) () -> PluginTable?).self)()

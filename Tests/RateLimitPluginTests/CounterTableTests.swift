@@ -1,4 +1,5 @@
 import Foundation
+import PluginTesting
 import Synchronization
 import Testing
 
@@ -41,7 +42,7 @@ struct CounterTableTests {
     for round in 0..<20 {
       let region = Region(entryCount: 64)
       let allowed = Atomic(0)
-      DispatchQueue.concurrentPerform(iterations: 8) { _ in
+      onThreads(8) { _ in
         let table = region.table
         for _ in 0..<500 where table.take(counter(7 << 32, rate), now: second).verdict.isAllowed {
           allowed.add(1, ordering: .relaxed)
@@ -63,7 +64,7 @@ struct CounterTableTests {
     }
     let arrived = Atomic(0)
     let allowed = regions.map { _ in Count() }
-    DispatchQueue.concurrentPerform(iterations: 2) { thread in
+    onThreads(2) { thread in
       var random = SplitMix(state: UInt64(thread))
       for (round, region) in regions.enumerated() {
         let now = (round + thread) % 2 == 0 ? second - 1 : second
@@ -92,7 +93,7 @@ struct CounterTableTests {
     let passed = Mutex<[UInt64: Int]>([:])
     let seed = UInt64.random(in: 0...UInt64.max)
     print("seed \(seed)")
-    DispatchQueue.concurrentPerform(iterations: 6) { thread in
+    onThreads(6) { thread in
       var random = SplitMix(state: seed &+ UInt64(thread))
       var mine: [UInt64: Int] = [:]
       for _ in 0..<20_000 {
@@ -234,7 +235,7 @@ struct CounterTableTests {
     let narrow = try #require(GCRA(count: 700, period: 3600 * second, burst: 700))
     let region = Region(entryCount: 64)
     let allowed = Atomic(0)
-    DispatchQueue.concurrentPerform(iterations: 8) { _ in
+    onThreads(8) { _ in
       for _ in 0..<200 {
         var checks = [
           Check(limit: 0, counter: counter(1 << 50, wide)),

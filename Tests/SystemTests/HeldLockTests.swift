@@ -64,9 +64,9 @@ struct HeldLockTests {
     for _ in 1...3 {
       let before = try host.worker().pid
       // All at once: some are in the plugin already when it falls.
-      let answers = try crowd(9) { index in
+      let answers = try onThreads(9) { index in
         try HTTPConnection(endpoint).request("GET", index == 4 ? "/victim/mutex" : "/victim/wait").status
-      }.map { try $0.get() }
+      }
       #expect(answers.contains(503))
       #expect(answers.allSatisfy { [200, 503, 504].contains($0) }, "\(answers)")
       try settle(host, before)

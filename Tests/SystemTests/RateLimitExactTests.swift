@@ -63,7 +63,7 @@ struct RateLimitExactTests {
     let group = DispatchGroup()
     group.enter()
     Thread.detachNewThread {
-      let results = crowd(6) { index in try tally.ask(endpoints[index % endpoints.count]) }
+      let results = onThreads(6) { index in Result { try tally.ask(endpoints[index % endpoints.count]) } }
       clients.withLock { $0 = results }
       group.leave()
     }
@@ -162,7 +162,7 @@ struct RateLimitExactTests {
     // What the load itself costs is paid before it is measured.
     try visit(0..<70)
     let before = try #require(RunningProcess.residentBytes(pid))
-    for result in crowd(4, { try visit(70 + $0 * 235..<70 + ($0 + 1) * 235) }) { try result.get() }
+    try onThreads(4) { try visit(70 + $0 * 235..<70 + ($0 + 1) * 235) }
     let after = try #require(RunningProcess.residentBytes(pid))
     #expect(after - before < 6 << 20, "\(before >> 10) KiB became \(after >> 10) KiB")
     #expect(try host.metric("plugin_ratelimit_shared_total") ?? 0 > 900_000)

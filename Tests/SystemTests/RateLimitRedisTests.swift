@@ -66,7 +66,7 @@ struct RateLimitRedisTests {
     let group = DispatchGroup()
     group.enter()
     Thread.detachNewThread {
-      let results = crowd(4) { _ in try watch.ask(endpoint) }
+      let results = onThreads(4) { _ in Result { try watch.ask(endpoint) } }
       clients.withLock { $0 = results }
       group.leave()
     }

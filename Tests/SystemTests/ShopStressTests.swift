@@ -23,13 +23,13 @@ struct ShopStressTests {
     let user = try Shop(host: host).register()
     #expect(try Shop(host: host).balance(of: user) == 100)
     let endpoint = host.endpoints[0]
-    let statuses = try crowd(20) { index in
+    let statuses = try onThreads(20) { index in
       try HTTPConnection(endpoint).request(
         "POST", "/api/v1/generations",
         headers: [user.bearer, ("Content-Type", "application/json"), ("Idempotency-Key", "k-\(index)")],
         body: Array(ShopStressTests.order.utf8)
       ).status
-    }.map { try $0.get() }
+    }
     #expect(statuses.count { $0 == 202 } == 10, "\(statuses)")
     #expect(statuses.count { $0 == 402 } == 10, "\(statuses)")
     #expect(try Shop(host: host).balance(of: user) == 0)
@@ -40,12 +40,12 @@ struct ShopStressTests {
     let host = try start()
     let user = try Shop(host: host).register()
     let endpoint = host.endpoints[0]
-    let answers = try crowd(12) { _ in
+    let answers = try onThreads(12) { _ in
       try HTTPConnection(endpoint).request(
         "POST", "/api/v1/generations",
         headers: [user.bearer, ("Content-Type", "application/json"), ("Idempotency-Key", "the-one")],
         body: Array(ShopStressTests.order.utf8))
-    }.map { try $0.get() }
+    }
     for answer in answers { #expect([202, 409].contains(answer.status), "\(answer.status) \(answer.text)") }
     #expect(Set(answers.filter { $0.status == 202 }.map { $0.json["id"].string }).count == 1)
     #expect(try Shop(host: host).balance(of: user) == 90)

@@ -7,6 +7,7 @@
 #include "LostHeap.h"
 #include "ResidentMemory.h"
 
+#include <spawn.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -40,8 +41,8 @@ int shim_find_place(const void *address, shim_place *place);
 /* dlerror(3) and dlopen(3) with RTLD_NOW | RTLD_LOCAL. */
 void *shim_dlopen(const char *path);
 
-/* The last exec'ed program's path is /proc/self/exe; this closes every descriptor from `first` on. */
-int shim_close_from(int first);
+/* Of the child's descriptors, closes every one from `first` on. */
+int shim_spawn_close_from(posix_spawn_file_actions_t *actions, int first);
 
 /* A pthread's name as shown by ps -L, at most 15 bytes. */
 void shim_name_thread(const char *name);

@@ -1,4 +1,5 @@
 import Foundation
+import PluginTesting
 import Synchronization
 
 @testable import bulkhead
@@ -24,16 +25,16 @@ enum ActorPlugin {
     guard mkdtemp(&template) != nil else { throw TestFailure("mkdtemp: \(String(cString: strerror(errno)))") }
     let directory = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     for (name, capabilities) in variants {
-      let process = Process()
-      process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-      process.arguments = [
-        "cc", "-std=c11", "-shared", "-fPIC", "-I", "\(root)/Sources/PluginABI/include",
-        "-DCAPABILITIES=(\(capabilities))", "-o", "\(directory)/lib\(name).so",
-        "\(root)/Tests/Fixtures/Actor/actor.c",
-      ]
-      try process.run()
-      process.waitUntilExit()
-      guard process.terminationStatus == 0 else { throw TestFailure("cc cannot compile actor.c") }
+      let compiler = try ReleaseBuild.run(
+        "/usr/bin/env",
+        [
+          "cc", "-std=c11", "-shared", "-fPIC", "-I", "\(root)/Sources/PluginABI/include",
+          "-DCAPABILITIES=(\(capabilities))", "-o", "\(directory)/lib\(name).so",
+          "\(root)/Tests/Fixtures/Actor/actor.c",
+        ])
+      guard compiler.status == .exited(0) else {
+        throw TestFailure("cc cannot compile actor.c: \(compiler.errors)")
+      }
     }
     return directory
   }

@@ -1,4 +1,6 @@
 import Foundation
+import LinuxShims
+import PluginTesting
 import Synchronization
 
 /// A PostgreSQL server of the tests' own: in a temporary directory, on a Unix socket, for as long as this process runs.
@@ -15,8 +17,14 @@ public final class PostgreSQLServer: Sendable {
 
   private let directory: String
   private let programs: String
-  private let state = Mutex<Process?>(nil)
+  private let state = Mutex<Running?>(nil)
   private let databases = Atomic<Int>(0)
+
+  private struct Running: @unchecked Sendable {
+    let process: ChildProcess
+    /// The end of the server's standard input that this process holds.
+    let lifeline: Int32
+  }
 
   /// Makes a server, and waits until it answers.
   public init() throws {
@@ -39,8 +47,6 @@ public final class PostgreSQLServer: Sendable {
 
   /// Starts the server again after `stop()`.
   public func start() throws {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/bin/sh")
     let command =
       Self.asOwner + [
         programs + "/postgres", "-D", directory + "/data", "-k", directory, "-c", "listen_addresses=",
@@ -50,36 +56,42 @@ public final class PostgreSQLServer: Sendable {
         "-c", "deadlock_timeout=100ms",
       ]
     // The end of standard input, and so the end of this process however it comes, ends the server.
-    process.arguments =
-      [
-        "-c",
-        "exec 3<&0; \"$@\" 3<&- </dev/null & cat <&3 >/dev/null; kill -QUIT $!; wait $!; [ -e \"$0/keep\" ] || rm -rf \"$0\"",
-        directory,
-      ] + command
-    process.standardInput = Pipe()
-    let log = directory + "/log"
-    try Data().write(to: URL(fileURLWithPath: log))
-    process.standardOutput = FileHandle(forWritingAtPath: log)
-    process.standardError = FileHandle(forWritingAtPath: log)
-    try process.run()
-    state.withLock { $0 = process }
-    let deadline = Date(timeIntervalSinceNow: 60)
+    let script =
+      "exec 3<&0; \"$@\" 3<&- </dev/null & cat <&3 >/dev/null; kill -QUIT $!; wait $!; [ -e \"$0/keep\" ] || rm -rf \"$0\""
+    var pipe: [Int32] = [-1, -1]
+    guard shim_pipe(&pipe) == 0 else { throw Failure(text: "pipe: \(String(cString: strerror(errno)))") }
+    defer { close(pipe[0]) }
+    let child: ChildProcess
+    do {
+      child = try ChildProcess(
+        "/bin/sh", ["-c", script, directory] + command, environment: ReleaseBuild.cleanEnvironment,
+        directory: directory, name: "server", input: pipe[0])
+    } catch {
+      close(pipe[1])
+      throw error
+    }
+    let server = Running(process: child, lifeline: pipe[1])
+    let deadline = Deadline(after: .seconds(60))
     while !isReady {
-      guard process.isRunning, Date() < deadline else {
-        throw Failure(text: "PostgreSQL does not start: \(logText)")
+      guard child.exitStatus() == nil, !deadline.hasPassed else {
+        close(pipe[1])
+        throw Failure(text: "PostgreSQL does not start: \(child.output)\(child.errors)")
       }
       usleep(20_000)
     }
+    state.withLock { $0 = server }
   }
 
   /// Ends the server at once, as a crash would: every connection is cut, and the next start recovers.
   public func stop() throws {
-    guard let process = state.withLock({ $0 }), let input = process.standardInput as? Pipe else { return }
-    try Data().write(to: URL(fileURLWithPath: directory + "/keep"))
-    try input.fileHandleForWriting.close()
-    process.waitUntilExit()
-    try FileManager.default.removeItem(atPath: directory + "/keep")
-    state.withLock { $0 = nil }
+    try state.withLock { state in
+      guard let server = state else { return }
+      state = nil
+      try Data().write(to: URL(fileURLWithPath: directory + "/keep"))
+      close(server.lifeline)
+      _ = try server.process.waitForExit(within: .seconds(60))
+      try FileManager.default.removeItem(atPath: directory + "/keep")
+    }
   }
 
   deinit {
@@ -129,24 +141,14 @@ public final class PostgreSQLServer: Sendable {
     }
   }
 
-  private var logText: String {
-    FileManager.default.contents(atPath: directory + "/log").map { String(decoding: $0, as: UTF8.self) } ?? ""
-  }
-
   @discardableResult
   private func run(_ command: [String]) throws -> String {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    process.arguments = (command[0].hasSuffix("initdb") ? Self.asOwner : []) + command
-    process.currentDirectoryURL = URL(fileURLWithPath: "/")
-    let output = Pipe()
-    process.standardOutput = output
-    process.standardError = output
-    try process.run()
-    let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-    process.waitUntilExit()
-    guard process.terminationStatus == 0 else {
-      throw Failure(text: "\(command[0]) ended with \(process.terminationStatus): \(text)")
+    let result = try ReleaseBuild.run(
+      "/usr/bin/env", ["--chdir=/"] + (command[0].hasSuffix("initdb") ? Self.asOwner : []) + command,
+      within: .seconds(120))
+    let text = result.output + result.errors
+    guard result.status == .exited(0) else {
+      throw Failure(text: "\(command[0]) ended with \(result.status): \(text)")
     }
     return text.trimmingCharacters(in: .newlines)
   }

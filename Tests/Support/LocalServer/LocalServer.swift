@@ -38,7 +38,7 @@ public final class LocalServer: Sendable {
 
   public typealias Handler = @Sendable (Request) -> Reply
 
-  private struct State {
+  fileprivate struct State {
     var isClosed = false
     var connections: Set<Int32> = []
     var accepted = 0
@@ -46,56 +46,61 @@ public final class LocalServer: Sendable {
     var handler: Handler
   }
 
+  /// What the server's threads keep, which the test's hold on the server does not hang on.
+  fileprivate final class Shared: Sendable {
+    let state: Mutex<State>
+    let threads = DispatchGroup()
+
+    init(_ handler: @escaping Handler) { state = Mutex(State(handler: handler)) }
+  }
+
   public let port: UInt16
   private let listener: Int32
-  private let state: Mutex<State>
-  private let threads = DispatchGroup()
+  private let shared: Shared
 
   /// Listens, and answers at once.
   /// - Parameter port: 0: the kernel chooses.
   public init(port: UInt16 = 0, _ handler: @escaping Handler) throws {
     signal(SIGPIPE, SIG_IGN)
     (listener, self.port) = try Self.listen(port)
-    state = Mutex(State(handler: handler))
-    threads.enter()
-    // Retained by nobody but the test: the thread ends with the listener.
-    let descriptor = listener
-    Thread.detachNewThread { [weak self, threads] in
+    shared = Shared(handler)
+    shared.threads.enter()
+    Thread.detachNewThread { [listener, shared] in
       while true {
-        let connection = accept(descriptor, nil, nil)
+        let connection = accept(listener, nil, nil)
         guard connection >= 0 else { break }
-        guard let self else {
-          _ = Glibc.close(connection)
-          break
-        }
-        self.serve(connection)
+        _ = fcntl(connection, F_SETFD, FD_CLOEXEC)
+        shared.serve(connection)
       }
-      threads.leave()
+      _ = Glibc.close(listener)
+      shared.threads.leave()
     }
   }
 
-  deinit { close() }
+  deinit { shutDown() }
 
   public var url: String { "http://127.0.0.1:\(port)" }
   /// What has arrived so far, in order.
-  public var requests: [Request] { state.withLock { $0.requests } }
+  public var requests: [Request] { shared.state.withLock { $0.requests } }
   /// How many connections were accepted.
-  public var connectionCount: Int { state.withLock { $0.accepted } }
+  public var connectionCount: Int { shared.state.withLock { $0.accepted } }
 
   /// Answers otherwise from now on.
-  public func handle(_ handler: @escaping Handler) { state.withLock { $0.handler = handler } }
+  public func handle(_ handler: @escaping Handler) { shared.state.withLock { $0.handler = handler } }
 
   /// Ends it, and waits for its threads.
   public func close() {
-    let isFirst = state.withLock { state in
-      defer { state.isClosed = true }
+    shutDown()
+    shared.threads.wait()
+  }
+
+  private func shutDown() {
+    shared.state.withLock { state in
       for connection in state.connections { _ = shutdown(connection, Int32(SHUT_RDWR)) }
-      return !state.isClosed
+      // Its number may be another's once its thread has closed it.
+      if !state.isClosed { _ = shutdown(listener, Int32(SHUT_RDWR)) }
+      state.isClosed = true
     }
-    guard isFirst else { return }
-    _ = shutdown(listener, Int32(SHUT_RDWR))
-    threads.wait()
-    _ = Glibc.close(listener)
   }
 
   private static func listen(_ port: UInt16) throws -> (Int32, UInt16) {
@@ -116,8 +121,10 @@ public final class LocalServer: Sendable {
     guard isBound else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
     return (listener, UInt16(bigEndian: address.sin_port))
   }
+}
 
-  private func serve(_ descriptor: Int32) {
+extension LocalServer.Shared {
+  fileprivate func serve(_ descriptor: Int32) {
     let isServed = state.withLock { state in
       guard !state.isClosed else { return false }
       state.accepted += 1
@@ -125,31 +132,31 @@ public final class LocalServer: Sendable {
       return true
     }
     guard isServed else {
-      _ = Glibc.close(descriptor)
+      _ = close(descriptor)
       return
     }
     threads.enter()
     let connection = ServedConnection(descriptor)
-    Thread.detachNewThread { [weak self, threads] in
-      while let server = self, let head = connection.readRequest() {
-        let (handler, request) = server.take(head)
+    Thread.detachNewThread { [self] in
+      while let head = connection.readRequest() {
+        let (handler, request) = take(head)
         if !connection.write(handler(request)) { break }
       }
-      self?.forget(descriptor)
-      _ = Glibc.close(descriptor)
+      state.withLock { state in
+        state.connections.remove(descriptor)
+        _ = close(descriptor)
+      }
       threads.leave()
     }
   }
 
-  private func take(_ head: ServedConnection.Head) -> (Handler, Request) {
+  private func take(_ head: ServedConnection.Head) -> (LocalServer.Handler, LocalServer.Request) {
     state.withLock { state in
-      let request = Request(
+      let request = LocalServer.Request(
         method: head.method, target: head.target, headers: head.headers, body: head.body,
         number: state.requests.count + 1)
       state.requests.append(request)
       return (state.handler, request)
     }
   }
-
-  private func forget(_ descriptor: Int32) { state.withLock { _ = $0.connections.remove(descriptor) } }
 }
