@@ -1,6 +1,6 @@
-"""Bulkhead beside nginx, in one run on one machine. Prints a table in Markdown; see Benchmarks/README.md.
+"""Bulkhead beside nginx and FastAPI, in one run on one machine. Prints a table in Markdown; see Benchmarks/README.md.
 
-    python3 Benchmarks/harness [throughput] [phases] [memory] [lifecycle]      default: all
+    python3 Benchmarks/harness [throughput] [shop] [phases] [watchers] [memory] [lifecycle]      default: all
 
 Exit status 1 if an answer was not 2xx, a socket had an error, or a row could not be measured.
 """
@@ -13,13 +13,18 @@ import time
 import lifecycle
 import memory
 import phases
+import shop
 import throughput
+import watchers
 from processes import Bystanders
 from report import Report
 from servers import Workshop
 from settings import Settings, machine
 
-PARTS = {"throughput": throughput, "phases": phases, "memory": memory, "lifecycle": lifecycle}
+PARTS = {
+    "throughput": throughput, "shop": shop, "phases": phases, "watchers": watchers, "memory": memory,
+    "lifecycle": lifecycle,
+}
 # A run that hangs ends, and all that it has started with it.
 LONGEST = 600
 

@@ -84,13 +84,14 @@ class Server:
 
     running = []
 
-    def __init__(self, command, port, errors):
+    def __init__(self, command, port, errors, environment=None):
         self.port = port
         self.errors = errors
         with open(errors, "wb") as log:
             self.started = time.perf_counter()
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log)
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
+                env={**os.environ, **(environment or {})})
         Server.running.append(self)
 
     @property

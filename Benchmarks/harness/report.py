@@ -17,10 +17,10 @@ class Report:
         verdict = "" if holds is None else "yes" if holds else "**no**"
         print("|", " | ".join([what, ours, other, figure, target, verdict]), "|", flush=True)
 
-    def comparison(self, what, comparison, target=None):
+    def comparison(self, what, comparison, target=None, other="nginx"):
         """CPU time per request of both, and their ratio, which is to be at most `target`."""
         self.row(
-            what, f"{comparison.ours:.2f} µs", f"nginx {comparison.theirs:.2f} µs",
+            what, f"{comparison.ours:.2f} µs", f"{other} {comparison.theirs:.2f} µs",
             f"{comparison.ratio:.2f} ({comparison.least:.2f}–{comparison.greatest:.2f})",
             f"≤ {target:.2f}" if target else "", comparison.ratio <= target if target else None)
 

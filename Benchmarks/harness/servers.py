@@ -88,6 +88,20 @@ class Workshop:
         client.await_answer(server)
         return server
 
+    def fastapi(self, database):
+        """fastapi/shop.py on uvicorn, with the accounts in this file."""
+        python = self.settings.python
+        if not python:
+            raise client.Failure("there is no FastAPI: BENCH_PYTHON names no Python that has it")
+        place, port = self.place("fastapi"), free_port()
+        server = Server(
+            [python, "-B", "-m", "uvicorn", "shop:app", "--app-dir", BENCHMARKS / "fastapi", "--host", "127.0.0.1",
+             "--port", str(port), "--workers", str(self.settings.workers), "--loop", "uvloop", "--http", "httptools",
+             "--log-level", "warning", "--no-access-log"],
+            port, place / "stderr.log", {"SHOP_SECRET": self.secret, "SHOP_DATABASE": str(database)})
+        client.await_answer(server, seconds=30)
+        return server
+
     def bulkhead(self, plugins="", level="warning"):
         """Bulkhead with these [plugin …] sections, in a state directory of its own. Its log is `server.errors`."""
         place = self.place("bulkhead")

@@ -13,13 +13,15 @@ BENCHMARKS = ROOT / "Benchmarks"
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """`ROUNDS`, `SECONDS_EACH`, `WORKERS`, `CONNECTIONS` and `RELEASE`, from the environment."""
+    """`ROUNDS`, `SECONDS_EACH`, `WORKERS`, `CONNECTIONS`, `RELEASE` and `BENCH_PYTHON`, from the environment."""
 
     rounds: int
     seconds: int
     workers: int
     connections: int
     release: pathlib.Path
+    # A Python with FastAPI; scripts/bench makes it. Empty: there is none.
+    python: str
 
     @staticmethod
     def read():
@@ -35,6 +37,7 @@ class Settings:
             workers=number("WORKERS", os.cpu_count() or 1),
             connections=number("CONNECTIONS", 64),
             release=pathlib.Path(os.environ.get("RELEASE", ROOT / ".build/release")).resolve(),
+            python=os.environ.get("BENCH_PYTHON", ""),
         )
 
 
