@@ -43,7 +43,8 @@ extension PluginHost {
 /// @Test("greets", arguments: HostKind.available)
 /// func greets(kind: HostKind) throws {
 ///   try hello.run(in: kind) { host in
-///     #expect(try host.send("GET", "/hello/Ada").text == "Hello, Ada\n")
+///     let answer = try host.send("GET", "/hello/Ada")
+///     #expect(answer.text == "Hello, Ada\n")
 ///   }
 /// }
 /// ```
