@@ -68,6 +68,10 @@ final class FaultPlugin: Middleware, Router {
     routes.post("echo", access: .public) { [self] in try echo($0) }
     routes.get("private", access: .authenticated) { [self] in try echo($0) }
     routes.get("blocking", access: .public, execution: .blocking) { [self] in try echo($0) }
+    routes.get("async", access: .public) { [self] request in
+      try await Task.sleep(for: .milliseconds(1))
+      return try echo(request)
+    }
     routes.get("stream", access: .public) { [self] request in
       try fail(in: .route, request)
       let fault = try self.fault(asked: request, in: .pull)
