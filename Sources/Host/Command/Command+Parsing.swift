@@ -40,7 +40,9 @@ extension Command {
           library: parsed.argument ?? "", configuration: parsed.values["--config"], json: parsed.hasJSON))
     case .status:
       return .status(
-        StatusOptions(configuration: parsed.values["--config"] ?? "plugins.conf", json: parsed.hasJSON))
+        StatusOptions(
+          configuration: parsed.values["--config"] ?? "plugins.conf", json: parsed.hasJSON,
+          watch: try interval(parsed)))
     case .reload, .stop, .quarantine, .release, .bypass, .logLevel:
       return .tell(
         OperatorOptions(
@@ -64,6 +66,26 @@ extension Command {
 
   private static func version(_ arguments: Arguments) throws(UsageError) -> Command {
     .version(json: arguments.hasJSON)
+  }
+
+  /// Of `--watch [SECONDS]`: a number of seconds, or a duration as in the configuration.
+  private static func interval(_ arguments: Arguments) throws(UsageError) -> Duration? {
+    guard let text = arguments.values["--watch"] else {
+      return arguments.switches.contains("--watch") ? .seconds(2) : nil
+    }
+    do throws(InvalidValue) {
+      let limits: ClosedRange<Duration> = .milliseconds(100) ... .seconds(86_400)
+      guard text.utf8.allSatisfy({ ValueText.isDigit($0) || $0 == UInt8(ascii: ".") }) else {
+        return try ValueText.duration(text, in: limits)
+      }
+      let interval = Duration.seconds(try ValueText.number(text))
+      guard limits.contains(interval) else {
+        throw InvalidValue("\(text) is out of range: 0.1 to 86400 seconds")
+      }
+      return interval
+    } catch {
+      throw UsageError(description: "status: --watch \(error.problem)", topic: "status")
+    }
   }
 
   private static func help(on topic: String?) throws(UsageError) -> Command {
@@ -128,6 +150,10 @@ struct Arguments {
       }
       guard let placeholder = option.value else {
         guard parts.count == 1 else { throw wrong("\(option.name) takes no value") }
+        switches.insert(option.name)
+        continue
+      }
+      if option.isValueOptional, parts.count == 1, rest.first?.hasPrefix("-") ?? true {
         switches.insert(option.name)
         continue
       }

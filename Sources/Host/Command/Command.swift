@@ -44,6 +44,8 @@ struct DescribeOptions: Sendable, Equatable {
 struct StatusOptions: Sendable, Equatable {
   var configuration = "plugins.conf"
   var json = false
+  /// Between two looks; nil for one look.
+  var watch: Duration?
 }
 
 struct OperatorOptions: Sendable, Equatable {

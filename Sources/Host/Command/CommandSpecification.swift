@@ -9,6 +9,14 @@ struct CommandSpecification: Sendable, Equatable {
     var help: String
     /// It may stand more than once.
     var isRepeatable = false
+    /// It may stand without its value.
+    var isValueOptional = false
+
+    /// As the help shows it: `--config FILE`.
+    var usage: String {
+      guard let value else { return name }
+      return isValueOptional ? "\(name) [\(value)]" : "\(name) \(value)"
+    }
   }
 
   var name: String
@@ -66,9 +74,17 @@ extension CommandSpecification {
     name: "status", summary: "show how the running host stands",
     details: """
       Generations, configuration, switches, and the state of each plugin with the reason for it. The host is found by
-      the state-dir of the configuration.
+      the state-dir of the configuration. On a terminal the table is as wide as that, and coloured, unless NO_COLOR is set.
+
+      --watch looks again every 2 seconds, or every SECONDS: on a terminal on one screen that Ctrl-C leaves with 0,
+      elsewhere with a block of text, or with --json a line, for each look. A host that goes away meanwhile is waited for.
       """,
-    options: [config, json])
+    options: [
+      config, json,
+      Option(
+        name: "--watch", value: "SECONDS", help: "look again and again; 2 if not given, 0.1 at least",
+        isValueOptional: true),
+    ])
 
   static let reload = CommandSpecification(
     name: "reload", summary: "take the configuration and the libraries as they are now",

@@ -40,7 +40,7 @@ enum FaultsCommand {
         record["id"].string ?? "?", record["at"].string ?? "?", record["plugin"].string ?? "?",
         record["reason"].string ?? "?",
         (record["message"].string ?? "").split(whereSeparator: \.isNewline).first.map {
-          String($0.prefix(80))
+          String($0.prefix(80)).visible
         } ?? "",
       ]
     }
@@ -53,7 +53,7 @@ enum FaultsCommand {
     for member in record.members where member.name != "backtrace" {
       switch member.value {
       case .string(let text):
-        rows.append((member.name, text.split(whereSeparator: \.isNewline).joined(separator: "; ")))
+        rows.append((member.name, text.split(whereSeparator: \.isNewline).joined(separator: "; ").visible))
       case .null: continue
       case let value:
         var json = JSONWriter()
@@ -62,7 +62,7 @@ enum FaultsCommand {
       }
     }
     let frames = record["backtrace"].array.compactMap(\.string)
-    let backtrace = frames.isEmpty ? "" : "backtrace\n" + frames.map { "  \($0)\n" }.joined()
+    let backtrace = frames.isEmpty ? "" : "backtrace\n" + frames.map { "  \($0.visible)\n" }.joined()
     return StatusCommand.columns(rows.map { [$0.0, $0.1] }) + backtrace
   }
 }

@@ -16,9 +16,7 @@ enum HelpText {
   }
 
   static func topic(_ command: CommandSpecification) -> String {
-    let options = command.options.map {
-      ([$0.name, $0.value].compactMap { $0 }.joined(separator: " "), $0.help)
-    }
+    let options = command.options.map { ($0.usage, $0.help) }
     var text = """
       usage: bulkhead \(usage(of: command))\(options.isEmpty ? "" : " [OPTION…]")
 

@@ -21,16 +21,34 @@ enum OperatorCommand {
 
   /// What the running host answers; or the status to end with, when that has been said already.
   static func answer(to line: String, configuration: String) -> Result<ControlClient.Answer, ExitStatus> {
+    ask(line, configuration: configuration).mapError { failure in
+      Output.complain(failure.description)
+      return .unavailable
+    }
+  }
+
+  enum Failure: Error, CustomStringConvertible {
+    /// Where the host keeps its socket is not known.
+    case configuration(ConfigurationErrors)
+    case host(ControlClient.Failure)
+
+    var description: String {
+      switch self {
+      case .configuration(let errors): "\(errors)"
+      case .host(let failure): "\(failure)"
+      }
+    }
+  }
+
+  /// What the running host answers.
+  static func ask(_ line: String, configuration: String) -> Result<ControlClient.Answer, Failure> {
     switch ControlClient.stateDirectory(ofConfiguration: configuration) {
-    case .failure(let errors):
-      Output.complain("\(errors)")
-      return .failure(.unavailable)
+    case .failure(let errors): return .failure(.configuration(errors))
     case .success(let directory):
       do throws(ControlClient.Failure) {
         return .success(try ControlClient.ask(line, stateDirectory: directory))
       } catch {
-        Output.complain("\(error)")
-        return .failure(.unavailable)
+        return .failure(.host(error))
       }
     }
   }

@@ -1,62 +1,45 @@
-/// `bulkhead status`: how the running host stands.
+/// `bulkhead status`: how the running host stands, once or again and again.
 enum StatusCommand {
   static func run(_ options: StatusOptions) -> ExitStatus {
-    switch OperatorCommand.answer(to: "status", configuration: options.configuration) {
-    case .failure(let status): return status
+    if let interval = options.watch { return StatusWatch(options, every: interval).run() }
+    switch look(options) {
+    case .failure(let away):
+      Output.complain(away.description)
+      return .unavailable
+    case .success(.text(let text)): return Output.print(text)
+    case .success(.report(let report)):
+      let environment = Environment.all
+      let text = StatusText(
+        now: Clock.realtime(), width: Terminal.isThere ? Terminal.size(environment).columns : nil,
+        isStyled: Terminal.isColoured(isTerminal: Terminal.isThere, environment))
+      return Output.print(text.lines(report).map { $0 + "\n" }.joined())
+    }
+  }
+
+  enum Look {
+    /// The host's own JSON, as it is.
+    case text(String)
+    case report(JSONValue)
+  }
+
+  /// Nobody answers, or nothing that makes sense: why, for people.
+  struct Away: Error, CustomStringConvertible { var description: String }
+
+  static func look(_ options: StatusOptions) -> Result<Look, Away> {
+    switch OperatorCommand.ask("status", configuration: options.configuration) {
+    case .failure(let failure): return .failure(Away(description: failure.description))
     case .success(let answer):
-      if options.json { return Output.print(answer.text) }
-      guard let report = JSONValue(parsing: Array(answer.text.utf8)) else {
-        Output.complain("the host's answer makes no sense: is it of another version?")
-        return .unavailable
+      if options.json { return .success(.text(answer.text)) }
+      guard answer.isYes, let report = JSONValue(parsing: Array(answer.text.utf8)) else {
+        return .failure(
+          Away(description: "the host's answer makes no sense: is it of another version?"))
       }
-      return Output.print(text(report))
+      return .success(.report(report))
     }
   }
+}
 
-  static func text(_ report: JSONValue) -> String {
-    let generation = report["generation"].integer.map {
-      "generation \($0) \(report["status"].string ?? "serving")"
-    }
-    var rows = [
-      (
-        "host",
-        "\(report["version"].string ?? "?"), pid \(number(report["pid"])), up \(time(report["uptime_s"]))"
-      ),
-      ("state", generation ?? "no worker serves at this moment"),
-      ("config", "\(report["config"]["path"].string ?? "?"): \(report["config"]["status"].string ?? "?")"),
-      ("listen", report["listeners"].array.compactMap(\.string).joined(separator: ", ")),
-      ("bypass", report["bypass"].string ?? "?"), ("log-level", report["log_level"].string ?? "?"),
-    ]
-    for other in report["generations"].array where other["state"].string != "serving" {
-      rows.append(("also", "generation \(number(other["generation"])), \(other["state"].string ?? "?")"))
-    }
-    var text = HelpText.table(rows).split(separator: "\n").map { "\($0.dropFirst(2))\n" }.joined()
-    if let error = report["config"]["error"].string {
-      text += "\nThe configuration as it is now is not taken:\n"
-      text += error.split(separator: "\n").map { "  \($0)\n" }.joined()
-    }
-    let plugins = report["plugins"].array
-    if !plugins.isEmpty { text += "\n" + columns([header] + plugins.map(row)) }
-    return text
-  }
-
-  private static let header = ["PLUGIN", "STATE", "VERSION", "CALLS", "FAULTS", "WHY"]
-
-  private static func row(_ plugin: JSONValue) -> [String] {
-    var why: [String] = []
-    if let change = plugin["rolled_back"]["to"].string { why.append("rolled back to \(change.prefix(12))") }
-    if let reason = plugin["reason"].string {
-      why.append("\(reason): \(plugin["message"].string ?? "")")
-      if let retry = plugin["retry_at"].string { why.append("next try \(retry)") }
-    }
-    let isSkipped = plugin["bypassed"].boolean == true && plugin["state"].string != "off"
-    return [
-      plugin["name"].string ?? "?", (plugin["state"].string ?? "?") + (isSkipped ? ", bypassed" : ""),
-      plugin["version"].string ?? "-", number(plugin["calls"]), number(plugin["faults"]),
-      why.joined(separator: "; ").split(whereSeparator: \.isNewline).joined(separator: " "),
-    ]
-  }
-
+extension StatusCommand {
   /// Cells in columns, each as wide as its widest; nothing is padded at the end of a line.
   static func columns(_ rows: [[String]]) -> String {
     let count = rows.map(\.count).max() ?? 0
@@ -68,14 +51,5 @@ enum StatusCommand {
       }.joined(separator: "  ")
       return line.reversed().drop { $0 == " " }.reversed().map(String.init).joined() + "\n"
     }.joined()
-  }
-
-  private static func number(_ value: JSONValue) -> String { value.integer.map { String($0) } ?? "-" }
-
-  private static func time(_ seconds: JSONValue) -> String {
-    let total = seconds.integer ?? 0
-    let parts = [(total / 86_400, "d"), (total / 3600 % 24, "h"), (total / 60 % 60, "m"), (total % 60, "s")]
-    let shown = parts.drop { $0.0 == 0 }.prefix(2)
-    return shown.isEmpty ? "0s" : shown.map { "\($0.0)\($0.1)" }.joined(separator: " ")
   }
 }

@@ -28,6 +28,10 @@ struct CommandParsingTests {
       ("help run", .help(topic: .run)), ("run --help", .help(topic: .run)),
       ("check --bogus -h", .help(topic: .check)), ("worker", .worker),
       ("status --json", .status(StatusOptions(json: true))),
+      ("status --watch", .status(StatusOptions(watch: .seconds(2)))),
+      ("status --watch --json", .status(StatusOptions(json: true, watch: .seconds(2)))),
+      ("status --watch 0.5 --json", .status(StatusOptions(json: true, watch: .milliseconds(500)))),
+      ("status --watch=250ms", .status(StatusOptions(watch: .milliseconds(250)))),
       ("reload --config c", .tell(OperatorOptions(line: "reload", configuration: "c"))),
       ("stop", .tell(OperatorOptions(line: "stop"))),
       ("quarantine auth --json", .tell(OperatorOptions(line: "quarantine auth", json: true))),
@@ -53,6 +57,8 @@ struct CommandParsingTests {
       ("describe a b", "does not take 'b'"),
       ("bypass", "needs MODE"), ("bypass al", "none of all, heavy, off; did you mean 'all'?"),
       ("log-level loud", "none of error, warning, info, debug"), ("quarantine", "needs NAME"),
+      ("status --watch 0", "out of range"), ("status --watch x", "--watch"),
+      ("status --watch --watch 3", "stands twice"), ("status --watch=", "needs a value"),
       ("help nonsense", "unknown command"), ("version 1", "does not take '1'"),
     ])
   func wrong(line: String, says: String) {
