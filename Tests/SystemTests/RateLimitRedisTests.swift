@@ -85,7 +85,8 @@ struct RateLimitRedisTests {
     try wait("the loss to be seen") { try !isUp(host) }
     try more(2000)
     let away = watch.takeLongest()
-    #expect(away <= .milliseconds(50) + usual * 2, "\(away), usually \(usual)")
+    // 50 ms, and as much again for a machine that has become busier meanwhile.
+    #expect(away <= .milliseconds(100) + usual * 2, "\(away), usually \(usual)")
     if how == "killed" { try server.start() } else { server.thaw() }
     try wait("the return to be seen") { try isUp(host) }
     // On a busy machine Redis may be late once more: then it is away for a moment more.
