@@ -58,6 +58,8 @@ struct StatusTests {
     #expect(row("good", in: shown.output).starts(with: ["good", "middleware+router", "active", "-"]))
     #expect(row("bad", in: shown.output).starts(with: ["bad", "middleware+router", "quarantined", "threw"]))
     #expect(shown.output.contains("thrown, as asked for"))
+    for title in ["SINCE", "P50", "P99"] { #expect(titles.contains(Substring(title))) }
+    #expect(shown.output.contains("µs"), "\(shown.output)")
     #expect(
       shown.output.contains("plugins    1 active, 1 quarantined\n") || shown.output.contains("connections"))
     #expect(shown.output.contains("listen "))

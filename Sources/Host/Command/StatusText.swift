@@ -1,5 +1,3 @@
-import Glibc
-
 /// What `bulkhead status` shows people: a function of the host's report, the time, and what the terminal can show.
 struct StatusText {
   /// Nanoseconds since 1970: ages and waits are counted from it.
@@ -120,7 +118,7 @@ struct StatusText {
     return [
       TextTable.Cell(plugin["name"].string ?? "?", .strong), TextTable.Cell(plugin["kind"].string ?? "-"),
       state(plugin), plugin["reason"].string.map { TextTable.Cell($0) } ?? .none,
-      plugin["since"].string.flatMap(StatusText.time).map {
+      plugin["since"].string.flatMap(Clock.realtime(rfc3339:)).map {
         TextTable.Cell(StatusText.duration(seconds: Int((now - $0) / 1_000_000_000)))
       } ?? .none,
       nextProbe(plugin), TextTable.Cell(number(plugin["calls"])),
@@ -148,7 +146,8 @@ struct StatusText {
   }
 
   private func nextProbe(_ plugin: JSONValue) -> TextTable.Cell {
-    guard plugin["reason"].string != nil, let at = plugin["retry_at"].string.flatMap(StatusText.time) else {
+    guard plugin["reason"].string != nil, let at = plugin["retry_at"].string.flatMap(Clock.realtime(rfc3339:))
+    else {
       return .none
     }
     // Rounded up: "in 0s" would be a promise not kept.
@@ -190,25 +189,5 @@ struct StatusText {
     guard value < 10 else { return String(Int(value)) }
     let tenths = Int(value * 10)
     return "\(tenths / 10).\(tenths % 10)"
-  }
-
-  /// Nanoseconds since 1970 of RFC 3339 in UTC, as `Clock.rfc3339` writes it; nil if it is something else.
-  static func time(_ text: String) -> Int64? {
-    let bytes = Array(text.utf8)
-    func digits(_ range: Range<Int>) -> Int? {
-      guard bytes.count >= range.upperBound, bytes[range].allSatisfy({ (0x30...0x39).contains($0) }) else {
-        return nil
-      }
-      return bytes[range].reduce(0) { $0 * 10 + Int($1 - 0x30) }
-    }
-    guard bytes.last == UInt8(ascii: "Z"), let year = digits(0..<4), let month = digits(5..<7),
-      let day = digits(8..<10), let hour = digits(11..<13), let minute = digits(14..<16),
-      let second = digits(17..<19)
-    else { return nil }
-    var parts = tm()
-    (parts.tm_year, parts.tm_mon, parts.tm_mday) = (Int32(year - 1900), Int32(month - 1), Int32(day))
-    (parts.tm_hour, parts.tm_min, parts.tm_sec) = (Int32(hour), Int32(minute), Int32(second))
-    let milliseconds = bytes.count >= 24 ? digits(20..<23) ?? 0 : 0
-    return (Int64(timegm(&parts)) * 1000 + Int64(milliseconds)) * 1_000_000
   }
 }

@@ -12,18 +12,27 @@ enum PluginReport {
   private static func describe(_ plugin: Plugin, _ worker: Worker, in json: inout JSONWriter) {
     let (reason, retryAt) = plugin.quarantine.withLock { ($0.reason, $0.retryAt) }
     json.field("name", plugin.name)
+    let fault = worker.faults.last(of: plugin.name)
+    let counts = plugin.metrics.latency.counts()
     json.field("version", plugin.library?.version)
     json.field("sha256", plugin.sha256)
     json.field("kind", plugin.library?.capabilities.kind)
     json.field("state", plugin.shownState.rawValue)
     json.field("reason", reason?.rawValue)
+    // It has been so since the fault that made it so.
+    json.field("since", reason == nil ? nil : fault.map { Clock.rfc3339($0.realtime) })
+    json.field("mode", plugin.configuration.mode.rawValue)
     json.field("on_failure", plugin.configuration.onFailure.rawValue)
     json.field("bypassed", plugin.isBypassed.load(ordering: .relaxed))
     json.field("calls", plugin.metrics.calls)
     json.field("faults", plugin.metrics.faults.load(ordering: .relaxed))
+    json.object("latency_us") {
+      $0.field("p50", Histogram.quantile(0.5, of: counts).map { Double($0) / 1000 })
+      $0.field("p99", Histogram.quantile(0.99, of: counts).map { Double($0) / 1000 })
+    }
     json.field("retry_at", retryAt.map { Clock.rfc3339(Clock.realtime(at: $0)) })
     // The message may be long; the ledger has all of it.
-    json.field("message", worker.faults.last(of: plugin.name).map { String($0.message.prefix(200)) })
+    json.field("message", fault.map { String($0.message.prefix(200)) })
     if let change = plugin.rolledBack {
       json.object("rolled_back") { change.write(to: &$0) }
     } else {

@@ -138,16 +138,6 @@ struct StatusTextTests {
     ])
   func durations(seconds: Int, text: String) { #expect(StatusText.duration(seconds: seconds) == text) }
 
-  @Test("times are read as they are written, and nothing else is taken for one")
-  func times() {
-    for time in [0, 1_764_067_764_123_000_000, 951_782_400_000_000_000] as [Int64] {
-      #expect(StatusText.time(Clock.rfc3339(time)) == time)
-    }
-    for text in ["", "soon", "2025-11-25", "2025-11-25T10:49:24", "20x5-11-25T10:49:24.000Z"] {
-      #expect(StatusText.time(text) == nil)
-    }
-  }
-
   @Test("a frame clears what stood there, line by line, and is no higher than the terminal")
   func frame() {
     #expect(AlternateScreen.frame(["a", "b"], rows: 2) == "\u{1b}[Ha\u{1b}[K\r\nb\u{1b}[K\u{1b}[J")
