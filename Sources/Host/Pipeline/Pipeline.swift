@@ -383,20 +383,26 @@ final class Pipeline: @unchecked Sendable {
   }
 
   /// The plugin that should have set an identity, if it is out.
+  ///
+  /// A library that did not load may have been anything: it is taken for the authenticator only if there is no other.
   private func missingAuthenticator(_ x: Exchange) -> Plugin? {
+    var unknown: Plugin?
+    var isThereOne = false
     for entry in x.chain {
       let plugin = entry.plugin
       // What was switched off is not out: without an identity the answer is 401.
-      guard !plugin.isBypassed.load(ordering: .relaxed) else { continue }
-      guard plugin.library == nil || plugin.capabilities.contains(.authenticates), applies(entry, to: x)
-      else {
+      guard !plugin.isBypassed.load(ordering: .relaxed), applies(entry, to: x) else { continue }
+      guard plugin.library != nil else {
+        if plugin.isOut, unknown == nil { unknown = plugin }
         continue
       }
+      guard plugin.capabilities.contains(.authenticates) else { continue }
+      isThereOne = true
       // In service, and yet its request phase did not come to its end: it faulted, and has more faults to go.
       let hasFaulted = plugin.state == .active && x.ran & (1 << UInt64(plugin.index)) == 0
       if plugin.isOut || hasFaulted { return plugin }
     }
-    return nil
+    return isThereOne ? nil : unknown
   }
 
   /// Runs the handler of the matched route. Thread: the loop, or a pool thread for a blocking route.

@@ -61,6 +61,24 @@ struct AccessTests {
     #expect(try quarantined.send("GET", "/app/open", fields).status == 200)
   }
 
+  @Test("a library that did not load is taken for the authenticator only if there is no other")
+  func unknownPlugin() throws {
+    let gone = ActorPlugin.section("gone", "Gone", "on-failure = open")
+    let alone = try TestHost(gone + ActorPlugin.section("app", "ActorRouter", "mount = /app"))
+    let answer = try alone.send("GET", "/app/private")
+    #expect(answer.status == 503)
+    #expect(try answer.member("plugin") == "gone")
+
+    let beside = try TestHost(gone + AccessTests.guarded)
+    #expect(try beside.send("GET", "/app/private").status == 401)
+    #expect(
+      try beside.send("GET", "/app/private", [act("auth", "request", "identity u viewer")]).status == 200)
+    _ = try beside.send("GET", "/app/open", [act("auth", "request", "fault x")])
+    let broken = try beside.send("GET", "/app/private")
+    #expect(broken.status == 503)
+    #expect(try broken.member("plugin") == "auth")
+  }
+
   @Test("what a plugin did to the response before it faulted is undone if the request goes on without it")
   func halfDone() throws {
     let host = try TestHost(
