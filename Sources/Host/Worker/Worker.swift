@@ -29,7 +29,7 @@ final class Worker: @unchecked Sendable {
   private(set) var builtIns: BuiltIns!
   private(set) var loops: [EventLoop] = []
   /// Probes that did not get the answer that the configuration wants.
-  private let probeFailures = Mutex<[String]>([])
+  let probeFailures = Mutex<[String]>([])
   private let running = Atomic<Int>(0)
   private let memory: SharedMemory
   /// Tells the supervisor something; any thread.
@@ -87,8 +87,6 @@ final class Worker: @unchecked Sendable {
     min(host.threads ?? max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))), maxLoops)
   }
 
-  var failedProbes: [String] { probeFailures.withLock { $0 } }
-
   /// A frame that no thread has. There are enough for every loop, pool thread, and thread lost.
   func takeFrame() -> FaultFrame {
     let index = nextFrame.wrappingAdd(1, ordering: .relaxed).oldValue
@@ -122,7 +120,7 @@ final class Worker: @unchecked Sendable {
       let isStarted = Thread.start(named: "loop \(loop.index)") { loop.run() }
       guard isStarted else { throw SystemError("pthread_create", EAGAIN) }
     }
-    for probe in configuration.host.probes where !isBare { run(probe) }
+    if !isBare { try runProbes() }
   }
 
   private func startPlugins(_ culprits: [Manifest.Culprit]) throws(SystemError) {
@@ -182,36 +180,6 @@ final class Worker: @unchecked Sendable {
         error.plugin.routes = []
         routers.removeAll { $0 === error.plugin }
       }
-    }
-  }
-
-  // MARK: Probes
-
-  /// Sends the request through a loop of this worker, and holds the answer against the configuration.
-  private func run(_ probe: Probe) {
-    let text = "\(probe.method) \(probe.target)"
-    let status: Int
-    do throws(SystemError) {
-      status = try ProbeClient.send(probe, to: loops[0])
-    } catch {
-      probeFailures.withLock { $0.append(text) }
-      Log.shared.write(.error, "probe \(text): \(error)")
-      return
-    }
-    guard status != probe.status else { return }
-    probeFailures.withLock { $0.append(text) }
-    let message = "probe \(text) was answered \(status), not \(probe.status)"
-    Log.shared.write(.error, message)
-    // The router that the path belongs to has not proven itself.
-    let path = probe.target.prefix { $0 != "?" }
-    let owner = plugins.filter { plugin in
-      let mount = plugin.configuration.mount
-      return !mount.isEmpty && (path == mount || path.hasPrefix(mount + "/"))
-    }.max { $0.configuration.mount.utf8.count < $1.configuration.mount.utf8.count }
-    // Unless another plugin that is out stands in its way.
-    let isInTheWay = plugins.contains { $0.isOut || $0.isBypassed.load(ordering: .relaxed) }
-    if let owner, owner.state == .active, !isInTheWay {
-      owner.fail(PluginFailure(reason: .startFailed, message: message))
     }
   }
 
