@@ -22,11 +22,21 @@ enum Origin {
 
 /// The broken plugins of Tests/Fixtures/Broken, compiled with the system's C compiler.
 enum BrokenPlugin {
+  /// A shipped plugin that breaks as soon as the file `sabotage` in `directory` says how.
+  static func sabotaged(_ library: String, in directory: TemporaryDirectory) throws -> String {
+    try compile(
+      "sabotaged", in: directory,
+      defining: [
+        "REAL=\"\(ReleaseBuild.library(library))\"", "SABOTAGE=\"\(directory.path)/sabotage\"",
+      ])
+  }
+
   /// Compiles one of them into `directory`, linked against the libraries `links` that stand there.
   ///
   /// - Returns: the library's path.
-  static func compile(_ name: String, in directory: TemporaryDirectory, links: [String] = []) throws -> String
-  {
+  static func compile(
+    _ name: String, in directory: TemporaryDirectory, links: [String] = [], defining macros: [String] = []
+  ) throws -> String {
     let root = ReleaseBuild.packageRoot
     let output = "\(directory.path)/lib\(name).so"
     let result = try ReleaseBuild.run(
@@ -34,7 +44,7 @@ enum BrokenPlugin {
       [
         "cc", "-std=c11", "-shared", "-fPIC", "-I", "\(root)/Sources/PluginABI/include", "-o", output,
         "\(root)/Tests/Fixtures/Broken/\(name).c", "-L", directory.path,
-      ] + links.map { "-l\($0)" })
+      ] + links.map { "-l\($0)" } + macros.map { "-D\($0)" })
     guard result.status == .exited(0) else {
       throw HarnessError.system(call: "cc \(name).c", reason: result.errors)
     }
