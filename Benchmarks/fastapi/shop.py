@@ -57,7 +57,7 @@ async def me(subject: str = Depends(identity)):
 
 @app.get("/ping")
 @limiter.limit(LIMIT)
-async def ping(request: Request, response: JSONResponse = None):
+async def ping(request: Request):
     return JSONResponse({"status": "ok"})
 
 
