@@ -1,10 +1,11 @@
 extension Routes {
   /// A route's function that may await.
   ///
-  /// Called on a thread of the host's pool, several at a time, each on another. All that it awaits in its own task and in
-  /// the tasks below it (`async let`, task groups, actors) runs on that thread too, so that the host knows whose request
-  /// it is: a trap, a hang past the plugin's `timeout` or a log line is attributed as in any other handler. A thread is
-  /// taken until the handler returns. Tasks without a parent (`Task { … }`) run on Swift's own threads, and may not use
+  /// Called on a thread of the host's pool, several at a time, each on another. Its task, and the tasks below it
+  /// (`async let`, task groups), run on that thread too, so that the host knows whose request it is: a trap, a hang past
+  /// the plugin's `timeout` or a log line is attributed as in any other handler. An actor that several handlers call at a
+  /// time runs their calls one after the other on the thread of one of them, whose request a fault in it then is. A thread
+  /// is taken until the handler returns. Tasks without a parent (`Task { … }`) run on Swift's own threads, and may not use
   /// the request. Nothing runs the main actor.
   public typealias AsyncHandler = @Sendable (borrowing Request) async throws -> Response
 
