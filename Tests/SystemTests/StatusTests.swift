@@ -60,8 +60,7 @@ struct StatusTests {
     #expect(shown.output.contains("thrown, as asked for"))
     for title in ["SINCE", "P50", "P99"] { #expect(titles.contains(Substring(title))) }
     #expect(shown.output.contains("µs"), "\(shown.output)")
-    #expect(
-      shown.output.contains("plugins    1 active, 1 quarantined\n") || shown.output.contains("connections"))
+    #expect(shown.output.contains("plugins    1 active, 1 quarantined\n"))
     #expect(shown.output.contains("listen "))
     // Each row is as its title: numbers end where theirs does.
     let lines = shown.output.split(separator: "\n").suffix(3).map { Array($0) }

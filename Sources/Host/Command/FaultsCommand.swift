@@ -40,11 +40,11 @@ enum FaultsCommand {
         record["id"].string ?? "?", record["at"].string ?? "?", record["plugin"].string ?? "?",
         record["reason"].string ?? "?",
         (record["message"].string ?? "").split(whereSeparator: \.isNewline).first.map {
-          String($0.prefix(80)).visible
+          String($0.prefix(80))
         } ?? "",
       ]
     }
-    return Output.print(StatusCommand.columns([["FAULT", "AT", "PLUGIN", "REASON", "MESSAGE"]] + rows))
+    return Output.print(TextTable.text([["FAULT", "AT", "PLUGIN", "REASON", "MESSAGE"]] + rows))
   }
 
   /// Every member of a record on a line, the backtrace below.
@@ -53,7 +53,7 @@ enum FaultsCommand {
     for member in record.members where member.name != "backtrace" {
       switch member.value {
       case .string(let text):
-        rows.append((member.name, text.split(whereSeparator: \.isNewline).joined(separator: "; ").visible))
+        rows.append((member.name, text.split(whereSeparator: \.isNewline).joined(separator: "; ")))
       case .null: continue
       case let value:
         var json = JSONWriter()
@@ -63,6 +63,6 @@ enum FaultsCommand {
     }
     let frames = record["backtrace"].array.compactMap(\.string)
     let backtrace = frames.isEmpty ? "" : "backtrace\n" + frames.map { "  \($0.visible)\n" }.joined()
-    return StatusCommand.columns(rows.map { [$0.0, $0.1] }) + backtrace
+    return TextTable.text(rows.map { [$0.0, $0.1] }) + backtrace
   }
 }

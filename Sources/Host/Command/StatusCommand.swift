@@ -38,18 +38,3 @@ enum StatusCommand {
     }
   }
 }
-
-extension StatusCommand {
-  /// Cells in columns, each as wide as its widest; nothing is padded at the end of a line.
-  static func columns(_ rows: [[String]]) -> String {
-    let count = rows.map(\.count).max() ?? 0
-    let widths = (0..<count).map { column in rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0
-    }
-    return rows.map { row in
-      let line = row.enumerated().map { index, cell in
-        cell + String(repeating: " ", count: widths[index] - cell.count)
-      }.joined(separator: "  ")
-      return line.reversed().drop { $0 == " " }.reversed().map(String.init).joined() + "\n"
-    }.joined()
-  }
-}

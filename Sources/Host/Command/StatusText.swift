@@ -67,9 +67,6 @@ struct StatusText {
       ),
       ("listen", TextTable.Cell(report["listeners"].array.compactMap(\.string).joined(separator: ", "))),
     ]
-    if let open = report["connections"].integer {
-      rows.append(("connections", TextTable.Cell("\(open) open")))
-    }
     rows += [
       ("bypass", TextTable.Cell(bypass, bypass == "off" ? .plain : .warning)),
       ("log-level", TextTable.Cell(report["log_level"].string ?? "?")),

@@ -53,6 +53,14 @@ struct TextTable {
     return ([titles] + rows).map { line($0, shown, widths, width, isStyled) }
   }
 
+  /// Rows of plain text in columns, each as wide as its widest, a line each.
+  static func text(_ rows: [[String]]) -> String {
+    guard let first = rows.first else { return "" }
+    let table = TextTable(
+      columns: first.map { Column(title: $0.visible) }, rows: rows.dropFirst().map { $0.map { Cell($0) } })
+    return table.lines(width: nil, isStyled: false).map { $0 + "\n" }.joined()
+  }
+
   private func fit(_ shown: inout [Int], _ widths: inout [Int], into width: Int) {
     func excess() -> Int {
       shown.reduce(TextTable.gap.count * (shown.count - 1)) { $0 + widths[$1] } - width

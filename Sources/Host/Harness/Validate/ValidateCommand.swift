@@ -42,7 +42,7 @@ enum ValidateCommand {
 
   private static func list(_ rules: [Rule], json isJSON: Bool) -> ExitStatus {
     guard isJSON else {
-      return Output.print(StatusCommand.columns(rules.map { [$0.id, $0.place, $0.title] }))
+      return Output.print(TextTable.text(rules.map { [$0.id, $0.place, $0.title] }))
     }
     var json = JSONWriter()
     json.object { object in
