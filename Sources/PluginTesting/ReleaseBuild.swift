@@ -25,10 +25,11 @@ public enum ReleaseBuild {
   /// The path of a plugin's library: `CORSPlugin` is `libCORSPlugin.so`.
   public static func library(_ name: String) -> String { "\(pluginPath)/lib\(name).so" }
 
-  /// This process's environment without what would steer a host: its switches, PORT, and all of BULKHEAD_.
+  /// This process's environment without what would steer a host: its switches, PORT, all of BULKHEAD_, and what is loaded
+  /// into this process beforehand.
   public static var cleanEnvironment: [String: String] {
     ProcessInfo.processInfo.environment.filter { name, _ in
-      !["PORT", "BYPASS_ALL_MIDDLEWARE", "DISABLE_HEAVY_MIDDLEWARE"].contains(name)
+      !["PORT", "BYPASS_ALL_MIDDLEWARE", "DISABLE_HEAVY_MIDDLEWARE", "LD_PRELOAD"].contains(name)
         && !name.hasPrefix("BULKHEAD_")
     }
   }
