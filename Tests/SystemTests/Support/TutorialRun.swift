@@ -34,7 +34,9 @@ enum TutorialRun {
       do {
         try take(step, in: session, name: name)
       } catch {
-        throw Failure(description: "\(name), line \(step.line): \(error)")
+        // What the servers that the reader has started say of it.
+        let logs = try session.run("tail -n 20 *.log", within: .seconds(10)).output
+        throw Failure(description: "\(name), line \(step.line): \(error)\n\(logs)")
       }
     }
     return document.commandCount
