@@ -3,7 +3,7 @@ CONFIG ?= plugins.conf
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: run build test bench lint format fuzz deps install clean help
+.PHONY: run build test bench lint format docs fuzz deps install clean help
 
 run: build ## build in release, and serve plugins.conf on 127.0.0.1:8080
 	.build/release/bulkhead run --config $(CONFIG)
@@ -22,6 +22,9 @@ lint: ## format and house rules
 
 format: ## put every Swift file in the house's format
 	swift format format --in-place --recursive Package.swift Sources Plugins Tests Benchmarks
+
+docs: ## the documentation as a static site in .build/docs/site
+	scripts/docs
 
 fuzz: ## ten million hostile inputs through the codec
 	scripts/fuzz 10000000

@@ -29,6 +29,7 @@ public final class ChildProcess {
   ///   - arguments: without the zeroth.
   ///   - environment: the whole of it.
   ///   - directory: the working directory; the output files go there too.
+  ///   - name: of its output files.
   ///   - input: a descriptor for its standard input, which is /dev/null otherwise. It has no other of this process.
   /// - Throws: `HarnessError.system` if it can not be spawned.
   public init(

@@ -13,6 +13,7 @@ public final class HTTPConnection {
   public var timeout: Duration
 
   /// - Parameters:
+  ///   - endpoint: where the host listens.
   ///   - timeout: for each response. Generous: a busy test machine is no failure.
   ///   - receiveBuffer: the socket's, in bytes; small, to be a slow reader.
   /// - Throws: `HarnessError.system` if the connection is refused.

@@ -5,7 +5,9 @@ import Foundation
 /// Each call has a thread of its own from the start, so that they may wait for each other; calls that share the threads of
 /// a pool run one after the other when it is busy, and wait for ever.
 ///
-/// - Parameter body: is given the thread's number, from 0.
+/// - Parameters:
+///   - count: how many threads.
+///   - body: is given the thread's number, from 0.
 /// - Throws: what the first of them threw, after all have ended.
 @discardableResult
 public func onThreads<R, E: Error>(_ count: Int, _ body: (Int) throws(E) -> R) throws(E) -> [R] {

@@ -19,8 +19,10 @@ public protocol PluginHost {
   /// Sends one request.
   ///
   /// - Parameters:
+  ///   - method: as it stands in a request: `"GET"`.
   ///   - target: a normalised path, and a query after `?`.
   ///   - headers: besides Host and Content-Length.
+  ///   - body: whole.
   /// - Returns: status, fields and body. What only an ``InProcessHost`` can see (identity, attributes) is empty in the
   ///   answer of a real one.
   /// - Throws: ``PluginFault`` in process, where the real host answers 503.

@@ -24,6 +24,7 @@ public struct Deadline: Sendable {
 ///   - limit: how long at most. Generous by default: a test machine may be busy, and a condition that holds
 ///     costs no time.
 ///   - interval: between two looks.
+///   - condition: whether what is waited for is so.
 /// - Throws: `HarnessError.timedOut`, or what the condition throws.
 public func wait(
   _ what: String, within limit: Duration = .seconds(15), every interval: Duration = .milliseconds(10),

@@ -47,7 +47,7 @@ public final class InProcessHost: Sendable {
   ///   - settings: As they would stand in `plugins.conf`; checked against the plugin's schema.
   ///   - mount: Where its routes lie.
   ///   - name: Of the section; the plugin's own name, unless given.
-  ///   - appliesTo: Which requests its middleware sees.
+  ///   - scope: Which requests its middleware sees.
   ///   - downstream: The answer to requests that are none of the plugin's routes.
   ///   - regions: The shared memory of an earlier host.
   ///   - stateDirectory: A new temporary one, unless given.
@@ -120,11 +120,15 @@ public final class InProcessHost: Sendable {
   /// Runs one request.
   ///
   /// - Parameters:
+  ///   - method: As it stands in a request: `"GET"`.
   ///   - target: A normalised path, and a query after `?`.
+  ///   - headers: Besides Host and Content-Length.
+  ///   - body: Whole.
   ///   - identity: As an earlier middleware would have set it.
+  ///   - attributes: As earlier middleware would have set them, by name.
   ///   - access: Of the route downstream, for requests that are none of the plugin's routes.
   ///   - client: The address that the request comes from.
-  /// - Throws: ``PluginFault`` if the plugin fails. A ``Problem`` is an answer.
+  /// - Throws: ``PluginFault`` if the plugin fails. A `Problem` is an answer.
   public func send(
     _ method: String, _ target: String, headers: Fields = [:], body: String = "", identity: Identity? = nil,
     attributes: [String: [UInt8]] = [:], access: Routes.Access = .public, client: String = "192.0.2.1"
