@@ -18,15 +18,27 @@ struct TutorialTests {
     }
   }()
 
-  @Test("go as written", arguments: documents)
-  func asWritten(document: String) throws {
-    let text = try String(
-      contentsOfFile: "\(ReleaseBuild.packageRoot)/docs/tutorials/\(document)", encoding: .utf8)
+  private func follow(_ document: String, preparation: String = "") throws {
+    let text = try String(contentsOfFile: "\(ReleaseBuild.packageRoot)/\(document)", encoding: .utf8)
     do {
-      try TutorialRun.follow(text, named: document)
+      try TutorialRun.follow(text, named: document, preparation: preparation)
     } catch let failure as TutorialRun.Failure {
       Issue.record("\(failure)")
     }
+  }
+
+  @Test("go as written", arguments: documents)
+  func asWritten(document: String) throws { try follow("docs/tutorials/\(document)") }
+
+  @Test("and so does what the README shows of a host that `make run` has started")
+  func readme() throws {
+    try follow(
+      "README.md",
+      preparation: """
+        cd bulkhead
+        .build/release/bulkhead run > host.log 2>&1 &
+        until curl -sf -o /dev/null http://127.0.0.1:8080/health/ready; do sleep 0.1; done
+        """)
   }
 }
 
