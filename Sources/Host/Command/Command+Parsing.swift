@@ -54,6 +54,11 @@ extension Command {
           id: parsed.argument, configuration: parsed.values["--config"] ?? "plugins.conf",
           json: parsed.hasJSON))
     case .version: return try version(parsed)
+    case .completions:
+      guard let name = parsed.argument, let shell = CompletionShell(rawValue: name) else {
+        throw UsageError(description: "completions: needs SHELL", topic: specification.name)
+      }
+      return .completions(shell)
     case .worker: return .worker
     case .inspect:
       return .inspect(

@@ -8,6 +8,7 @@ enum Command: Sendable, Equatable {
   case tell(OperatorOptions)
   case faults(FaultsOptions)
   case version(json: Bool)
+  case completions(CompletionShell)
   /// Nil for the overview.
   case help(topic: CommandSpecification?)
   /// Started by the supervisor, with descriptors that it leaves open.

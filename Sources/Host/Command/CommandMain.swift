@@ -27,6 +27,7 @@ extension Command {
     case .tell(let options): OperatorCommand.run(options).rawValue
     case .faults(let options): FaultsCommand.run(options).rawValue
     case .version(let json): VersionCommand.run(json: json).rawValue
+    case .completions(let shell): CompletionsCommand.run(shell).rawValue
     case .help(let topic): Output.print(topic.map(HelpText.topic) ?? HelpText.overview()).rawValue
     // Threads may be frozen in plugins: nothing that they hold may be waited for on the way out.
     case .worker: _exit(WorkerProcess.run())

@@ -136,6 +136,13 @@ extension CommandSpecification {
   static let version = CommandSpecification(
     name: "version", summary: "show the version, the commit and the plugin ABI", options: [json])
 
+  static let completions = CommandSpecification(
+    name: "completions", argument: "SHELL", choices: CompletionShell.allCases.map(\.rawValue),
+    summary: "print the completion script of bash, zsh or fish",
+    details: """
+      To try it in bash: source <(bulkhead completions bash). 'make install' puts each where its shell looks.
+      """)
+
   static let help = CommandSpecification(
     name: "help", argument: "COMMAND", isArgumentOptional: true,
     summary: "show this, or the help of one command")
@@ -151,6 +158,6 @@ extension CommandSpecification {
   static let all = [
     run, check, status, reload, stop, quarantine, release, bypass, logLevel, faults, describe, test, validate,
     new,
-    bisect, version, help, worker, inspect, harness,
+    bisect, completions, version, help, worker, inspect, harness,
   ]
 }
