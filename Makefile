@@ -32,7 +32,7 @@ fuzz: ## ten million hostile inputs through the codec
 deps: ## install the system packages that building and testing need, if missing
 	scripts/deps build test
 
-install: build ## binary, plugins and Swift's own libraries under PREFIX
+install: build ## binary, plugins, Swift's own libraries, SDK, manual and completions under PREFIX
 	scripts/install "$(DESTDIR)" "$(PREFIX)"
 
 clean: ## remove what building made
