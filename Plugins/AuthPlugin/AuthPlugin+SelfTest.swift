@@ -36,7 +36,9 @@ extension AuthPlugin {
   }
 
   private func verify(_ token: String, now: Int64) throws -> TokenClaims {
-    try Array(token.utf8).withUnsafeBytes { try authenticator.verifier.verify($0, now: now) }
+    try Array(token.utf8).withUnsafeBytes {
+      try authenticator.verifier.verify($0, authenticator.keys.current, now: now)
+    }
   }
 
   private func expect(_ expected: TokenFault, of token: String, now: Int64) throws {

@@ -21,7 +21,7 @@ struct AuthPlugin: Plugin {
   init(_ start: Start<AuthSettings>) throws {
     let settings = start.settings
     try settings.check()
-    let keys = try SigningKeys(settings, start)
+    let keys = try SigningKeys.ring(settings, start)
     let database = try AccountDatabase(settings.databaseSetting(), directory: start.stateDirectory)
     let region = try start.host.sharedRegion(
       RevocationEpoch.regionName, byteCount: RevocationEpoch.regionByteCount)
@@ -31,12 +31,13 @@ struct AuthPlugin: Plugin {
     host = start.host
     refused = start.host.counter("tokens_refused", help: "Access tokens that were refused.")
     authenticator = Authenticator(
+      keys: keys,
       verifier: TokenVerifier(
-        keys: keys.ring, issuer: settings.issuer, audience: settings.audience,
+        issuer: settings.issuer, audience: settings.audience,
         leeway: settings.leeway.components.seconds),
       cache: TokenCache(capacity: settings.cacheSize), revocations: revocations,
       verified: start.host.counter("tokens_verified", help: "Access tokens whose signature was checked."))
-    accounts = AccountService(settings, start.host, keys.signing, database, revocations)
+    accounts = AccountService(settings, start.host, keys, database, revocations)
     try revocations.startWatching()
   }
 
@@ -45,7 +46,7 @@ struct AuthPlugin: Plugin {
 
 extension AccountService {
   fileprivate init(
-    _ settings: AuthSettings, _ host: Host, _ key: HMACKey, _ database: AccountDatabase,
+    _ settings: AuthSettings, _ host: Host, _ keys: KeyRing, _ database: AccountDatabase,
     _ revocations: Revocations
   ) {
     self.host = host
@@ -55,7 +56,7 @@ extension AccountService {
       database: database, limitPerEmail: settings.loginAttempts,
       limitPerAddress: settings.loginAttemptsPerAddress, window: settings.loginWindow.milliseconds)
     issuer = TokenIssuer(
-      key: key, issuer: settings.issuer, audience: settings.audience,
+      keys: keys, issuer: settings.issuer, audience: settings.audience,
       lifetime: settings.accessTTL.components.seconds)
     // Hashing is bound by cores; more at once only takes more memory.
     turns = HashingTurns(count: max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))))

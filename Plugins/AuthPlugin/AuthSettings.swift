@@ -4,6 +4,7 @@ import PluginAPI
 /// What `plugins.conf` says of this plugin.
 struct AuthSettings: PluginSettings {
   var secret: String?
+  var secretFile: String?
   var previousSecret: [String]
   var algorithm: SignatureAlgorithm
   var publicKey: [String]
@@ -28,6 +29,11 @@ struct AuthSettings: PluginSettings {
         "secret", .string, secret: true,
         help:
           "signs and verifies access tokens; at least 32 bytes; if unset, one is made in the state directory"),
+      Setting(
+        "secret-file", .string,
+        help:
+          "a file of secrets, one a line, in place of secret: the first signs, all verify; read again when it "
+          + "changes; for its owner alone"),
       Setting(
         "previous-secret", .string, secret: true, repeatable: true,
         help:
@@ -95,10 +101,15 @@ struct AuthSettings: PluginSettings {
       "revocation-grace", revocationGrace >= .milliseconds(100) && revocationGrace <= .seconds(300),
       "must be within 100ms and 5m")
     _ = try databaseSetting()
+    try check(
+      "secret-file", !hasSecretFile || (secret ?? "").isEmpty && previousSecret.isEmpty,
+      "takes the place of secret and previous-secret")
     for email in adminEmails {
       try check("admin-emails", EmailAddress(email) != nil, "'\(email)' is no e-mail address")
     }
   }
+
+  var hasSecretFile: Bool { secretFile.map { !$0.isEmpty } ?? false }
 
   /// Which database.
   ///

@@ -1,40 +1,44 @@
 import PluginAPI
 
 /// The keys that the settings name.
-struct SigningKeys {
-  /// What our own tokens are signed with.
-  let signing: HMACKey
-  /// What tokens are verified with, ours and others'.
-  let ring: KeyRing
-
+enum SigningKeys {
   /// - Throws: `SettingsError` if a secret is too short or a key is no good; `SecretFile.Failure`; `CryptoError`.
-  init(_ settings: AuthSettings, _ start: Start<AuthSettings>) throws {
-    let given = settings.secret ?? ""
-    let secret: [UInt8]
-    if given.isEmpty {
-      let file = SecretFile(path: start.stateDirectory + "/signing-secret")
-      secret = try file.secret(random: start.host.random)
-      start.host.log(.info, "no secret is set: signing with the one in \(file.path)")
-      if settings.database != "sqlite" {
-        start.host.log(
-          .warning,
-          "another host on this database refuses these tokens, unless both are given the same secret")
-      }
+  static func ring(_ settings: AuthSettings, _ start: Start<AuthSettings>) throws -> KeyRing {
+    var fixed: [any VerificationKey] = []
+    var sources: [any KeySource] = []
+    if let secret = settings.secret, !secret.isEmpty {
+      fixed.append(try key(Array(secret.utf8), settings.algorithm, "secret"))
     } else {
-      secret = Array(given.utf8)
+      sources.append(SecretSource(file: try secretFile(settings, start), algorithm: settings.algorithm))
     }
-    signing = try Self.key(secret, settings.algorithm, "secret")
-    let previous = try settings.previousSecret.map {
-      try Self.key(Array($0.utf8), settings.algorithm, "previous-secret")
+    fixed += try settings.previousSecret.map {
+      try key(Array($0.utf8), settings.algorithm, "previous-secret")
     }
-    let others = try settings.publicKey.map(Self.publicKey)
+    fixed += try settings.publicKey.map(publicKey)
+    if let path = settings.jwksFile { sources.append(JSONWebKeySource(file: KeyFile(path: path))) }
     do {
-      ring = try KeyRing(
-        fixed: [signing] + previous + others, file: settings.jwksFile.map { KeyFile(path: $0) },
-        host: start.host)
+      return try KeyRing(sources: sources, fixed: fixed, host: start.host)
     } catch let error as KeyFile.Failure {
-      throw SettingsError(key: "jwks-file", reason: error.description)
+      throw SettingsError(
+        key: error.path == settings.jwksFile ? "jwks-file" : "secret-file", reason: error.description)
+    } catch let error as SecretFile.Failure where settings.hasSecretFile {
+      throw SettingsError(key: "secret-file", reason: error.description)
     }
+  }
+
+  /// The file of secrets that is set, or else the one that is made.
+  private static func secretFile(
+    _ settings: AuthSettings, _ start: Start<AuthSettings>
+  ) throws -> SecretFile {
+    if let path = settings.secretFile, !path.isEmpty { return SecretFile(path: path, origin: .operation) }
+    let file = SecretFile(path: start.stateDirectory + "/signing-secret", origin: .plugin)
+    _ = try file.secrets(random: start.host.random)
+    start.host.log(.info, "no secret is set: signing with the one in \(file.path)")
+    if settings.database != "sqlite" {
+      start.host.log(
+        .warning, "another host on this database refuses these tokens, unless both are given the same secret")
+    }
+    return file
   }
 
   private static func key(

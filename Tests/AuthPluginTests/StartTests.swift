@@ -60,13 +60,15 @@ import Testing
     #expect(try other.visit("Bearer \(grant.accessToken)").status == 401)
   }
 
+  private func made(_ path: String) -> SecretFile { SecretFile(path: path, origin: .plugin) }
+
   @Test("of many who make the secret at a time, all get the same")
   func secretRace() throws {
     let directory = try Scratch()
     for round in 0..<20 {
       let path = directory.path + "/secret-\(round)"
       let secrets = try onThreads(8) { _ in
-        try SecretFile(path: path).secret { count in (0..<count).map { _ in .random(in: 0...255) } }
+        try made(path).secrets { count in (0..<count).map { _ in .random(in: 0...255) } }
       }
       #expect(Set(secrets).count == 1)
     }
@@ -77,15 +79,15 @@ import Testing
     let directory = try Scratch()
     let path = directory.path + "/signing-secret"
     let random = { (count: Int) in [UInt8](repeating: 7, count: count) }
-    _ = try SecretFile(path: path).secret(random: random)
+    _ = try made(path).secrets(random: random)
     try FileManager.default.setAttributes([.posixPermissions: 0o640], ofItemAtPath: path)
-    #expect(throws: SecretFile.Failure.self) { try SecretFile(path: path).secret(random: random) }
+    #expect(throws: SecretFile.Failure.self) { try made(path).secrets(random: random) }
     try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: path)
     let link = directory.path + "/link"
     try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: path)
-    #expect(throws: SecretFile.Failure.self) { try SecretFile(path: link).secret(random: random) }
+    #expect(throws: SecretFile.Failure.self) { try made(link).secrets(random: random) }
     try Data("AAAA\n".utf8).write(to: URL(fileURLWithPath: path))
-    #expect(throws: SecretFile.Failure.self) { try SecretFile(path: path).secret(random: random) }
+    #expect(throws: SecretFile.Failure.self) { try made(path).secrets(random: random) }
   }
 }
 

@@ -1,8 +1,9 @@
 import PluginAPI
 
 /// Tells from an access token who sends a request: the whole of what a request pays for. Any thread; blocks only for
-/// another generation's revocations, and briefly.
+/// another generation's revocations and for a file of keys that has changed, and briefly.
 struct Authenticator: Sendable {
+  let keys: KeyRing
   let verifier: TokenVerifier
   let cache: TokenCache
   let revocations: Revocations
@@ -13,21 +14,33 @@ struct Authenticator: Sendable {
   /// - Throws: `TokenFault` if the token is to be refused; `Revocations.Unknown`, `CryptoError` or
   ///   `DatabaseError` if that cannot be told.
   func authenticate(_ token: UnsafeRawBufferPointer, now: Int64) throws -> VerifiedToken {
-    let keyVersion = verifier.keys.version(now: now)
+    let keyVersion = keys.version(now: now)
     if let known = cache.find(token), known.keyVersion == keyVersion {
       guard now < known.end else { throw TokenFault.expired }
       try checkRevocation(of: known)
       return known
     }
-    let claims = try verifier.verify(token, now: now)
+    let (claims, keys) = try verify(token, now: now)
     verified.add()
     let fresh = VerifiedToken(
       token, identity: Identity(claims), end: verifier.end(of: claims),
       id: try claims.revocationID(of: token),
-      keyVersion: keyVersion)
+      keyVersion: keys.version)
     try checkRevocation(of: fresh)
     cache.insert(fresh)
     return fresh
+  }
+
+  /// - Returns: with the keys that one was found in.
+  private func verify(_ token: UnsafeRawBufferPointer, now: Int64) throws -> (TokenClaims, KeySet) {
+    let keys = keys.current
+    do {
+      return (try verifier.verify(token, keys, now: now), keys)
+    } catch let fault as TokenFault where fault.mayBeOfNewKey {
+      // Another generation, or another issuer, signs with a new key from the moment on that it is in the file.
+      guard let next = self.keys.successor(of: keys) else { throw fault }
+      return (try verifier.verify(token, next, now: now), next)
+    }
   }
 
   private func checkRevocation(of token: VerifiedToken) throws {

@@ -10,8 +10,15 @@ struct KeyFile: Sendable {
     let device: UInt
     let inode: UInt
     let size: Int
-    let seconds: Int
-    let nanoseconds: Int
+    let modified: Time
+    /// Its owner, mode or name too: what was refused for one of these is looked at again.
+    let changed: Time
+
+    struct Time: Equatable, Sendable {
+      let seconds: Int
+      let nanoseconds: Int
+      init(_ time: timespec) { (seconds, nanoseconds) = (time.tv_sec, time.tv_nsec) }
+    }
   }
 
   struct Failure: Error, CustomStringConvertible {
@@ -28,14 +35,15 @@ struct KeyFile: Sendable {
     guard stat(path, &status) == 0 else { throw failure(errno) }
     return Stamp(
       device: UInt(status.st_dev), inode: UInt(status.st_ino), size: Int(status.st_size),
-      seconds: status.st_mtim.tv_sec, nanoseconds: status.st_mtim.tv_nsec)
+      modified: Stamp.Time(status.st_mtim), changed: Stamp.Time(status.st_ctim))
   }
 
   /// The whole of it.
   ///
   /// - Throws: `Failure`, also past 1 MiB.
   func read() throws -> [UInt8] {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    // A pipe must not hold us up: it ends at once.
+    let descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
     guard descriptor >= 0 else { throw failure(errno) }
     defer { close(descriptor) }
     var content: [UInt8] = []

@@ -1,66 +1,109 @@
 import PluginAPI
 import Synchronization
 
-/// The keys that tokens are verified with: those of the settings, and those of a JWKS file, which is read again when it
-/// changes. Any thread; once a second, one request looks at the file.
+/// The keys that tokens are signed and verified with: those of files, which are read again when they change, and those of
+/// the settings. Any thread; once a second, one request looks at the files.
+///
+/// A file that cannot be read, as when it is half written, others can read it, or a key in it is broken, is refused as a
+/// whole: the keys stay as they are, and the log says why, once.
 final class KeyRing: Sendable {
-  private struct State {
+  /// A file as it was last seen.
+  private struct Watched {
     var keys: [any VerificationKey]
-    var stamp: KeyFile.Stamp?
+    /// Of the content that `keys` are from.
+    var stamp: KeyFile.Stamp
+    /// Of a content that was refused.
+    var refused: KeyFile.Stamp?
+    /// Why, as logged.
+    var problem: String?
   }
 
   private let fixed: [any VerificationKey]
-  private let file: KeyFile?
+  private let sources: [any KeySource]
   private let host: Host
-  private let state: Mutex<State>
-  /// Counts the changes.
-  private let count = Atomic<UInt64>(0)
-  /// When the file was last looked at: Unix time in seconds.
+  /// By source. Held while they are read.
+  private let watched: Mutex<[Watched]>
+  private let keys: Mutex<KeySet>
+  /// Of `keys`; written with `watched` held.
+  private let latest = Atomic<UInt64>(0)
+  /// When the files were last looked at: Unix time in seconds.
   private let lookedAt = Atomic<Int64>(0)
 
-  /// - Parameters:
-  ///   - fixed: the signing key first.
-  ///   - file: a JWKS file, read here the first time.
-  /// - Throws: `KeyFile.Failure`.
-  init(fixed: [any VerificationKey], file: KeyFile?, host: Host) throws {
+  /// The first secret is the one that signs: of the sources, or else of `fixed`.
+  ///
+  /// - Parameter sources: read here the first time.
+  /// - Throws: what the sources throw; `KeySet.NoSigningKey`.
+  init(sources: [any KeySource], fixed: [any VerificationKey], host: Host) throws {
     self.fixed = fixed
-    self.file = file
+    self.sources = sources
     self.host = host
-    let stamp = try file?.stamp()
-    state = Mutex(State(keys: fixed + (try file?.keySet() ?? []), stamp: stamp))
+    // The stamp first: a file that changes in between is read once more.
+    let files = try sources.map { source in
+      let stamp = try source.stamp()
+      return Watched(keys: try source.keys(), stamp: stamp)
+    }
+    keys = Mutex(try KeySet(files.flatMap(\.keys) + fixed, version: 0))
+    watched = Mutex(files)
   }
 
   /// The keys as they are now.
-  func keys(for algorithm: String) -> [any VerificationKey] {
-    state.withLock { $0.keys }.filter { $0.algorithm.rawValue == algorithm }
-  }
+  var current: KeySet { keys.withLock { $0 } }
 
   /// Which keys these are: a token that was verified under another version has to be verified again, since its key may
   /// have been withdrawn.
   ///
   /// - Parameter now: Unix time in seconds.
   func version(now: Int64) -> UInt64 {
-    if let file {
+    if !sources.isEmpty {
       let last = lookedAt.load(ordering: .relaxed)
       if now != last, lookedAt.compareExchange(expected: last, desired: now, ordering: .relaxed).exchanged {
-        update(from: file)
+        look(retrying: true)
       }
     }
-    return count.load(ordering: .acquiring)
+    return latest.load(ordering: .acquiring)
   }
 
-  /// Reads the file again if it has changed. One that cannot be read, as when it is only half written, changes nothing,
-  /// and is looked at again.
-  private func update(from file: KeyFile) {
-    do {
-      let stamp = try file.stamp()
-      guard state.withLock({ $0.stamp }) != stamp else { return }
-      let keys = fixed + (try file.keySet())
-      state.withLock { $0 = State(keys: keys, stamp: stamp) }
-      count.wrappingAdd(1, ordering: .acquiringAndReleasing)
-      host.log(.info, "read \(keys.count - fixed.count) keys from \(file.path)")
-    } catch {
-      host.log(.error, "the keys stay as they are: \(error)")
+  /// The keys that have taken the place of `keys`, if any have: looks at the files at once, for a token that none of `keys`
+  /// has signed may be signed with one that was put there within this second. Costs a system call for each file.
+  func successor(of keys: KeySet) -> KeySet? {
+    if !sources.isEmpty { look(retrying: false) }
+    let current = current
+    return current.version == keys.version ? nil : current
+  }
+
+  /// Reads again what has changed.
+  ///
+  /// - Parameter retrying: also what was refused and has not changed: there are reasons outside of the file.
+  private func look(retrying: Bool) {
+    watched.withLock { files in
+      for (index, source) in sources.enumerated() {
+        do {
+          let stamp = try source.stamp()
+          guard stamp != files[index].stamp else {
+            files[index].problem = nil
+            continue
+          }
+          guard retrying || stamp != files[index].refused else { continue }
+          files[index].refused = stamp
+          try replace(index, in: &files, with: Watched(keys: source.keys(), stamp: stamp))
+        } catch {
+          let problem = "\(error)"
+          guard problem != files[index].problem else { continue }
+          files[index].problem = problem
+          host.log(.error, "the keys stay as they are: \(problem)")
+        }
+      }
     }
+  }
+
+  private func replace(_ index: Int, in files: inout [Watched], with file: Watched) throws {
+    var next = files
+    next[index] = file
+    let version = latest.load(ordering: .relaxed) + 1
+    let replacement = try KeySet(next.flatMap(\.keys) + fixed, version: version)
+    files = next
+    keys.withLock { $0 = replacement }
+    latest.store(version, ordering: .releasing)
+    host.log(.info, "read \(file.keys.count) keys from \(sources[index].path)")
   }
 }

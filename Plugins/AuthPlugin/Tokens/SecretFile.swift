@@ -1,9 +1,17 @@
 import Glibc
 
-/// The signing secret that the plugin makes for itself: 64 random bytes in base64url, in a file that only its owner can
-/// read.
-struct SecretFile {
+/// Signing secrets, one a line, in a file that only its owner can read. Lines that are empty or begin with `#` do not count.
+struct SecretFile: Sendable {
+  /// Who has made the secrets, and so how they are written.
+  enum Origin {
+    /// This plugin: 64 random bytes in base64url.
+    case plugin
+    /// An operator: the bytes as they stand.
+    case operation
+  }
+
   let path: String
+  let origin: Origin
 
   enum Failure: Error, CustomStringConvertible {
     case system(path: String, operation: String, code: Int32)
@@ -17,22 +25,47 @@ struct SecretFile {
       case .system(let path, let operation, let code):
         "cannot \(operation) \(path): \(String(cString: strerror(code)))"
       case .unsafe(let path, let reason): "\(path) is not safe to take a secret from: \(reason)"
-      case .malformed(let path): "\(path) holds no secret of 64 bytes in base64url"
+      case .malformed(let path): "\(path) holds something else than secrets of 64 bytes in base64url"
       }
     }
   }
 
   private static let secretCount = 64
+  private static let maximumByteCount = 1 << 16
 
-  /// The secret; made first if there is no file. Of several processes that make one at the same time, all get the same.
+  /// The secrets; if there is no file, one is made first. Of several processes that make one at the same time, all get the
+  /// same.
   ///
   /// - Parameter random: the kernel's generator.
   /// - Throws: `Failure`.
-  func secret(random: (Int) -> [UInt8]) throws -> [UInt8] {
-    if let secret = try read() { return secret }
+  func secrets(random: (Int) -> [UInt8]) throws -> [[UInt8]] {
+    if let content = try content() { return try secrets(in: content) }
     try create(Base64.url.encode(random(Self.secretCount)), suffix: Base64.url.encode(random(9)))
-    guard let secret = try read() else { throw failure("open", ENOENT) }
-    return secret
+    return try secrets()
+  }
+
+  /// The secrets.
+  ///
+  /// - Throws: `Failure`, also if there is no file, or others can read it.
+  func secrets() throws -> [[UInt8]] {
+    guard let content = try content() else { throw failure("open", ENOENT) }
+    return try secrets(in: content)
+  }
+
+  private func secrets(in content: [UInt8]) throws -> [[UInt8]] {
+    let lines = content.split { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") }
+      .filter { $0.first != UInt8(ascii: "#") }
+    switch origin {
+    case .operation: return lines.map(Array.init)
+    case .plugin:
+      guard !lines.isEmpty else { throw Failure.malformed(path: path) }
+      return try lines.map { line in
+        guard let secret = Base64.url.decode(line), secret.count == Self.secretCount else {
+          throw Failure.malformed(path: path)
+        }
+        return secret
+      }
+    }
   }
 
   /// Writes the whole file under another name, and then links it to its own, which fails if another process was first:
@@ -53,22 +86,25 @@ struct SecretFile {
   }
 
   /// - Returns: nil if there is no file.
-  private func read() throws -> [UInt8]? {
-    let descriptor = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC)
+  private func content() throws -> [UInt8]? {
+    // An operator's file may be a link, as Kubernetes mounts secrets. A pipe must not hold us up.
+    let follows = origin == .operation ? 0 : O_NOFOLLOW
+    let descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | follows)
     guard descriptor >= 0 else {
       if errno == ENOENT { return nil }
       throw failure("open", errno)
     }
     defer { close(descriptor) }
     try checkSafety(of: descriptor)
-    var buffer = [UInt8](repeating: 0, count: 256)
-    let count = Glibc.read(descriptor, &buffer, buffer.count)
-    guard count >= 0 else { throw failure("read", errno) }
-    let text = buffer[..<count].prefix { $0 != UInt8(ascii: "\n") }
-    guard let secret = Base64.url.decode(text), secret.count == Self.secretCount else {
-      throw Failure.malformed(path: path)
+    var content: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 4096)
+    while true {
+      let count = Glibc.read(descriptor, &buffer, buffer.count)
+      guard count >= 0 else { throw failure("read", errno) }
+      if count == 0 { return content }
+      content += buffer[..<count]
+      guard content.count <= Self.maximumByteCount else { throw failure("read", EFBIG) }
     }
-    return secret
   }
 
   private func checkSafety(of descriptor: Int32) throws {

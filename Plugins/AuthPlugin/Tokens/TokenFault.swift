@@ -17,6 +17,9 @@ enum TokenFault: Error, Equatable {
   case wrongAudience
   case revoked
 
+  /// Whether it may be good for a key that we have not seen yet.
+  var mayBeOfNewKey: Bool { self == .wrongSignature || self == .unsupportedAlgorithm }
+
   /// For `error_description` (RFC 6750 section 3): what a client can act on. What is wrong with a token that we have not
   /// signed is nobody's business.
   var advice: String {

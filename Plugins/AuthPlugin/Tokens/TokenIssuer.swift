@@ -1,8 +1,8 @@
 import JSONBodies
 
-/// Makes access tokens: JWTs signed with one symmetric key. Any thread.
+/// Makes access tokens: JWTs signed with a symmetric key. Any thread.
 struct TokenIssuer: Sendable {
-  let key: HMACKey
+  let keys: KeyRing
   let issuer: String
   let audience: String
   /// In seconds.
@@ -22,6 +22,7 @@ struct TokenIssuer: Sendable {
   ///
   /// - Throws: `CryptoError`.
   func sign(_ claims: TokenClaims) throws -> String {
+    let key = keys.current.signing
     let header = #"{"alg":"\#(key.algorithm.rawValue)","typ":"JWT"}"#
     let payload = try JSONText.encode(claims)
     let signed = Base64.url.encode(header.utf8) + "." + Base64.url.encode(payload.utf8)

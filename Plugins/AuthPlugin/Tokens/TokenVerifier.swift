@@ -1,6 +1,5 @@
 /// Verifies access tokens: JWTs in the compact serialisation (RFC 7519), as RFC 8725 recommends. Any thread.
 struct TokenVerifier: Sendable {
-  let keys: KeyRing
   /// What `iss` must be; empty: anything.
   let issuer: String
   /// What `aud` must be or contain; empty: anything.
@@ -13,14 +12,16 @@ struct TokenVerifier: Sendable {
 
   /// The claims of a token whose signature, times, issuer and audience are right.
   ///
-  /// - Parameter now: Unix time in seconds.
+  /// - Parameters:
+  ///   - keys: one of which it must be signed with.
+  ///   - now: Unix time in seconds.
   /// - Throws: `TokenFault`; `CryptoError` if libcrypto fails.
-  func verify(_ token: UnsafeRawBufferPointer, now: Int64) throws -> TokenClaims {
+  func verify(_ token: UnsafeRawBufferPointer, _ keys: KeySet, now: Int64) throws -> TokenClaims {
     let parts = try TokenParts(token)
     let header = try decode(TokenHeader.self, parts.header)
     guard !header.hasCriticalExtensions else { throw TokenFault.criticalExtension }
     guard header.isAccessToken, !header.isOtherwiseEncoded else { throw TokenFault.wrongType }
-    try verifySignature(of: parts, header)
+    try verifySignature(of: parts, header, keys)
     let claims = try decode(TokenClaims.self, parts.payload)
     try check(claims, now: now)
     return claims
@@ -29,7 +30,7 @@ struct TokenVerifier: Sendable {
   /// From when on a token with these claims is refused: Unix time in seconds.
   func end(of claims: TokenClaims) -> Int64 { claims.expiresAt + leeway }
 
-  private func verifySignature(of parts: TokenParts, _ header: TokenHeader) throws {
+  private func verifySignature(of parts: TokenParts, _ header: TokenHeader, _ keys: KeySet) throws {
     let candidates = keys.keys(for: header.algorithm)
     guard !candidates.isEmpty else { throw TokenFault.unsupportedAlgorithm }
     guard let signature = Base64.url.decode(parts.signature), !signature.isEmpty else {
