@@ -37,8 +37,8 @@ struct Base64: Sendable {
   /// has, and for unused bits that are not zero.
   func decode(_ text: some Collection<UInt8>) -> [UInt8]? {
     guard text.count % 4 != 1 else { return nil }
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(text.count * 3 / 4)
+    var bytes = [UInt8](repeating: 0, count: text.count * 3 / 4)
+    var count = 0
     var bits: UInt32 = 0
     var pending = 0
     for symbol in text {
@@ -48,7 +48,8 @@ struct Base64: Sendable {
       pending += 6
       if pending >= 8 {
         pending -= 8
-        bytes.append(UInt8(truncatingIfNeeded: bits >> UInt32(pending)))
+        bytes[count] = UInt8(truncatingIfNeeded: bits >> UInt32(pending))
+        count += 1
       }
     }
     guard bits & (1 << UInt32(pending) - 1) == 0 else { return nil }

@@ -1,6 +1,9 @@
 import CCrypto
+import Synchronization
 
-// Unsafe memory: `template` is made once with its key set, only ever copied from afterwards, and freed in deinit.
+// Unsafe memory: `template` is made once with its key set, only ever copied from afterwards, and freed in deinit. A context
+// in `idle` belongs to nobody, one that was taken out to the caller alone; deinit frees those in it, which are all of them,
+// since every caller holds the key.
 
 /// A symmetric key, which signs and verifies: HS256, HS384, HS512 (RFC 7518 section 3.2). Any thread.
 final class HMACKey: VerificationKey, @unchecked Sendable {
@@ -8,6 +11,15 @@ final class HMACKey: VerificationKey, @unchecked Sendable {
   let id: String?
   /// A MAC context after `EVP_MAC_init`: copying it is faster than setting it up again.
   private let template: OpaquePointer
+  /// Copies that are not in use: of one, only the digest's state is set back, and nothing is allocated.
+  private let idle = Mutex(Idle())
+
+  private struct Idle: @unchecked Sendable {
+    var contexts: [OpaquePointer] = []
+  }
+
+  /// More are in use only if as many threads check at once, and those beyond are freed.
+  private static let idleCapacity = 64
 
   /// - Parameter secret: at least as long as the digest (RFC 7518 section 3.2), and the caller has checked that.
   /// - Throws: `CryptoError`, also if the algorithm is none of HMAC's.
@@ -35,7 +47,10 @@ final class HMACKey: VerificationKey, @unchecked Sendable {
     self.id = id
   }
 
-  deinit { EVP_MAC_CTX_free(template) }
+  deinit {
+    for context in idle.withLock({ $0.contexts }) { EVP_MAC_CTX_free(context) }
+    EVP_MAC_CTX_free(template)
+  }
 
   private static let digestParameter: StaticString = "digest"
 
@@ -56,8 +71,8 @@ final class HMACKey: VerificationKey, @unchecked Sendable {
   private func withSignature<R>(
     of message: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> R
   ) throws -> R {
-    guard let context = EVP_MAC_CTX_dup(template) else { throw CryptoError("a MAC context") }
-    defer { EVP_MAC_CTX_free(context) }
+    let context = try take()
+    defer { giveBack(context) }
     return try withUnsafeTemporaryAllocation(of: UInt8.self, capacity: Int(EVP_MAX_MD_SIZE)) { buffer in
       var count = 0
       guard
@@ -66,5 +81,26 @@ final class HMACKey: VerificationKey, @unchecked Sendable {
       else { throw CryptoError("HMAC") }
       return body(UnsafeRawBufferPointer(start: buffer.baseAddress, count: count))
     }
+  }
+
+  /// A context with the key set, and nothing of a message. One that fails is not used again.
+  private func take() throws -> OpaquePointer {
+    if let context = idle.withLock({ $0.contexts.popLast() }) {
+      // Without a key it keeps the one that it has (EVP_MAC(3)).
+      if EVP_MAC_init(context, nil, 0, nil) == 1 { return context }
+      EVP_MAC_CTX_free(context)
+      throw CryptoError("a MAC context")
+    }
+    guard let context = EVP_MAC_CTX_dup(template) else { throw CryptoError("a MAC context") }
+    return context
+  }
+
+  private func giveBack(_ context: OpaquePointer) {
+    let isKept = idle.withLock { idle in
+      guard idle.contexts.count < Self.idleCapacity else { return false }
+      idle.contexts.append(context)
+      return true
+    }
+    if !isKept { EVP_MAC_CTX_free(context) }
   }
 }

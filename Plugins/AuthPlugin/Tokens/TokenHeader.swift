@@ -2,7 +2,8 @@
 /// whoever makes a token does not choose the key.
 struct TokenHeader: Decodable {
   let algorithm: String
-  let type: String?
+  /// Whether this may be an access token: `typ` is `JWT` or `at+jwt` (RFC 9068 section 2.1), or missing.
+  let isAccessToken: Bool
   let keyID: String?
   let hasCriticalExtensions: Bool
   /// It says that its payload is encrypted or compressed (RFC 7516), or not in base64url (RFC 7797, which forbids that in a
@@ -22,17 +23,12 @@ struct TokenHeader: Decodable {
   init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     algorithm = try container.decode(String.self, forKey: .algorithm)
-    type = try container.decodeIfPresent(String.self, forKey: .type)
+    let type = try container.decodeIfPresent(String.self, forKey: .type)?.lowercased()
+    isAccessToken = type.map { ["jwt", "at+jwt", "application/at+jwt"].contains($0) } ?? true
     keyID = try container.decodeIfPresent(String.self, forKey: .keyID)
     hasCriticalExtensions = container.contains(.critical)
     isOtherwiseEncoded =
       container.contains(.encryption) || container.contains(.compression)
       || container.contains(.encodesPayload)
-  }
-
-  /// Whether this may be an access token: `typ` is `JWT` or `at+jwt` (RFC 9068 section 2.1), or missing.
-  var isAccessToken: Bool {
-    guard let type = type?.lowercased() else { return true }
-    return ["jwt", "at+jwt", "application/at+jwt"].contains(type)
   }
 }

@@ -1,3 +1,5 @@
+import Glibc
+
 /// Verifies access tokens: JWTs in the compact serialisation (RFC 7519), as RFC 8725 recommends. Any thread.
 struct TokenVerifier: Sendable {
   /// What `iss` must be; empty: anything.
@@ -6,6 +8,13 @@ struct TokenVerifier: Sendable {
   let audience: String
   /// How far the clocks of issuer and verifier may be apart, in seconds.
   let leeway: Int64
+  private let headers = KnownHeaders()
+
+  init(issuer: String, audience: String, leeway: Int64) {
+    self.issuer = issuer
+    self.audience = audience
+    self.leeway = leeway
+  }
 
   /// In bytes: room for many claims, and a bound of the work that a stranger can ask for.
   static let maximumCount = 8192
@@ -18,10 +27,12 @@ struct TokenVerifier: Sendable {
   /// - Throws: `TokenFault`; `CryptoError` if libcrypto fails.
   func verify(_ token: UnsafeRawBufferPointer, _ keys: KeySet, now: Int64) throws -> TokenClaims {
     let parts = try TokenParts(token)
-    let header = try decode(TokenHeader.self, parts.header)
+    let known = headers.find(parts.header)
+    let header = try known ?? decode(TokenHeader.self, parts.header)
     guard !header.hasCriticalExtensions else { throw TokenFault.criticalExtension }
     guard header.isAccessToken, !header.isOtherwiseEncoded else { throw TokenFault.wrongType }
     try verifySignature(of: parts, header, keys)
+    if known == nil { headers.insert(header, parts.header) }
     let claims = try decode(TokenClaims.self, parts.payload)
     try check(claims, now: now)
     return claims
@@ -68,14 +79,17 @@ private struct TokenParts {
   /// - Throws: `TokenFault`.
   init(_ token: UnsafeRawBufferPointer) throws {
     guard token.count <= TokenVerifier.maximumCount else { throw TokenFault.oversized }
-    let dot = UInt8(ascii: ".")
-    guard let first = token.firstIndex(of: dot),
-      let second = token[(first + 1)...].firstIndex(of: dot),
-      !token[(second + 1)...].contains(dot)
+    guard let first = Self.dot(in: token, from: 0), let second = Self.dot(in: token, from: first + 1),
+      Self.dot(in: token, from: second + 1) == nil
     else { throw TokenFault.malformed }
     header = UnsafeRawBufferPointer(rebasing: token[..<first])
     payload = UnsafeRawBufferPointer(rebasing: token[(first + 1)..<second])
     signature = UnsafeRawBufferPointer(rebasing: token[(second + 1)...])
     signed = UnsafeRawBufferPointer(rebasing: token[..<second])
+  }
+  private static func dot(in token: UnsafeRawBufferPointer, from start: Int) -> Int? {
+    guard let base = token.baseAddress, start < token.count else { return nil }
+    let found = memchr(base + start, Int32(UInt8(ascii: ".")), token.count - start)
+    return found.map { UnsafeRawPointer($0) - base }
   }
 }
