@@ -1,5 +1,6 @@
 import DatabaseSettings
 import PluginAPI
+import SQL
 
 /// The plugin's section of `plugins.conf`.
 struct DomainSettings: PluginSettings {
@@ -86,6 +87,11 @@ struct DomainSettings: PluginSettings {
   func databaseSetting() throws -> DatabaseSetting {
     guard let setting = DatabaseSetting(database) else {
       throw SettingsError(key: "database", reason: DatabaseSetting.expectation)
+    }
+    do {
+      try setting.check()
+    } catch {
+      throw SettingsError(key: "database", reason: error.message)
     }
     return setting
   }

@@ -26,6 +26,32 @@ import Testing
     }
   }
 
+  @Test("neither a setting nor an engine shows its URL when it is printed")
+  func descriptions() throws {
+    let url = "postgres://u:hunter2@h/x"
+    let setting = try #require(DatabaseSetting(url))
+    let engine = try setting.engine(file: "", namespace: "n")
+    var dumped = ""
+    dump(engine, to: &dumped)
+    for text in ["\(setting)", String(reflecting: setting), "\(engine)", String(reflecting: engine), dumped] {
+      #expect(!text.contains("hunter2"), "\(text)")
+    }
+  }
+
+  @Test("a server that takes no writes is unavailable, and asked anew by the next")
+  func standby() throws {
+    let pool = try TestDatabase(.postgreSQL).pool(size: 1)
+    try pool.withConnection {
+      try $0.tables("CREATE TABLE t (a INTEGER)")
+      try $0.execute("SET default_transaction_read_only = on")
+    }
+    let error = #expect(throws: DatabaseError.self) {
+      try pool.withConnection { try $0.run("INSERT INTO t VALUES (1)") }
+    }
+    #expect(error?.kind == .unavailable)
+    #expect(try pool.withConnection { try $0.run("INSERT INTO t VALUES (1)") } == 1)
+  }
+
   @Test("a server that is away is unavailable, at once")
   func away() throws {
     let setting = try #require(DatabaseSetting("postgres://u@127.0.0.1:1/x"))

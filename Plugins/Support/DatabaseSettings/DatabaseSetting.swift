@@ -3,9 +3,7 @@ import SQL
 import SQLite
 
 /// Which database a plugin uses, as its setting `database` says: `sqlite`, or a URL of a PostgreSQL server.
-///
-/// Not `CustomStringConvertible`: the URL may hold a password.
-public enum DatabaseSetting: Sendable, Equatable {
+public enum DatabaseSetting: Sendable, Equatable, CustomStringConvertible, CustomDebugStringConvertible {
   /// One file in the plugin's state directory.
   case sqlite
   case postgreSQL(url: String)
@@ -24,11 +22,26 @@ public enum DatabaseSetting: Sendable, Equatable {
   /// What a refusal of the setting says.
   public static let expectation = "must be 'sqlite', or postgres://user:password@host:port/database"
 
+  /// Without the URL, which may hold a password.
+  public var description: String {
+    switch self {
+    case .sqlite: "sqlite"
+    case .postgreSQL: "postgres://…"
+    }
+  }
+  public var debugDescription: String { description }
+
   public var dialect: Dialect {
     switch self {
     case .sqlite: .sqlite
     case .postgreSQL: .postgreSQL
     }
+  }
+
+  /// Looks whether it can be used at all: that libpq is there, and reads the URL. Connects to nothing.
+  /// - Throws: `DatabaseError`, whose message neither shows the URL nor its password.
+  public func check() throws(DatabaseError) {
+    if case .postgreSQL(let url) = self { _ = try PostgreSQLEngine(url: url, namespace: "check") }
   }
 
   /// The engine that makes connections; makes none yet.

@@ -109,7 +109,11 @@ extension DatabaseError.Kind {
     case "0A000" where message.contains("cached plan"): self = .serializationFailure
     case "55P03", "57014": self = .busy
     case "57P01", "57P02", "57P05", "25P03": self = .connectionLost
-    case "57P03", "53300": self = .unavailable
+    case "57P03": self = .unavailable
+    // The server has become a standby: another one takes the writes.
+    case "25006": self = .unavailable
+    // No memory, no disk, no connection left.
+    case _ where sqlState.hasPrefix("53"): self = .unavailable
     case _ where sqlState.hasPrefix("08"): self = .connectionLost
     case _ where sqlState.hasPrefix("22"): self = .invalidValue
     case _ where sqlState.hasPrefix("42"): self = .misuse

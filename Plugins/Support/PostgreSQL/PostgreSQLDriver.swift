@@ -207,7 +207,10 @@ final class PostgreSQLDriver: Driver {
       last = answer
     }
     if let refusal {
-      if refusal.kind == .connectionLost || library.status(connection) != CONNECTION_OK { isLost = true }
+      // What is unavailable here may be available on the server that the next connection finds.
+      isLost =
+        refusal.kind == .connectionLost || refusal.kind == .unavailable
+        || library.status(connection) != CONNECTION_OK
       throw refusal
     }
     guard let last else { throw lost(nil, context: context) }

@@ -8,7 +8,7 @@ public struct PostgreSQLEngine: Engine {
   private static let connectSeconds = "3"
 
   private let library: LibPQ
-  private let url: String
+  private let url: Secret
   private let password: Secret
   private let namespace: String
   private let timeoutMilliseconds: Int32
@@ -27,7 +27,7 @@ public struct PostgreSQLEngine: Engine {
     } catch {
       throw DatabaseError(.other, message: "\(error)")
     }
-    self.url = url
+    self.url = Secret(url)
     self.namespace = namespace
     self.timeoutMilliseconds = timeoutMilliseconds
     password = try Self.password(in: url, library)
@@ -40,7 +40,7 @@ public struct PostgreSQLEngine: Engine {
     let parameters = [
       ("application_name", "bulkhead"), ("connect_timeout", Self.connectSeconds),
       ("keepalives_idle", "15"), ("keepalives_interval", "5"), ("keepalives_count", "3"),
-      ("tcp_user_timeout", "15000"), ("dbname", url), ("client_encoding", "UTF8"),
+      ("tcp_user_timeout", "15000"), ("dbname", url.text), ("client_encoding", "UTF8"),
     ]
     let connection = withCStrings(parameters.map(\.0)) { names in
       withCStrings(parameters.map(\.1)) { values in library.connect(names, values, 1) }
@@ -89,11 +89,15 @@ public struct PostgreSQLEngine: Engine {
   }
 }
 
-/// What must not be shown.
-struct Secret: Sendable {
-  private let text: String
+/// What must not be shown: not even by a description of what holds it.
+struct Secret: Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+  let text: String
 
   init(_ text: String) { self.text = text }
+
+  var description: String { "[secret]" }
+  var debugDescription: String { description }
+  var customMirror: Mirror { Mirror(self, children: []) }
 
   /// A message in one line, without the secret.
   func removed(from message: String) -> String {

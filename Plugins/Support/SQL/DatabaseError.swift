@@ -18,7 +18,8 @@ public struct DatabaseError: Error, Sendable, Equatable, CustomStringConvertible
     case serializationFailure
     /// The connection ended while a statement was under way: nobody knows whether it, or the commit, took effect.
     case connectionLost
-    /// No connection could be made: the server is away, is starting, or takes no more.
+    /// No connection could be made, or the server cannot do its work: it is away, starting, a standby, or out of memory,
+    /// disk or connections.
     case unavailable
     /// The database was migrated by a newer program.
     case newerSchema
