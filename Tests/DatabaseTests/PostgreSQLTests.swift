@@ -19,7 +19,9 @@ import Testing
       "postgres://u:hunter2 secret@h:port/x?nonsense=hunter2",
     ] {
       let setting = try #require(DatabaseSetting(url))
-      let error = #expect(throws: DatabaseError.self) { try setting.open(file: "", namespace: "n", size: 1) }
+      let error = #expect(throws: DatabaseError.self) {
+        try setting.engine(file: "", namespace: "n").connect()
+      }
       let text = "\(error.map { "\($0)" } ?? "")"
       #expect(!text.isEmpty)
       for part in ["hunter2", PostgreSQLServer.password] { #expect(!text.contains(part)) }
@@ -52,10 +54,51 @@ import Testing
     #expect(try pool.withConnection { try $0.run("INSERT INTO t VALUES (1)") } == 1)
   }
 
+  @Test("pools that were made while the server was away migrate once between them, when it is there")
+  func awayAtFirst() throws {
+    let server = try PostgreSQLServer()
+    let setting = try #require(DatabaseSetting(server.url("postgres")))
+    try server.stop()
+    let scripts: [Script] = ["CREATE TABLE a (x INTEGER); INSERT INTO a VALUES (1)"]
+    let pools = try (0..<3).map { _ in
+      try setting.open(file: "", namespace: "late", size: 4, timeoutMilliseconds: 30_000, migrations: scripts)
+    }
+    for pool in pools {
+      #expect(pool.awayAtStart?.kind == .unavailable)
+      let error = #expect(throws: DatabaseError.self) { try pool.withConnection { _ in } }
+      #expect(error?.isTemporary == true)
+    }
+    try server.start()
+    let counts = try onThreads(12) { thread in
+      try pools[thread % 3].snapshot { try $0.first("SELECT COUNT(*) FROM a")?[0] }
+    }
+    #expect(counts == Array(repeating: 1, count: 12))
+    // One that is made now was never without it.
+    let later = try setting.open(file: "", namespace: "late", size: 1, migrations: scripts)
+    #expect(later.awayAtStart == nil)
+  }
+
+  @Test("a newer schema is refused by whoever migrates, also when its server was away at first")
+  func newerAfterAway() throws {
+    let server = try PostgreSQLServer()
+    let setting = try #require(DatabaseSetting(server.url("postgres")))
+    let scripts: [Script] = ["CREATE TABLE a (x INTEGER)", "CREATE TABLE b (x INTEGER)"]
+    _ = try setting.open(file: "", namespace: "newer", size: 1, migrations: scripts)
+    try server.stop()
+    let pool = try setting.open(file: "", namespace: "newer", size: 1, migrations: [scripts[0]])
+    try server.start()
+    for _ in 0..<2 {
+      let error = #expect(throws: DatabaseError.self) { try pool.withConnection { _ in } }
+      #expect(error?.kind == .newerSchema)
+    }
+  }
+
   @Test("a server that is away is unavailable, at once")
   func away() throws {
     let setting = try #require(DatabaseSetting("postgres://u@127.0.0.1:1/x"))
-    let error = #expect(throws: DatabaseError.self) { try setting.open(file: "", namespace: "n", size: 1) }
+    let pool = try setting.open(file: "", namespace: "n", size: 1)
+    #expect(pool.awayAtStart?.kind == .unavailable)
+    let error = #expect(throws: DatabaseError.self) { try pool.withConnection { _ in } }
     #expect(error?.kind == .unavailable)
     #expect(error?.isTemporary == true)
   }
@@ -79,7 +122,9 @@ import Testing
     let open = try #require(port)
     let setting = try #require(DatabaseSetting("postgres://u@127.0.0.1:\(open)/x?connect_timeout=2"))
     let begun = ContinuousClock.now
-    let error = #expect(throws: DatabaseError.self) { try setting.open(file: "", namespace: "n", size: 1) }
+    let error = #expect(throws: DatabaseError.self) {
+      try setting.engine(file: "", namespace: "n").connect()
+    }
     #expect(error?.kind == .unavailable)
     #expect(ContinuousClock.now - begun < .seconds(5))
   }

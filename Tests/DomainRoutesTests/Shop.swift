@@ -102,7 +102,7 @@ extension PluginDatabase {
     }
     let engine = try setting.engine(file: Store.file(in: directory), namespace: Store.namespace)
     let dying = DyingEngine(engine: engine, countdown: countdown)
-    return try Store(try ConnectionPool(dying, size: connections), clock: clock)
+    return try Store(dying, connections: connections, clock: clock)
   }
 }
 

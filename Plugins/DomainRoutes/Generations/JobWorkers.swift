@@ -19,6 +19,7 @@ final class JobWorkers: @unchecked Sendable {
     var running = 0
     var purgedAt: Int64 = 0
     var sweptAt: Int64 = 0
+    var isDatabaseAway = false
   }
 
   private let runner: JobRunner
@@ -102,15 +103,26 @@ final class JobWorkers: @unchecked Sendable {
       let seen = withLock { $0.wakeUps }
       do {
         try purgeIfDue()
-        if try runner.runNext(isStopping: { self.isStopping }) { continue }
+        let hasRun = try runner.runNext(isStopping: { self.isStopping })
+        sayIfChanged(isDatabaseAway: false) { "the database is back; jobs go on" }
+        if hasRun { continue }
       } catch let error as DatabaseError where error.isTemporary {
-        runner.log(.warning, "the database is busy or away; jobs wait: \(error)")
+        sayIfChanged(isDatabaseAway: true) { "the database is busy or away; jobs wait: \(error)" }
       } catch {
         runner.log(.error, "a generation could not be run: \(error)")
       }
       wait(milliseconds: Self.pollMilliseconds) { $0.isStopping || $0.wakeUps != seen }
     }
     withLock { $0.running -= 1 }
+  }
+
+  /// Logs once, and not at each look of each thread.
+  private func sayIfChanged(isDatabaseAway: Bool, _ message: () -> String) {
+    let isNews = withLock { state in
+      defer { state.isDatabaseAway = isDatabaseAway }
+      return state.isDatabaseAway != isDatabaseAway
+    }
+    if isNews { runner.log(.warning, message()) }
   }
 
   /// Forgets old answers, and the files that runs and deletions left behind when they died, one thread at a time.

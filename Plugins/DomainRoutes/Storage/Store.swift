@@ -13,7 +13,8 @@ final class Store: Sendable {
 
   /// Opens the database, and brings its schema up to date.
   ///
-  /// Quick if there is nothing to do: it only reads then, and waits for no writer.
+  /// Quick if there is nothing to do: it only reads then, and waits for no writer. If a server is away that is no error
+  /// here: see `awayAtStart`.
   /// - Parameters:
   ///   - database: Which database.
   ///   - directory: Where SQLite's file is.
@@ -25,18 +26,20 @@ final class Store: Sendable {
     clock: @escaping @Sendable () -> Int64
   ) throws {
     try self.init(
-      try database.open(file: Self.file(in: directory), namespace: Self.namespace, size: connections),
-      clock: clock)
+      try database.engine(file: Self.file(in: directory), namespace: Self.namespace),
+      connections: connections, clock: clock)
   }
 
-  /// As above, with connections that are there.
-  init(_ pool: ConnectionPool, clock: @escaping @Sendable () -> Int64) throws {
-    self.pool = pool
+  /// As above, on an engine.
+  init(_ engine: any Engine, connections: Int, clock: @escaping @Sendable () -> Int64) throws {
+    pool = try ConnectionPool(
+      engine, size: connections, migrations: Schema.migrations, readableFrom: Schema.readableFrom)
     self.clock = clock
-    _ = try pool.withConnection {
-      try Migrations.apply(Schema.migrations, to: $0, readableFrom: Schema.readableFrom)
-    }
   }
+
+  /// Why the database was away at the start; nil: it was there. What is asked of it meanwhile throws, and the first
+  /// request that finds it migrates it.
+  var awayAtStart: DatabaseError? { pool.awayAtStart }
 
   /// Milliseconds since 1970.
   var now: Int64 { clock() }

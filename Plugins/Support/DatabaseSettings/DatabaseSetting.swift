@@ -60,16 +60,18 @@ public enum DatabaseSetting: Sendable, Equatable, CustomStringConvertible, Custo
     }
   }
 
-  /// Opens the database, with one connection; migrates nothing.
+  /// Opens the database, and migrates it: see `ConnectionPool.init`, also for a server that is away.
   /// - Parameters: As `engine(file:namespace:timeoutMilliseconds:)`.
   ///   - size: The most connections open at a time.
   ///   - timeoutMilliseconds: How long to wait for a connection too.
+  ///   - migrations: None: the caller sees to the schema.
   /// - Throws: `DatabaseError`. None shows the URL or its password.
   public func open(
-    file: String, namespace: String, size: Int, timeoutMilliseconds: Int32 = 5000
-  ) throws(DatabaseError) -> ConnectionPool {
+    file: String, namespace: String, size: Int, timeoutMilliseconds: Int32 = 5000, migrations: [Script] = [],
+    readableFrom: Int? = nil
+  ) throws -> ConnectionPool {
     try ConnectionPool(
       try engine(file: file, namespace: namespace, timeoutMilliseconds: timeoutMilliseconds), size: size,
-      timeoutMilliseconds: timeoutMilliseconds)
+      timeoutMilliseconds: timeoutMilliseconds, migrations: migrations, readableFrom: readableFrom)
   }
 }

@@ -18,6 +18,7 @@ struct LibPQ: Sendable {
   let freeMemory: @convention(c) (UnsafeMutableRawPointer?) -> Void
 
   let connect: @convention(c) (Texts?, Texts?, CInt) -> Connection?
+  let ping: @convention(c) (Texts?, Texts?, CInt) -> PGPing
   let finish: @convention(c) (Connection?) -> Void
   let status: @convention(c) (Connection?) -> ConnStatusType
   let transactionStatus: @convention(c) (Connection?) -> PGTransactionStatusType
@@ -60,6 +61,7 @@ struct LibPQ: Sendable {
     freeOptions = try library.function("PQconninfoFree")
     freeMemory = try library.function("PQfreemem")
     connect = try library.function("PQconnectdbParams")
+    ping = try library.function("PQpingParams")
     finish = try library.function("PQfinish")
     status = try library.function("PQstatus")
     transactionStatus = try library.function("PQtransactionStatus")

@@ -30,21 +30,37 @@ public struct PostgreSQLEngine: Engine {
     self.url = Secret(url)
     self.namespace = namespace
     self.timeoutMilliseconds = timeoutMilliseconds
-    password = try Self.password(in: url, library)
+    let options = try Self.options(in: url, library)
+    password = Secret(options["password"] ?? "")
+    // libpq reads it only when it connects, and then it looks like a server that is away.
+    let ports = (options["port"] ?? "").split(separator: ",")
+    guard ports.allSatisfy({ 1...65535 ~= Int($0) ?? 0 }) else { throw Self.unreadable }
   }
 
   public var dialect: Dialect { .postgreSQL }
 
-  public func connect() throws(DatabaseError) -> any Driver {
-    // Of a name that stands here twice the last counts: the URL's own words win over the first, and not over the last.
-    let parameters = [
+  /// Of a name that stands here twice the last counts: the URL's own words win over the first, and not over the last.
+  private var parameters: [(name: String, value: String)] {
+    [
       ("application_name", "bulkhead"), ("connect_timeout", Self.connectSeconds),
       ("keepalives_idle", "15"), ("keepalives_interval", "5"), ("keepalives_count", "3"),
       ("tcp_user_timeout", "15000"), ("dbname", url.text), ("client_encoding", "UTF8"),
     ]
-    let connection = withCStrings(parameters.map(\.0)) { names in
-      withCStrings(parameters.map(\.1)) { values in library.connect(names, values, 1) }
+  }
+
+  private func withParameters<R>(_ body: (LibPQ.Texts, LibPQ.Texts) -> R) -> R {
+    withCStrings(parameters.map(\.name)) { names in
+      withCStrings(parameters.map(\.value)) { values in body(names, values) }
     }
+  }
+
+  public func isAway() -> Bool {
+    let answer = withParameters { library.ping($0, $1, 1) }
+    return answer == PQPING_NO_RESPONSE || answer == PQPING_REJECT
+  }
+
+  public func connect() throws(DatabaseError) -> any Driver {
+    let connection = withParameters { library.connect($0, $1, 1) }
     guard let connection, library.status(connection) == CONNECTION_OK else {
       let said = library.errorMessage(connection).map { String(cString: $0) } ?? "out of memory"
       library.finish(connection)
@@ -57,28 +73,29 @@ public struct PostgreSQLEngine: Engine {
     return driver
   }
 
-  /// The URL's password, to keep it out of messages.
-  private static func password(in url: String, _ library: LibPQ) throws(DatabaseError) -> Secret {
+  /// Neither libpq's reason nor the URL is quoted: what it takes for a host or a port may be of the password.
+  private static let unreadable = DatabaseError(
+    .misuse,
+    message: """
+      this is no URL that libpq reads: postgres://user:password@host:port/database, with the characters \
+      / ? # @ % of the password percent-encoded
+      """)
+
+  /// What libpq reads in the URL; the password among it, to keep it out of messages.
+  private static func options(in url: String, _ library: LibPQ) throws(DatabaseError) -> [String: String] {
     var reason: UnsafeMutablePointer<CChar>?
     guard isUnambiguous(url), let options = library.parse(url, &reason) else {
-      // The reason quotes the URL, and what it quotes may be the password.
       library.freeMemory(reason)
-      throw DatabaseError(
-        .misuse,
-        message: """
-          this is no URL that libpq reads: postgres://user:password@host:port/database, with the characters \
-          / ? # @ % of the password percent-encoded
-          """)
+      throw unreadable
     }
     defer { library.freeOptions(options) }
+    var values: [String: String] = [:]
     var option = options
     while let keyword = option.pointee.keyword {
-      if String(cString: keyword) == "password", let value = option.pointee.val {
-        return Secret(String(cString: value))
-      }
+      if let value = option.pointee.val { values[String(cString: keyword)] = String(cString: value) }
       option += 1
     }
-    return Secret("")
+    return values
   }
 
   /// Of a password with an `@` or a `/` of its own libpq would take a part for the host, and quote it in messages.

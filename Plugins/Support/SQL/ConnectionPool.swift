@@ -14,6 +14,8 @@ public final class ConnectionPool: Sendable {
     var idle: [Lent] = []
     var open = 0
     var isWriting = false
+    /// The schema is up to date.
+    var isMigrated = false
   }
 
   /// How often a transaction runs that others get in the way of.
@@ -22,23 +24,45 @@ public final class ConnectionPool: Sendable {
   private let engine: any Engine
   private let size: Int
   private let timeoutMilliseconds: Int32
+  private let migrations: [Script]
+  private let readableFrom: Int?
   private let state = Monitor(State())
 
-  /// Opens the first connection, so that a wrong address is known at once; the others when they are needed.
+  /// Why the database was away when the pool was made; nil: it was there.
+  public let awayAtStart: DatabaseError?
+
+  /// Opens the first connection, so that a wrong address is known at once, and migrates the database; the other
+  /// connections when they are needed.
+  ///
+  /// A server that is away is no error: what needs it would not start without it, nor start by itself once it is back.
+  /// `awayAtStart` says so, whoever asks for a connection is told, and the first that is made migrates.
   /// - Parameters:
   ///   - size: The most connections open at a time, at least 1.
   ///   - timeoutMilliseconds: How long to wait for a free connection, and for the write turn.
-  /// - Throws: `DatabaseError`.
-  public init(_ engine: any Engine, size: Int, timeoutMilliseconds: Int32 = 5000) throws(DatabaseError) {
+  ///   - migrations: As `Migrations.apply(_:to:readableFrom:)`; none: the caller sees to the schema.
+  /// - Throws: `DatabaseError`; also if the server is there, and does not let this program in.
+  public init(
+    _ engine: any Engine, size: Int, timeoutMilliseconds: Int32 = 5000, migrations: [Script] = [],
+    readableFrom: Int? = nil
+  ) throws {
     guard size > 0 else { throw DatabaseError(.misuse, message: "a pool has at least one connection") }
     self.engine = engine
     self.size = size
     self.timeoutMilliseconds = timeoutMilliseconds
-    let first = Lent(connection: Connection(try engine.connect()))
-    state.update {
-      $0.open = 1
-      $0.idle.append(first)
+    self.migrations = migrations
+    self.readableFrom = readableFrom
+    var away: DatabaseError?
+    do {
+      let first = try Self.connect(engine, migrations, readableFrom)
+      state.update {
+        $0.open = 1
+        $0.idle.append(first)
+        $0.isMigrated = true
+      }
+    } catch let error as DatabaseError where error.isTemporary && engine.isAway() {
+      away = error
     }
+    awayAtStart = away
   }
 
   public var dialect: Dialect { engine.dialect }
@@ -100,11 +124,30 @@ public final class ConnectionPool: Sendable {
       state.update { $0.open -= 1 }
     }
     do {
-      return Lent(connection: Connection(try engine.connect()))
+      return try connect()
     } catch {
       state.update { $0.open -= 1 }
       throw error
     }
+  }
+
+  private func connect() throws -> Lent {
+    if state.update({ $0.isMigrated }) { return Lent(connection: Connection(try engine.connect())) }
+    // Several threads may come here at once: the database has each script run once all the same.
+    let lent = try Self.connect(engine, migrations, readableFrom)
+    state.update { $0.isMigrated = true }
+    return lent
+  }
+
+  /// A connection to a database that is up to date.
+  private static func connect(_ engine: any Engine, _ migrations: [Script], _ readableFrom: Int?) throws
+    -> Lent
+  {
+    let connection = Connection(try engine.connect())
+    if !migrations.isEmpty {
+      try Migrations.apply(migrations, to: connection, readableFrom: readableFrom)
+    }
+    return Lent(connection: connection)
   }
 
   private func giveBack(_ lent: Lent) {

@@ -68,4 +68,10 @@ public protocol Engine: Sendable {
   /// Makes a connection.
   /// - Throws: `DatabaseError`, `unavailable` if the server cannot be reached.
   func connect() throws(DatabaseError) -> any Driver
+  /// Whether nobody answers where the database should be, or it is not up yet. Asked after a connection failed.
+  func isAway() -> Bool
+}
+
+extension Engine {
+  public func isAway() -> Bool { false }
 }
