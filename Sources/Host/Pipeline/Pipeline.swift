@@ -359,8 +359,8 @@ final class Pipeline: @unchecked Sendable {
       } else {
         x.respond(x.hasIdentity ? .forbidden : .unauthorized)
       }
-    case .otherMethod(let allow, _):
-      x.addHeader(borrowing: bh_bytes("Allow"), allow)
+    case .otherMethod(let known):
+      x.addHeader(borrowing: bh_bytes("Allow"), x.arena.copy(routes.allow(known)))
       if x.request.pointee.method == bh_method(BH_METHOD_OPTIONS) {
         x.status = 204
       } else {

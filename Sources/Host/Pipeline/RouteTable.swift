@@ -118,10 +118,15 @@ enum Permanent {
 enum RouteMatch {
   case none
   case route(Route)
-  /// The path is known, the method is not; `allow` is the value of the Allow field.
-  case otherMethod(allow: bh_bytes, access: bh_access)
+  /// The path is known, the method is not.
+  case otherMethod(known: MethodSet)
   /// The path lies under the mount of a router that is out.
   case out(Plugin)
+}
+
+/// Some of a route table's methods, by their numbers in it.
+struct MethodSet: OptionSet {
+  var rawValue: UInt64
 }
 
 /// Methods and patterns of every router, as a tree of path segments. Constant once made; any thread matches.
@@ -129,6 +134,10 @@ final class RouteTable: @unchecked Sendable {
   let routes: [Route]
   private let root: Node
   private let mounts: [Plugin]
+  /// Each once, as they were registered.
+  private let methods: [String]
+
+  static let maxMethods = MethodSet.RawValue.bitWidth
 
   /// Two plugins, or one, with the same route.
   struct Conflict: Error {
@@ -141,8 +150,7 @@ final class RouteTable: @unchecked Sendable {
     var literals: [Node] = []
     var parameter: Node?
     var routes: [Route] = []
-    var allow = bh_bytes()
-    var access = bh_access(BH_ACCESS_PUBLIC)
+    var methods: MethodSet = []
 
     func add(_ segment: Substring) -> Node {
       if segment.hasPrefix("{") {
@@ -164,6 +172,7 @@ final class RouteTable: @unchecked Sendable {
   init(_ plugins: [Plugin]) throws(Conflict) {
     root = Node()
     var routes: [Route] = []
+    var methods: [String] = []
     for plugin in plugins {
       for registered in plugin.routes {
         let route = Route(index: routes.count, registered: registered, plugin: plugin)
@@ -174,57 +183,57 @@ final class RouteTable: @unchecked Sendable {
             plugin: plugin,
             message: "\(route.method) \(route.pattern) is a route of plugin \(taken.plugin.name) already")
         }
+        if !methods.contains(route.method) { methods.append(route.method) }
+        guard let number = methods.firstIndex(of: route.method), number < RouteTable.maxMethods else {
+          throw Conflict(
+            plugin: plugin, message: "\(route.method) is one method more than the host can tell apart")
+        }
+        node.methods.insert(MethodSet(rawValue: 1 << UInt64(number)))
         node.routes.append(route)
         routes.append(route)
       }
     }
     self.routes = routes
+    self.methods = methods
     mounts = plugins.filter { !$0.configuration.mount.isEmpty }
       .sorted { $0.configuration.mount.utf8.count > $1.configuration.mount.utf8.count }
-    RouteTable.describeMethods(of: root)
   }
 
-  private static func describeMethods(of node: Node) {
-    if !node.routes.isEmpty {
-      var methods = node.routes.map(\.method)
-      if methods.contains("GET") { methods.append("HEAD") }
-      methods.append("OPTIONS")
-      node.allow = Permanent.bytes(methods.joined(separator: ", "))
-      // The strictest is told for a path as a whole only if all of its routes agree.
-      if !node.routes.contains(where: { $0.access == .public }) {
-        node.access = bh_access(BH_ACCESS_AUTHENTICATED)
-      }
-    }
-    for child in node.literals { describeMethods(of: child) }
-    if let parameter = node.parameter { describeMethods(of: parameter) }
+  /// The value of the Allow field (RFC 9110 section 10.2.1) of a path that has these methods.
+  func allow(_ known: MethodSet) -> String {
+    var names = methods.indices.filter { known.rawValue & 1 << UInt64($0) != 0 }.map { methods[$0] }
+    if names.contains("GET") { names.append("HEAD") }
+    return (names + ["OPTIONS"]).joined(separator: ", ")
   }
 
-  /// Finds the route of a normalised path. Literal segments win over parameters; a trailing slash changes nothing.
+  /// Finds the route of a normalised path. Literal segments win over parameters, of the patterns that have the method; a
+  /// trailing slash changes nothing.
   ///
   /// - Parameter parameters: gets the parameters' values, as they stand in the path, in the pattern's order.
   func match(
     method: bh_method, name: bh_bytes, path: bh_bytes, parameters: UnsafeMutablePointer<bh_bytes>
   ) -> RouteMatch {
-    var wanted = name
-    if method == bh_method(BH_METHOD_HEAD) { wanted = bh_bytes("GET") }
+    let wanted = method == bh_method(BH_METHOD_HEAD) ? bh_bytes("GET") : name
     var rest = path
     while rest.count > 1, rest.data[rest.count - 1] == CChar(bitPattern: UInt8(ascii: "/")) {
       rest.count -= 1
     }
-    let node = find(root, rest, parameters, 0)
-    for route in node?.routes ?? [] where route.method.withBytes({ $0.equals(wanted) }) {
-      return .route(route)
-    }
+    var known: MethodSet = []
+    if let route = find(wanted, root, rest, parameters, 0, &known) { return .route(route) }
     if let plugin = routerOut(over: path) { return .out(plugin) }
-    guard let node, !node.routes.isEmpty else { return .none }
-    return .otherMethod(allow: node.allow, access: node.access)
+    return known.isEmpty ? .none : .otherMethod(known: known)
   }
 
-  /// `rest` is "" or begins with '/'.
+  /// `rest` is "" or begins with '/'. Without a result `known` has the methods of every pattern that the path fits.
   private func find(
-    _ node: Node, _ rest: bh_bytes, _ parameters: UnsafeMutablePointer<bh_bytes>, _ depth: Int
-  ) -> Node? {
-    guard rest.count > 1 else { return node }
+    _ method: bh_bytes, _ node: Node, _ rest: bh_bytes, _ parameters: UnsafeMutablePointer<bh_bytes>,
+    _ depth: Int, _ known: inout MethodSet
+  ) -> Route? {
+    guard rest.count > 1 else {
+      for route in node.routes where route.method.withBytes({ $0.equals(method) }) { return route }
+      known.formUnion(node.methods)
+      return nil
+    }
     let after = rest.dropFirst(1)
     let length =
       memchr(after.data, 0x2f, after.count).map { UnsafeRawPointer($0) - UnsafeRawPointer(after.data!) }
@@ -232,13 +241,11 @@ final class RouteTable: @unchecked Sendable {
     let segment = bh_bytes(data: after.data, count: length)
     let tail = after.dropFirst(length)
     for child in node.literals where child.segment.equals(segment) {
-      if let found = find(child, tail, parameters, depth), !found.routes.isEmpty { return found }
+      if let found = find(method, child, tail, parameters, depth, &known) { return found }
     }
-    if let child = node.parameter, length > 0, depth < Exchange.maxParameters {
-      parameters[depth] = segment
-      if let found = find(child, tail, parameters, depth + 1), !found.routes.isEmpty { return found }
-    }
-    return nil
+    guard let child = node.parameter, length > 0, depth < Exchange.maxParameters else { return nil }
+    parameters[depth] = segment
+    return find(method, child, tail, parameters, depth + 1, &known)
   }
 
   /// The router that is out, and under whose mount the path lies: what is not known there may yet be a route of its.

@@ -44,7 +44,7 @@ struct RouteTableTests {
         {
         case .route(let route):
           return (route.pattern, (0..<route.parameterNames.count).map { values[$0].string }, nil)
-        case .otherMethod(let allow, _): return (nil, [], allow.string)
+        case .otherMethod(let known): return (nil, [], table.allow(known))
         case .none, .out: return (nil, [], nil)
         }
       }
@@ -117,6 +117,50 @@ struct RouteTableTests {
     #expect(match(table, .options, "/api/items").allow == "GET, POST, HEAD, OPTIONS")
     #expect(match(table, .head, "/api/cache").allow == "PURGE, OPTIONS")
     #expect(match(table, .get, "/api/cache").allow == "PURGE, OPTIONS")
+  }
+
+  @Test("a literal that lacks the method leaves it to the parameters in its place")
+  func methods() throws {
+    let open = bh_access(BH_ACCESS_PUBLIC)
+    let table = try RouteTable([
+      plugin(
+        "a", mount: "/a",
+        [
+          ("GET", "b", open), ("DELETE", "{id}", open), ("PUT", "{id}/parts/{part}", open),
+          ("GET", "b/parts/c", open), ("POST", "b/{x}/c", open), ("PATCH", "{id}", open),
+        ])
+    ])
+    #expect(match(table, .get, "/a/b").pattern == "/a/b")
+    let deleted = match(table, .delete, "/a/b/")
+    #expect(deleted.pattern == "/a/{id}")
+    #expect(deleted.values == ["b"])
+    #expect(match(table, .get, "/a/b/parts/c").pattern == "/a/b/parts/c")
+    let put = match(table, .put, "/a/b/parts/c")
+    #expect(put.pattern == "/a/{id}/parts/{part}")
+    #expect(put.values == ["b", "c"])
+    #expect(match(table, .post, "/a/b/parts/c").values == ["parts"])
+    // What none of them has is told the methods of all.
+    #expect(match(table, .post, "/a/b").allow == "GET, DELETE, PATCH, HEAD, OPTIONS")
+    #expect(match(table, .options, "/a/b/parts/c").allow == "GET, PUT, POST, HEAD, OPTIONS")
+    #expect(match(table, .get, "/a/7").allow == "DELETE, PATCH, OPTIONS")
+  }
+
+  @Test("more methods than the host can tell apart are an error of the plugin that has one too many")
+  func tooManyMethods() throws {
+    let open = bh_access(BH_ACCESS_PUBLIC)
+    func names(_ count: Int) -> [(method: String, pattern: String, access: bh_access)] {
+      (0..<count).map { number in
+        (String(repeating: "X", count: number % 8 + 1) + String(repeating: "Y", count: number / 8), "x", open)
+      }
+    }
+    _ = try RouteTable([plugin("first", mount: "/a", names(64))])
+    let second = plugin("second", mount: "/b", names(65))
+    do throws(RouteTable.Conflict) {
+      _ = try RouteTable([plugin("first", mount: "/a", names(64)), second])
+      Issue.record("no error")
+    } catch {
+      #expect(error.plugin === second)
+    }
   }
 
   @Test("the same route twice is an error that names both plugins, the later one's to answer for")
