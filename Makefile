@@ -3,7 +3,7 @@ CONFIG ?= plugins.conf
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: run build test bench lint format docs fuzz deps install clean help
+.PHONY: run build test bench drill lint format docs fuzz deps install clean help
 
 run: build ## build in release, and serve plugins.conf on 127.0.0.1:8080
 	.build/release/bulkhead run --config $(CONFIG)
@@ -16,6 +16,9 @@ test: ## every test, against the release build
 
 bench: ## CPU time per request beside nginx, in one run
 	scripts/bench
+
+drill: ## the night of 15 August 2025, on this build
+	scripts/drill
 
 lint: ## format and house rules
 	scripts/lint
