@@ -23,20 +23,24 @@ struct AuthPlugin: Plugin {
     try settings.check()
     let keys = try SigningKeys.ring(settings, start)
     let database = try AccountDatabase(settings.databaseSetting(), directory: start.stateDirectory)
+    if let error = database.awayAtStart {
+      start.host.log(.warning, "the database is away, and is looked for at each request: \(error)")
+    }
     let region = try start.host.sharedRegion(
       RevocationEpoch.regionName, byteCount: RevocationEpoch.regionByteCount)
     let revocations = try Revocations(
       database.revocationReader, epoch: RevocationEpoch(region: region), grace: settings.revocationGrace,
       host: start.host)
     host = start.host
-    refused = start.host.counter("tokens_refused", help: "Access tokens that were refused.")
+    refused = start.host.counter("tokens_refused_total", help: "Access tokens that were refused.")
     authenticator = Authenticator(
       keys: keys,
       verifier: TokenVerifier(
         issuer: settings.issuer, audience: settings.audience,
         leeway: settings.leeway.components.seconds),
       cache: TokenCache(capacity: settings.cacheSize), revocations: revocations,
-      verified: start.host.counter("tokens_verified", help: "Access tokens whose signature was checked."))
+      verified: start.host.counter(
+        "tokens_verified_total", help: "Access tokens whose signature was checked."))
     accounts = AccountService(settings, start.host, keys, database, revocations)
     try revocations.startWatching()
   }

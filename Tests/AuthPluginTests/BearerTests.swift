@@ -21,7 +21,7 @@ import Testing
       #expect(answer.status == 200)
       #expect(answer.identity == expected)
     }
-    #expect(auth.host.metric("tokens_verified")?.count == 1)
+    #expect(auth.host.metric("tokens_verified_total")?.count == 1)
   }
 
   @Test(

@@ -6,20 +6,28 @@ import Testing
 /// Hosts that are started while the PostgreSQL server of the shop is away.
 @Suite("A host whose database is away at start")
 struct DatabaseAwayTests {
-  private func start(on database: PluginDatabase) throws -> HostProcess {
+  private static let secret = "secret = 0123456789abcdef0123456789abcdef\n"
+
+  private func start(on database: PluginDatabase, accounts: PluginDatabase? = nil) throws -> HostProcess {
     try ShippedConfiguration.start(edit: {
       ShippedConfiguration.unlimited($0)
         .replacing("mount = /api/v1\n", with: "mount = /api/v1\ndatabase = \(database.setting)\n")
         .replacing(
-          "mount = /api/v1/auth\n", with: "mount = /api/v1/auth\nsecret = 0123456789abcdef0123456789abcdef\n")
+          "mount = /api/v1/auth\n",
+          with: "mount = /api/v1/auth\n" + Self.secret
+            + (accounts.map { "database = \($0.setting)\n" } ?? ""))
     })
+  }
+
+  /// The server ends with its standard input, whose other end the hosts must not inherit.
+  private func keepDescriptors() {
+    for descriptor in 3..<256 as Range<Int32> { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
   }
 
   @Test("it starts, answers 503 where it needs it, and serves once it is there, without a reload")
   func away() throws {
     let server = try PostgreSQLServer()
-    // The server ends with its standard input, whose other end the hosts must not inherit.
-    for descriptor in 3..<256 as Range<Int32> { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
+    keepDescriptors()
     let database = try PluginDatabase(on: server)
     try server.stop()
     let hosts = [try start(on: database), try start(on: database)]
@@ -63,5 +71,39 @@ struct DatabaseAwayTests {
     #expect(try hosts.map { try $0.worker().pid } == workers)
     for host in hosts { #expect(try host.plugin("domain")["faults"].int == 0) }
     for host in hosts { try host.stop() }
+  }
+
+  @Test("with the accounts there too it knows nobody until the server is there, and then everybody")
+  func accounts() throws {
+    let server = try PostgreSQLServer()
+    keepDescriptors()
+    let database = try PluginDatabase(on: server)
+    let before = try start(on: database, accounts: database)
+    let (user, out) = (try Shop(host: before).register(), try Shop(host: before).register())
+    #expect(try before.send("POST", "/api/v1/auth/logout", headers: [out.bearer]).status == 204)
+    try before.stop()
+    try server.stop()
+
+    let host = try start(on: database, accounts: database)
+    #expect(try host.plugin("auth")["state"].string == "active")
+    for path in OutageTests.pings { #expect(try host.get(path).status == 200, "\(path)") }
+    #expect(try host.get("/api/v1/auth/me").status == 401)
+    for visitor in [user, out] {
+      let answer = try host.get("/api/v1/auth/me", headers: [visitor.bearer, ("Origin", Origin.own)])
+      #expect(answer.status == 503, "\(answer.text)")
+      #expect(answer.json["code"].string == "database-unavailable")
+      #expect(answer.header("Retry-After") != nil)
+      #expect(answer.header("Access-Control-Allow-Origin") == Origin.own)
+    }
+    let worker = try host.worker().pid
+    try server.start()
+    try wait("tokens to be accepted", within: .seconds(30)) {
+      try host.get("/api/v1/auth/me", headers: [user.bearer]).status == 200
+    }
+    #expect(try host.get("/api/v1/auth/me", headers: [out.bearer]).status == 401)
+    _ = try Shop(host: host).register()
+    #expect(try host.worker().pid == worker)
+    #expect(try host.plugin("auth")["faults"].int == 0)
+    try host.stop()
   }
 }

@@ -16,19 +16,25 @@ final class AccountDatabase: Sendable {
   /// The schema on PostgreSQL.
   static let namespace = "bulkhead_auth"
 
-  /// Opens it, and brings its schema up to date.
+  /// Opens it, and brings its schema up to date. A server that is away is no error: see `awayAtStart`.
   ///
   /// - Throws: `DatabaseError`.
   init(_ setting: DatabaseSetting, directory: String) throws {
     let file = Self.file(in: directory)
-    pool = try setting.open(file: file, namespace: Self.namespace, size: 8)
     // A program from before the second script needs nothing of it.
-    try pool.withConnection { _ = try Migrations.apply(Self.schema, to: $0, readableFrom: 1) }
+    func open(size: Int, timeoutMilliseconds: Int32) throws -> ConnectionPool {
+      try setting.open(
+        file: file, namespace: Self.namespace, size: size, timeoutMilliseconds: timeoutMilliseconds,
+        migrations: Self.schema, readableFrom: 1)
+    }
+    pool = try open(size: 8, timeoutMilliseconds: 5000)
     // On SQLite it is read on the loops, and on PostgreSQL by a thread of its own.
-    revocationReader = try setting.open(
-      file: file, namespace: Self.namespace, size: 1,
-      timeoutMilliseconds: setting.dialect == .sqlite ? 250 : 1000)
+    revocationReader = try open(size: 1, timeoutMilliseconds: setting.dialect == .sqlite ? 250 : 1000)
   }
+
+  /// Why the database was away at the start; nil: it was there. What is asked of it meanwhile throws, and the first
+  /// request that finds it migrates it.
+  var awayAtStart: DatabaseError? { pool.awayAtStart }
 
   /// Forward only: a script that has been shipped is never changed.
   private static let schema: [Script] = [

@@ -54,15 +54,15 @@ final class Revocations: Sendable {
   private let state = Mutex(State())
   /// Counts what was read of other hosts' additions.
   private let foreign = Atomic<UInt64>(0)
-  /// When the latest answer of the database was asked for, by the monotonic clock.
+  /// When the latest answer of the database was asked for, by the monotonic clock; 0: there was none yet.
   private let readAt: Atomic<UInt64>
   /// Nil on SQLite.
   private let watch: PollingThread?
 
-  /// Reads the list.
+  /// Reads the list. If a server is away, nobody knows who has been logged out until it is back: no error here.
   ///
   /// - Parameters:
-  ///   - reader: used for this list only; its schema is up to date.
+  ///   - reader: used for this list only; its schema is up to date, or will be at its first connection.
   ///   - grace: how old the list may be on PostgreSQL.
   /// - Throws: `DatabaseError`.
   init(_ reader: ConnectionPool, epoch: RevocationEpoch, grace: Duration, host: Host) throws {
@@ -70,9 +70,13 @@ final class Revocations: Sendable {
     self.epoch = epoch
     self.host = host
     graceNanoseconds = UInt64(grace.milliseconds) * 1_000_000
-    readAt = Atomic(host.monotonicNanoseconds)
+    readAt = Atomic(0)
     watch = reader.dialect == .sqlite ? nil : PollingThread(every: Self.pauseMilliseconds)
-    try read()
+    do {
+      try read()
+    } catch let error as DatabaseError where error.isTemporary && watch != nil {
+      note(error)
+    }
   }
 
   /// On PostgreSQL: begins to look for what other hosts add. [main]
@@ -91,7 +95,7 @@ final class Revocations: Sendable {
     guard watch != nil else { return }
     let last = readAt.load(ordering: .acquiring)
     let now = host.monotonicNanoseconds
-    guard now < last || now - last <= graceNanoseconds else { throw Unknown() }
+    guard last > 0, now < last || now - last <= graceNanoseconds else { throw Unknown() }
   }
 
   /// Whether a token has been revoked, as of now.
@@ -164,18 +168,19 @@ final class Revocations: Sendable {
       }
       if wasAway { host.log(.info, "the list of revoked tokens is read again") }
     } catch {
-      let trouble = "\(error)"
-      let isNew = state.withLock { state in
-        // It may be another server that answers next, and one that lags behind: then all is read again.
-        state.lastRow = 0
-        defer { state.trouble = trouble }
-        return state.trouble == nil
-      }
-      guard isNew else { return }
-      host.log(
-        .error,
-        "revoked tokens cannot be read, and in \(graceNanoseconds / 1_000_000) ms no token is accepted: \(trouble)"
-      )
+      note(error)
     }
+  }
+
+  private func note(_ error: any Error) {
+    let isNew = state.withLock { state in
+      // It may be another server that answers next, and one that lags behind: then all is read again.
+      state.lastRow = 0
+      defer { state.trouble = "\(error)" }
+      return state.trouble == nil
+    }
+    guard isNew else { return }
+    let wait = readAt.load(ordering: .acquiring) == 0 ? "" : "in \(graceNanoseconds / 1_000_000) ms "
+    host.log(.error, "revoked tokens cannot be read, and \(wait)no token is accepted: \(error)")
   }
 }
