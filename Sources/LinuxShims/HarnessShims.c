@@ -21,6 +21,9 @@ static const char metrics_header[] = {
 static const char shared_memory_header[] = {
 #embed "../PluginABI/include/bulkhead/shared-memory.h"
 };
+static const char timers_header[] = {
+#embed "../PluginABI/include/bulkhead/timers.h"
+};
 static const char all_header[] = {
 #embed "../PluginABI/include/bulkhead/bulkhead.h"
 };
@@ -35,6 +38,7 @@ static const struct {
     {"self-test.h", self_test_header, sizeof self_test_header},
     {"metrics.h", metrics_header, sizeof metrics_header},
     {"shared-memory.h", shared_memory_header, sizeof shared_memory_header},
+    {"timers.h", timers_header, sizeof timers_header},
     {"bulkhead.h", all_header, sizeof all_header},
 };
 

@@ -22,6 +22,8 @@ public enum HostRefusal: Error, Equatable, CustomStringConvertible {
   case route(method: String, pattern: String)
   /// No room for it, or asked for after `init`.
   case sharedRegion(name: String, byteCount: Int)
+  /// More than 64 of them, or asked for after `init`.
+  case timer
   /// This host does not have the extension.
   case missingExtension(String)
 
@@ -37,6 +39,7 @@ public enum HostRefusal: Error, Equatable, CustomStringConvertible {
     case .write(let count): "the host refuses \(count) bytes: more than 1 MiB in one pull"
     case .route(let method, let pattern): "the host refuses the route \(method) '\(pattern)'"
     case .sharedRegion(let name, let count): "the host has no room for the region '\(name)' of \(count) bytes"
+    case .timer: "the host refuses the timer: one of more than 64, or not in init"
     case .missingExtension(let id): "this host lacks the extension \(id)"
     }
   }

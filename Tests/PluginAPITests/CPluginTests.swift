@@ -45,6 +45,9 @@ struct CPluginTests {
     #expect(refusal.header("x-plain-c") == "Ahoy")
     #expect(try host.send("GET", "/elsewhere").header("x-plain-c") == "Ahoy")
     #expect(host.metric("answers_total")?.value == 4)
+    // After 10 ms, and then each 100 ms.
+    try host.advance(by: .milliseconds(220))
+    #expect(host.metric("ticks_total")?.value == 3)
   }
 
   @Test("the plain C plugin's self-test refuses a greeting of two lines")

@@ -7,6 +7,7 @@ enum HostExtensions {
     case BH_SHARED_MEMORY: UnsafeRawPointer(sharedMemory)
     case BH_METRICS: UnsafeRawPointer(metrics)
     case BH_STREAM: UnsafeRawPointer(stream)
+    case BH_TIMERS: UnsafeRawPointer(timers)
     default: nil
     }
   }
@@ -49,6 +50,17 @@ enum HostExtensions {
         guard let piece = StreamPiece.of(stream) else { return bh_status(BH_INVALID) }
         return bh_status(piece.append(bytes) ? BH_OK : BH_INVALID)
       }))
+
+  nonisolated(unsafe) private static let timers = constant(
+    bh_timers(
+      size: UInt32(MemoryLayout<bh_timers>.size),
+      make: { context, fire, state in
+        guard let plugin = Plugin.of(context), let fire else { return nil }
+        return plugin.timers?.make(for: plugin, fire, state)
+          .map { OpaquePointer(Unmanaged.passUnretained($0).toOpaque()) }
+      },
+      set: { timer, delay, period in PluginTimer.of(timer)?.set(delay: delay, period: period) },
+      cancel: { timer in PluginTimer.of(timer)?.cancel() }))
 
   private static func constant<Table>(_ table: Table) -> UnsafePointer<Table> {
     let memory = UnsafeMutablePointer<Table>.allocate(capacity: 1)

@@ -11,6 +11,7 @@ struct FaultFrame: @unchecked Sendable {
   enum Phase {
     static let start: UInt32 = 3
     static let pull: UInt32 = 4
+    static let timer: UInt32 = 5
   }
 
   static let maxRequestID = 108

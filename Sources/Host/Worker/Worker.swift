@@ -24,6 +24,7 @@ final class Worker: @unchecked Sendable {
   let startedAt = Clock.monotonic()
   let plugins: [Plugin]
   private(set) var pool: BlockingPool!
+  private let timers = PluginTimers()
   private(set) var watchdog: Watchdog!
   private(set) var pipeline: Pipeline!
   private(set) var builtIns: BuiltIns!
@@ -133,6 +134,7 @@ final class Worker: @unchecked Sendable {
     var images = PluginImages(capacity: plugins.count)
     for plugin in plugins {
       let culprit = culprits.first { $0.plugin == plugin.name }
+      plugin.timers = timers
       if plugin.configuration.mode == .off {
         plugin.switchOff()
         continue
@@ -216,11 +218,13 @@ final class Worker: @unchecked Sendable {
   var isAdopting: Bool { adopting.load(ordering: .sequentiallyConsistent) > 0 }
 
   func startAccepting() {
+    timers.begin(on: pool)
     for loop in loops { loop.post(.startAccepting) }
   }
 
   /// Passes connections on to the next worker; the loops end when they have none left.
   func handOver(on socket: FileDescriptor) {
+    timers.end()
     for loop in loops { loop.post(.handOver(HandOver(socket: socket))) }
   }
 
@@ -250,6 +254,7 @@ final class Worker: @unchecked Sendable {
   }
 
   func drain() {
+    timers.end()
     for loop in loops { loop.post(.drain) }
   }
 

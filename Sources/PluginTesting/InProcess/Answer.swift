@@ -65,7 +65,7 @@ public enum StartFailure: Error, Equatable, CustomStringConvertible {
 
 /// A plugin that failed a request: the host would quarantine it.
 public struct PluginFault: Error, Equatable, CustomStringConvertible {
-  public enum Phase: String, Sendable { case request, handler, response, stream }
+  public enum Phase: String, Sendable { case request, handler, response, stream, timer }
 
   public let phase: Phase
   public let message: String

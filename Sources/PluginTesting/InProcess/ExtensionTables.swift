@@ -64,6 +64,22 @@ enum ExtensionTables {
         return HostTable.ok
       }))
 
+  nonisolated(unsafe) static let timers: UnsafePointer<bh_timers> = lasting(
+    bh_timers(
+      size: UInt32(MemoryLayout<bh_timers>.size),
+      make: { context, fire, state in
+        guard let context, let fire else { return nil }
+        return PluginContext.at(context).clock.makeTimer(fire, state)?.pointer
+      },
+      set: { timer, delay, period in
+        guard let timer = timer.map({ TestTimer.at($0) }) else { return }
+        timer.clock.set(timer, delay: delay, period: period)
+      },
+      cancel: { timer in
+        guard let timer = timer.map({ TestTimer.at($0) }) else { return }
+        timer.clock.set(timer, delay: .max, period: 0)
+      }))
+
   /// A copy that is never freed.
   private static func lasting<T>(_ table: T) -> UnsafePointer<T> {
     let pointer = UnsafeMutablePointer<T>.allocate(capacity: 1)

@@ -28,6 +28,7 @@ enum HostTable {
       case BH_METRICS: return UnsafeRawPointer(ExtensionTables.metrics)
       case BH_SHARED_MEMORY: return UnsafeRawPointer(ExtensionTables.sharedMemory)
       case BH_STREAM: return UnsafeRawPointer(ExtensionTables.stream)
+      case BH_TIMERS: return UnsafeRawPointer(ExtensionTables.timers)
       default: return nil
       }
     }

@@ -115,6 +115,15 @@ public final class InProcessHost: Sendable {
     context.state.withLock { $0.routes.routes.map { "\($0.method) \($0.pattern)" } }
   }
 
+  // MARK: Timers
+
+  /// Lets time pass for the plugin's timers, and for nothing else: fires each that falls due, in its order, on this thread.
+  ///
+  /// - Throws: ``PluginFault`` if one fails; time stands still at that point.
+  public func advance(by duration: Duration) throws {
+    try context.clock.advance(by: duration) { PluginFault(phase: .timer, message: context.takeError()) }
+  }
+
   // MARK: Requests
 
   /// Runs one request.
@@ -180,6 +189,7 @@ extension InProcessHost {
     let status = withExtendedLifetime(arena) { table.pointee.start(table, arena.value(start), &instance) }
     guard status == HostTable.ok else { throw StartFailure.startFailed(context.takeError()) }
     context.state.withLock { $0.isStarting = false }
+    context.clock.close()
     if let test = table.pointee.extension?(table, BH_SELF_TEST) {
       let run = test.assumingMemoryBound(to: bh_self_test.self).pointee.run
       guard run?(instance) == HostTable.ok else {

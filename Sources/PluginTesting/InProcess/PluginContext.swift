@@ -17,6 +17,7 @@ final class PluginContext: Sendable {
   let capabilities: UInt32
   let regions: SharedRegions
   let state = Mutex(State())
+  let clock = TestClock()
 
   init(name: String, mount: String, capabilities: UInt32, regions: SharedRegions) {
     self.name = name

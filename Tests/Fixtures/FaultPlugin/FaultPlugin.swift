@@ -3,7 +3,7 @@ import PluginAPI
 
 /// When a fault happens.
 enum FaultPhase: String, CaseIterable, Decodable, Sendable {
-  case load, start, selftest, stop, request, response, route, pull
+  case load, start, selftest, stop, request, response, route, pull, timer
 }
 
 struct FaultSettings: PluginSettings {
@@ -11,6 +11,7 @@ struct FaultSettings: PluginSettings {
   var phase: FaultPhase
   var tag: String?
   var delay: Duration?
+  var timer: Duration?
 
   static let schema = [
     Setting("fault", .string, choices: Fault.allCases.map(\.rawValue), help: "how to die"),
@@ -19,6 +20,7 @@ struct FaultSettings: PluginSettings {
       help: "when; load needs BULKHEAD_FAULT_LOAD in the environment too"),
     Setting("tag", .string, help: "sent with each response as X-Fault-Tag"),
     Setting("delay", .duration, help: "how long the request phase sleeps"),
+    Setting("timer", .duration, help: "how often a timer fires, and counts ticks_total"),
   ]
 }
 
@@ -42,6 +44,12 @@ final class FaultPlugin: Middleware, Router {
       )
     }
     try fail(in: .start)
+    guard let period = settings.timer else { return }
+    let ticks = host.counter("ticks_total", help: "How often the timer has fired")
+    try host.timer { [settings, generation] in
+      ticks.add()
+      if settings.phase == .timer { try settings.fault?.happen(seed: generation) }
+    }.start(every: period)
   }
 
   func selfTest() throws { try fail(in: .selftest) }

@@ -10,6 +10,7 @@
 #include "PlainCPlugin.h"
 #include "bulkhead/metrics.h"
 #include "bulkhead/self-test.h"
+#include "bulkhead/timers.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -25,6 +26,7 @@ typedef struct plain {
   char *greeting;
   const bh_metrics *metrics; /* null: this host has none */
   bh_metric *answers;        /* null: likewise, or refused */
+  bh_metric *ticks;          /* null: likewise */
 } plain;
 
 /* The numbers that the host hands back to `handle`. */
@@ -100,6 +102,21 @@ static void find_metrics(plain *self) {
   if (metrics == NULL || !BH_HAS(metrics, add)) return;
   self->metrics = metrics;
   self->answers = metrics->metric(self->context, BH_COUNTER, "answers_total", "Requests answered by a handler");
+  self->ticks = metrics->metric(self->context, BH_COUNTER, "ticks_total", "How often the timer has fired");
+}
+
+/* What a timer calls: one call at a time, and none any more once `stop` is called. */
+static bh_status tick(void *state) {
+  const plain *self = state;
+  if (self->metrics != NULL && self->ticks != NULL) self->metrics->add(self->ticks, 1);
+  return BH_OK;
+}
+
+static void find_timers(plain *self) {
+  const bh_timers *timers = self->host->extension(self->context, BH_TIMERS);
+  if (timers == NULL || !BH_HAS(timers, cancel)) return;
+  bh_timer *timer = timers->make(self->context, tick, self);
+  if (timer != NULL) timers->set(timer, 10000000, 100000000);
 }
 
 static void stop(void *instance) {
@@ -124,6 +141,7 @@ static bh_status start(const bh_plugin *plugin, const bh_start *start, void **in
     return status;
   }
   find_metrics(self);
+  find_timers(self);
   *instance = self;
   return BH_OK;
 }

@@ -51,7 +51,9 @@ enum Finding: Error, Sendable, Equatable {
 
 /// The headers that this program was built with.
 enum HeaderText {
-  static let names = ["plugin.h", "stream.h", "self-test.h", "metrics.h", "shared-memory.h", "bulkhead.h"]
+  static let names = [
+    "plugin.h", "stream.h", "self-test.h", "metrics.h", "shared-memory.h", "timers.h", "bulkhead.h",
+  ]
 
   static func text(of name: String) -> String? {
     var count = 0

@@ -4,3 +4,4 @@
 #include "self-test.h"
 #include "shared-memory.h"
 #include "stream.h"
+#include "timers.h"
