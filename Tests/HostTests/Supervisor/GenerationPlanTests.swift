@@ -303,8 +303,9 @@ struct GenerationPlanWalkTests {
       // Nor do two write into the same fault frames.
       let banks = Set(plan.generations.map { $0.number % SharedMemory.bankCount })
       guard banks.count == plan.generations.count else { return false }
-      // Without anybody at the counter, somebody is on the way or a time is set.
-      return !serving.isEmpty || !preparing.isEmpty || plan.nextTick != nil
+      // Without anybody at the counter, somebody is on the way or a time is set, or an end is waited for that starts the next.
+      let isEnding = plan.generations.contains { $0.killed == .notReady }
+      return !serving.isEmpty || !preparing.isEmpty || isEnding || plan.nextTick != nil
     }
 
     #expect(check(plan.handle(.reload(revision: 1), at: now)), "seed \(seed)")
