@@ -96,7 +96,11 @@ extension CommandSpecification {
 
   static let stop = CommandSpecification(
     name: "stop", summary: "end the running host",
-    details: "Requests in flight are finished first. Waits for the end.", options: [config, json])
+    details: """
+      Requests in flight are finished first. Waits for the end: the next host can be started at once. Exits with 1 if the
+      host has not ended some seconds after its drain-timeout.
+      """,
+    options: [config, json])
 
   static let quarantine = CommandSpecification(
     name: "quarantine", argument: "NAME", summary: "take a plugin out of service",

@@ -13,18 +13,25 @@ enum ControlClient {
     case system(SystemError)
     /// The host ended, or would not listen to us.
     case noAnswer
+    /// No answer, or not the end of it, within the time given.
+    case late(Duration)
 
     var description: String {
       switch self {
       case .notRunning(let directory): "no host is running on the state directory \(directory)"
       case .system(let error): "\(error)"
       case .noAnswer: "the host gave no answer: it has ended, or does not take commands from this user"
+      case .late(let limit): "the host gave no answer within \(ValueText.render(limit))"
       }
     }
   }
 
-  /// Sends a command line, and waits for the answer.
-  static func ask(_ line: String, stateDirectory: String) throws(Failure) -> Answer {
+  /// Sends a command line, and waits for the end of the answer.
+  ///
+  /// - Parameter limit: how long to wait for it; nil for as long as it takes.
+  static func ask(
+    _ line: String, stateDirectory: String, within limit: Duration? = nil
+  ) throws(Failure) -> Answer {
     let socket: FileDescriptor
     do throws(SystemError) {
       socket = FileDescriptor(raw: try checked("socket") { Glibc.socket(AF_UNIX, ControlServer.type, 0) })
@@ -39,13 +46,22 @@ enum ControlClient {
       throw isNobody ? .notRunning(stateDirectory: stateDirectory) : .system(error)
     }
     do throws(SystemError) { try socket.writeAll(Array("\(line)\n".utf8)) } catch { throw .system(error) }
-    return try readAnswer(socket)
+    return try readAnswer(socket, within: limit)
   }
 
-  private static func readAnswer(_ socket: FileDescriptor) throws(Failure) -> Answer {
+  private static func readAnswer(
+    _ socket: FileDescriptor, within limit: Duration?
+  ) throws(Failure) -> Answer {
+    let deadline = limit.map { Clock.monotonic() &+ $0.nanoseconds }
     var bytes: [UInt8] = []
     var chunk = [UInt8](repeating: 0, count: 64 << 10)
     while true {
+      if let limit, let deadline {
+        let now = Clock.monotonic()
+        guard now < deadline else { throw .late(limit) }
+        var interest = pollfd(fd: socket.raw, events: Int16(POLLIN), revents: 0)
+        guard poll(&interest, 1, Int32(clamping: (deadline - now) / 1_000_000 + 1)) > 0 else { continue }
+      }
       let count = read(socket.raw, &chunk, chunk.count)
       if count < 0 && errno == EINTR { continue }
       if count <= 0 { break }
@@ -58,9 +74,14 @@ enum ControlClient {
       text: String(decoding: bytes.dropFirst(verdict.count + 1), as: UTF8.self))
   }
 
-  /// Where the host of this configuration keeps its state. Of a file that is broken, which is when the host is asked
-  /// about most, `state-dir` is still read.
+  /// Where the host of this configuration keeps its state.
   static func stateDirectory(ofConfiguration path: String) -> Result<String, ConfigurationErrors> {
+    host(ofConfiguration: path).map(\.stateDirectory)
+  }
+
+  /// The `[host]` of this configuration. Of a file that is broken, which is when the host is asked about most,
+  /// `state-dir` is still read; the rest is as by default then.
+  static func host(ofConfiguration path: String) -> Result<HostConfiguration, ConfigurationErrors> {
     let bytes: [UInt8]
     do throws(FileContents.Failure) {
       bytes = try FileContents.read(path, limit: ConfigurationText.maximumFile)
@@ -70,7 +91,7 @@ enum ControlClient {
     if case .success(let configuration) = ConfigurationFile.parse(
       bytes: bytes, path: path, environment: Environment.all)
     {
-      return .success(configuration.host.stateDirectory)
+      return .success(configuration.host)
     }
     var working = ""
     if let buffer = getcwd(nil, 0) {
@@ -83,6 +104,8 @@ enum ControlClient {
       substitution: Substitution(environment: Environment.all, directory: paths.directory))
     let entries = text.sections.filter { $0.kind == "host" }.flatMap(\.entries)
     let given = entries.last { $0.key == "state-dir" && !$0.value.isEmpty }?.value
-    return .success(paths.resolve(given ?? HostConfiguration().stateDirectory))
+    var host = HostConfiguration()
+    host.stateDirectory = paths.resolve(given ?? host.stateDirectory)
+    return .success(host)
   }
 }

@@ -21,9 +21,16 @@ enum OperatorCommand {
 
   /// What the running host answers; or the status to end with, when that has been said already.
   static func answer(to line: String, configuration: String) -> Result<ControlClient.Answer, ExitStatus> {
-    ask(line, configuration: configuration).mapError { failure in
+    switch ask(line, configuration: configuration) {
+    case .success(let answer): return .success(answer)
+    case .failure(.host(.late(let limit))):
+      return .success(
+        ControlClient.Answer(
+          isYes: false,
+          text: "the host has been told, but has not ended within \(ValueText.render(limit)): see its log\n"))
+    case .failure(let failure):
       Output.complain(failure.description)
-      return .unavailable
+      return .failure(.unavailable)
     }
   }
 
@@ -40,13 +47,19 @@ enum OperatorCommand {
     }
   }
 
+  /// For a host to end beyond its drain-timeout: 2 s after that it kills what has not ended.
+  private static let stopMargin = Duration.seconds(7)
+
   /// What the running host answers.
   static func ask(_ line: String, configuration: String) -> Result<ControlClient.Answer, Failure> {
-    switch ControlClient.stateDirectory(ofConfiguration: configuration) {
+    switch ControlClient.host(ofConfiguration: configuration) {
     case .failure(let errors): return .failure(.configuration(errors))
-    case .success(let directory):
+    case .success(let host):
+      // The end comes by then, if the host is not at a standstill itself.
+      let limit = line == "stop" ? host.drainTimeout + OperatorCommand.stopMargin : nil
       do throws(ControlClient.Failure) {
-        return .success(try ControlClient.ask(line, stateDirectory: directory))
+        return .success(
+          try ControlClient.ask(line, stateDirectory: host.stateDirectory, within: limit))
       } catch {
         return .failure(.host(error))
       }

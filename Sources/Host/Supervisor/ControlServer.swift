@@ -129,11 +129,19 @@ final class ControlServer {
     if isOver(connections[index]) { drop(index) }
   }
 
-  /// Ends all, with the socket.
-  func close() {
-    for index in connections.indices.reversed() { drop(index) }
-    listener.close()
+  /// Takes no client any more; the socket's name goes.
+  func closeListener() {
     unlink(path)
+    listener.close()
+  }
+
+  /// The last answer there is, best effort. The connections are left to the kernel, which closes them with the process:
+  /// to a client the end of the answer is the end of the host.
+  func answerLast(_ clients: [Client], _ text: String) {
+    let bytes = Array("ok\n\(text)".utf8)
+    for connection in connections where clients.contains(connection.client) {
+      _ = send(connection.descriptor.raw, bytes, bytes.count, Int32(MSG_NOSIGNAL))
+    }
   }
 
   // MARK: Connections

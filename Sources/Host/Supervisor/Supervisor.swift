@@ -118,10 +118,17 @@ final class Supervisor {
       watchTimes()
       tellHistory()
     }
-    for client in stopping { control.answer(client, isYes: true, "stopped\n") }
-    control.close()
-    listeners.closeAll()
+    end()
     return exitStatus ?? 0
+  }
+
+  /// Who hears that the host is stopped may start the next one at once: all that only one host can have is let go
+  /// before that, the lock last, since under it names are removed that the next host makes anew.
+  private func end() {
+    control.closeListener()
+    listeners.closeAll()
+    stateLock.close()
+    control.answerLast(stopping, "stopped\n")
   }
 
   // MARK: Effects
