@@ -34,7 +34,10 @@ struct SwitchTests {
     #expect(answer.header("X-Fault-Tag") == "light")
     #expect(try host.get("/heavy/echo").status == 200)
     #expect(try host.get("/health").json["bypass"].string == "heavy")
-    #expect(try host.plugin("heavy")["state"].string == "off")
+    // Its routes are served; the middleware in it is what is skipped.
+    #expect(try host.plugin("heavy")["state"].string == "active")
+    #expect(try host.plugin("heavy")["bypassed"].bool == true)
+    #expect(try host.plugin("light")["bypassed"].bool == false)
   }
 
   @Test(
@@ -59,6 +62,41 @@ struct SwitchTests {
     try wait("its end") { try host.get("/health").json["bypass"].string == "off" }
     #expect(try host.get("/fault/echo").header("X-Fault-Tag") == "heavy")
     #expect(try host.worker().pid == worker, "no deployment, and no new generation")
+  }
+
+  @Test("a bypass is shown of what it skips, and hides neither a router nor what is wrong with a plugin")
+  func bypassedStates() throws {
+    let host = try ShippedConfiguration.start(edit: {
+      $0 + "\n[plugin gone]\nlibrary = NoSuchLibrary\non-failure = open\n"
+    })
+    #expect(try host.command("quarantine", "ratelimit").status == .exited(0))
+    #expect(try host.command("bypass", "all").status == .exited(0))
+    try wait("the bypass") { try host.get("/health").json["bypass"].string == "all" }
+    #expect(try host.get("/api/v1/credits/_ping").status == 200)
+    let reports = [
+      try host.diagnostics(),
+      try JSONValue(parsing: Array(try host.command("status", "--json").output.utf8)),
+    ]
+    for report in reports {
+      for (name, state, reason, isBypassed) in [
+        ("cors", "off", nil, true), ("auth", "active", nil, true),
+        ("ratelimit", "quarantined", "operator", true), ("gone", "failed", "load-failed", true),
+        ("domain", "active", nil, false),
+      ] as [(String, String, String?, Bool)] {
+        let plugin = report["plugins"][name, by: "name"]
+        #expect(plugin["state"].string == state, "\(name)")
+        #expect(plugin["reason"].string == reason, "\(name)")
+        #expect(plugin["bypassed"].bool == isBypassed, "\(name)")
+      }
+    }
+    let metrics = try host.get("/metrics").text
+    for sample in [
+      #"{plugin="cors",state="off"} 1"#, #"{plugin="domain",state="active"} 1"#,
+      #"{plugin="ratelimit",state="quarantined"} 1"#,
+    ] { #expect(metrics.contains("bulkhead_plugin_state" + sample), "\(sample)") }
+    #expect(try host.command("bypass", "off").status == .exited(0))
+    try wait("its end") { try host.plugin("cors")["state"].string == "active" }
+    #expect(try host.plugin("ratelimit")["state"].string == "quarantined")
   }
 
   @Test(

@@ -36,14 +36,14 @@ extension Diagnostics {
     json.field("sha256", plugin.sha256)
     json.field("kind", plugin.library?.capabilities.kind)
     json.field("state", plugin.shownState.rawValue)
-    json.field("bypassed", plugin.isBypassed.load(ordering: .relaxed))
+    json.field("bypassed", plugin.isSkipped)
     json.field("reason", reason?.rawValue)
     json.field("on_failure", configuration.onFailure.rawValue)
     json.field("mode", configuration.mode.rawValue)
     json.field("required", configuration.isRequired)
     json.field("mount", configuration.mount.isEmpty ? nil : configuration.mount)
     json.field("routes", worker.pipeline.routes.routes.count { $0.plugin === plugin })
-    if plugin.applies(to: .public) || plugin.applies(to: .authenticated) {
+    if plugin.isMiddleware {
       json.object("middleware") {
         $0.field("applies_to", configuration.appliesTo.rawValue)
         $0.field("paths", configuration.paths.map(\.text))

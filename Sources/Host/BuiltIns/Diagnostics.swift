@@ -98,6 +98,7 @@ final class Diagnostics: @unchecked Sendable {
     json.field("sha256", plugin.sha256)
     json.field("kind", plugin.library?.capabilities.kind)
     json.field("state", plugin.shownState.rawValue)
+    json.field("bypassed", plugin.isSkipped)
     json.field("reason", reason?.rawValue)
     json.field("on_failure", plugin.configuration.onFailure.rawValue)
     json.field("mode", plugin.configuration.mode.rawValue)
@@ -126,10 +127,11 @@ final class Diagnostics: @unchecked Sendable {
     json.object {
       $0.field("bypass", worker.bypass.rawValue)
       $0.array("middleware") { array in
-        for plugin in worker.plugins where plugin.applies(to: .public) || plugin.applies(to: .authenticated) {
+        for plugin in worker.plugins where plugin.isMiddleware {
           array.object {
             $0.field("name", plugin.name)
             $0.field("state", plugin.shownState.rawValue)
+            $0.field("bypassed", plugin.isSkipped)
             $0.array("phases") { phases in
               if plugin.capabilities.contains(.request) { phases.element("request") }
               if plugin.capabilities.contains(.response) { phases.element("response") }

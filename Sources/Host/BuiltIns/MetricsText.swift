@@ -58,7 +58,7 @@ enum MetricsText {
   private static func plugins(_ worker: Worker, _ text: inout MetricsWriter) {
     text.family("bulkhead_plugin_state", "gauge", "1 for the state that the plugin is in.")
     for plugin in worker.plugins {
-      let state = plugin.state
+      let state = plugin.shownState
       for name in ["active", "probing", "quarantined", "failed", "off"] {
         text.sample(
           "bulkhead_plugin_state", [("plugin", plugin.name), ("state", name)],

@@ -17,9 +17,7 @@ extension Plugin {
     quarantine.withLock { state in
       // A plugin that this generation could not load or start is not better for having run before.
       if state.inheritance.state != .failed {
-        let causes = state.offCauses
         state = Quarantine(policy: configuration, resuming: saved.core, at: now)
-        if causes.contains(.bypass) { state.switchOff(.bypass, at: now) }
       }
       gate.store(state.state == .active ? 0 : 1, ordering: .releasing)
     }
@@ -65,17 +63,18 @@ extension Plugin {
     return .success("\(name) is \(state.rawValue)")
   }
 
-  /// The state that operators see: a plugin whose phases are bypassed is off, even if its routes go on.
-  var shownState: Quarantine.State { isBypassed.load(ordering: .relaxed) ? .off : state }
-
-  /// Its request and response phases are off, or on again; the routes of a plugin that is both go on.
-  func setBypassed(_ isOn: Bool) {
-    isBypassed.store(isOn, ordering: .releasing)
-    guard isStarted, !capabilities.contains(.routes) else { return }
-    let now = Clock.monotonic()
-    quarantine.withLock { state in
-      if isOn { state.switchOff(.bypass, at: now) } else { state.switchOn(.bypass) }
-      gate.store(state.state == .active ? 0 : 1, ordering: .releasing)
-    }
+  /// The state that operators see. A bypass hides nothing that is wrong with a plugin: off is what would serve, and is
+  /// skipped altogether. The routes of one that is both middleware and router go on.
+  var shownState: Quarantine.State {
+    let state = state
+    return state == .active && isSkipped && !capabilities.contains(.routes) ? .off : state
   }
+
+  /// It has phases, and they are bypassed.
+  var isSkipped: Bool { isBypassed.load(ordering: .relaxed) && isMiddleware }
+
+  var isMiddleware: Bool { applies(to: .public) || applies(to: .authenticated) }
+
+  /// Its request and response phases are skipped, or no longer.
+  func setBypassed(_ isOn: Bool) { isBypassed.store(isOn, ordering: .releasing) }
 }

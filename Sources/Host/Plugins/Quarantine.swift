@@ -69,8 +69,7 @@ struct Quarantine: Sendable {
   struct OffCauses: OptionSet, Sendable {
     let rawValue: UInt8
     static let configuration = OffCauses(rawValue: 1)
-    static let bypass = OffCauses(rawValue: 2)
-    static let `operator` = OffCauses(rawValue: 4)
+    static let `operator` = OffCauses(rawValue: 2)
   }
 
   /// What a refusal says when no probe is planned: in seconds.
@@ -130,7 +129,7 @@ struct Quarantine: Sendable {
 extension Quarantine {
   var state: State { offCauses.isEmpty ? core.state : .off }
 
-  /// Nil if active, or if off by configuration or bypass.
+  /// Nil if active, or if off by configuration.
   var reason: Reason? {
     if offCauses.isEmpty { return core.reason }
     return offCauses.contains(.operator) ? .operator : nil

@@ -23,7 +23,7 @@ enum PluginReport {
     json.field("since", reason == nil ? nil : fault.map { Clock.rfc3339($0.realtime) })
     json.field("mode", plugin.configuration.mode.rawValue)
     json.field("on_failure", plugin.configuration.onFailure.rawValue)
-    json.field("bypassed", plugin.isBypassed.load(ordering: .relaxed))
+    json.field("bypassed", plugin.isSkipped)
     json.field("calls", plugin.metrics.calls)
     json.field("faults", plugin.metrics.faults.load(ordering: .relaxed))
     json.object("latency_us") {

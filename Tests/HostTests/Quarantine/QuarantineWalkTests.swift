@@ -73,7 +73,7 @@ struct QuarantineWalkTests {
         probeStart = nil
       case 17:
         isOff.toggle()
-        if isOff { quarantine.switchOff(.bypass, at: now) } else { quarantine.switchOn(.bypass) }
+        if isOff { quarantine.switchOff(.operator, at: now) } else { quarantine.switchOn(.operator) }
       case 18:
         quarantine.fault(.operator, at: now)
         (probeStart, earliestProbe) = (nil, .max)
