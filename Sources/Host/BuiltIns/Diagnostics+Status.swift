@@ -55,10 +55,7 @@ extension Diagnostics {
     } else {
       json.null("middleware")
     }
-    // To the tenth of a second: read anew each time, it would seem to change.
-    json.field(
-      "retry_at",
-      retryAt.map { Clock.rfc3339((Clock.realtime(at: $0) + 50_000_000) / 100_000_000 * 100_000_000) })
+    json.field("retry_at", retryAt.map { Clock.rfc3339(Clock.tenths(at: $0)) })
     let fault = worker.faults.last(of: plugin.name)
     json.field("last_fault", fault?.id)
     json.field("message", fault.map { String($0.message.prefix(500)) })

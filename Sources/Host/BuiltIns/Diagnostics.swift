@@ -92,6 +92,7 @@ final class Diagnostics: @unchecked Sendable {
   private func describe(_ plugin: Plugin, in json: inout JSONWriter) {
     let (reason, retryAt) = plugin.quarantine.withLock { ($0.reason, $0.retryAt) }
     let counts = plugin.metrics.latency.counts()
+    let total = plugin.metrics.carry()
     json.field("name", plugin.name)
     json.field("library", plugin.configuration.library)
     json.field("version", plugin.library?.version)
@@ -102,8 +103,8 @@ final class Diagnostics: @unchecked Sendable {
     json.field("reason", reason?.rawValue)
     json.field("on_failure", plugin.configuration.onFailure.rawValue)
     json.field("mode", plugin.configuration.mode.rawValue)
-    json.field("calls", plugin.metrics.calls)
-    json.field("faults", plugin.metrics.faults.load(ordering: .relaxed))
+    json.field("calls", total.calls)
+    json.field("faults", total.faults)
     if let fault = worker.faults.last(of: plugin.name) {
       json.object("last_fault") { fault.write(to: &$0) }
     } else {

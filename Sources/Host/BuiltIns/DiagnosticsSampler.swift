@@ -16,8 +16,8 @@ struct DiagnosticsSampler {
     var plugins: [Plugin]
 
     struct Plugin {
+      /// Of this generation: what another carries over all at once is no rate.
       var calls: UInt64
-      var faults: UInt64
       var latency: [UInt64]
     }
 
@@ -29,10 +29,7 @@ struct DiagnosticsSampler {
         [UInt64](repeating: 0, count: Histogram.bucketCount)
       ) { zip($0, $1).map { $0 &+ $1 } }
       plugins = worker.plugins.map {
-        Plugin(
-          calls: $0.metrics.calls,
-          faults: $0.metrics.faults.load(ordering: .relaxed),
-          latency: $0.metrics.latency.counts())
+        Plugin(calls: $0.metrics.calls, latency: $0.metrics.latency.counts())
       }
     }
   }
@@ -62,10 +59,11 @@ struct DiagnosticsSampler {
       $0.array("plugins") { array in
         for (index, plugin) in worker.plugins.enumerated() {
           let (new, old) = (now.plugins[index], before.plugins[index])
+          let total = plugin.metrics.carry()
           array.object {
             $0.field("name", plugin.name)
-            $0.field("calls", new.calls)
-            $0.field("faults", new.faults)
+            $0.field("calls", total.calls)
+            $0.field("faults", total.faults)
             $0.field("calls_per_s", rate(new.calls, old.calls))
             $0.object("latency_us") { DiagnosticsSampler.quantiles(new.latency, old.latency, in: &$0) }
           }

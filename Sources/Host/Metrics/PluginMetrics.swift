@@ -9,6 +9,47 @@ final class PluginMetrics: Sendable {
   /// Phases and handlers run.
   var calls: UInt64 { latency.count }
 
+  // MARK: The host's counts
+
+  /// Where the counts go on over generations.
+  private struct Account {
+    let table: PluginCountTable
+    let key: UInt64
+    /// Of this generation's counts, what is in there already.
+    var carried = PluginCountTable.Counts()
+  }
+
+  private let account = Mutex<Account?>(nil)
+
+  /// From here on what is counted is carried over to `table`. Before anything runs.
+  func join(_ table: PluginCountTable, name: String) {
+    account.withLock { $0 = Account(table: table, key: PluginCountTable.key(of: name)) }
+  }
+
+  func countFault() {
+    faults.wrappingAdd(1, ordering: .relaxed)
+    // At once: the process may be about to end.
+    carry()
+  }
+
+  /// Carries over what was counted since it was carried over last. Any thread; allocates nothing.
+  ///
+  /// - Returns: the counts since the host started; or of this generation, if they are kept nowhere.
+  @discardableResult
+  func carry() -> PluginCountTable.Counts {
+    account.withLock { account in
+      let now = PluginCountTable.Counts(calls: calls, faults: faults.load(ordering: .relaxed))
+      guard let found = account else { return now }
+      let news = PluginCountTable.Counts(
+        calls: now.calls &- found.carried.calls, faults: now.faults &- found.carried.faults)
+      found.table.add(news, to: found.key)
+      account?.carried = now
+      return found.table.read(found.key) ?? now
+    }
+  }
+
+  // MARK: The plugin's own
+
   private let own = Mutex<[PluginMetric]>([])
   static let maxOwn = 64
 

@@ -185,8 +185,11 @@ final class Plugin: @unchecked Sendable {
 
   /// It did not load or start.
   func fail(_ failure: PluginFailure) {
-    let now = Clock.monotonic()
-    quarantine.withLock { _ = $0.fail(failure.reason, at: now) }
+    // The generation before may have been no better: then it is so since that.
+    let before = stateCell?.read()?.core
+    let isNothingNew = before?.state == .failed && before?.reason == failure.reason
+    let since = isNothingNew ? before?.since : nil
+    quarantine.withLock { _ = $0.fail(failure.reason, at: since ?? Clock.monotonic()) }
     gate.store(1, ordering: .releasing)
     saveState()
     record(failure.reason, message: failure.message, exchange: nil)
@@ -200,7 +203,7 @@ final class Plugin: @unchecked Sendable {
       gate.store(state.state == .active ? 0 : 1, ordering: .releasing)
     }
     saveState()
-    metrics.faults.wrappingAdd(1, ordering: .relaxed)
+    metrics.countFault()
     record(reason, message: message, exchange: exchange)
   }
 
@@ -224,7 +227,7 @@ final class Plugin: @unchecked Sendable {
       gate.store(state.state == .active ? 0 : 1, ordering: .releasing)
     }
     saveState()
-    metrics.faults.wrappingAdd(1, ordering: .relaxed)
+    metrics.countFault()
     let frozen = FrozenThread(frame, timeout: timeout(phase: frame.guarded.pointee.phase))
     record(
       reason, message: frozen.message, signal: frozen.signal, exchange: exchange,

@@ -100,6 +100,7 @@ extension Supervisor {
     let before = states.read(entry.stateKey)?.core ?? Quarantine.Core(since: worker.startedAt)
     // Frozen before the process ended, it is in quarantine already.
     if before.state == .quarantined, before.since > worker.startedAt { return }
+    counts.add(PluginCountTable.Counts(faults: 1), to: PluginCountTable.key(of: plugin))
     var quarantine = Quarantine(policy: configuration, resuming: before, at: now)
     quarantine.beginQuarantined(reason, streak: before.streak + 1, at: now)
     states.write(quarantine.inheritance, key: entry.stateKey, generation: worker.generation)

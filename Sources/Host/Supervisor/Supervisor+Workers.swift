@@ -67,6 +67,7 @@ extension Supervisor {
       if !inUse.contains(key) { states.forget(key) }
     }
     stateKeys[plugin.name] = key
+    counts.claim(PluginCountTable.key(of: plugin.name))
     return Manifest.PluginEntry(
       name: plugin.name, stateKey: states.claim(key) ? key : 0, sha256: loaded.sha256, copy: loaded.copy,
       rolledBack: change)
@@ -86,6 +87,7 @@ extension Supervisor {
     rollBack.note(serving: served, at: Clock.monotonic())
     let live = workers.values.flatMap(\.manifest.plugins)
     states.keep(only: Set(live.map(\.stateKey)))
+    counts.keep(only: Set(live.map { PluginCountTable.key(of: $0.name) }))
     libraries.keep(only: Set(live.compactMap(\.sha256)))
   }
 

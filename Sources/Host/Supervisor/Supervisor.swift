@@ -12,6 +12,7 @@ final class Supervisor {
   let stateDirectory: String
   let memory: SharedMemory
   let states: PluginStateTable
+  let counts: PluginCountTable
   let control: ControlServer
   let watch: ConfigurationWatch
   let startedAt = Clock.monotonic()
@@ -83,8 +84,11 @@ final class Supervisor {
     stateDirectory = source.configuration.host.stateDirectory
     stateLock = try StateDirectory.open(stateDirectory)
     memory = try SharedMemory.create()
-    guard let states = PluginStateTable(memory) else { throw SystemError("shared memory", ENOMEM) }
+    guard let states = PluginStateTable(memory), let counts = PluginCountTable(memory) else {
+      throw SystemError("shared memory", ENOMEM)
+    }
     self.states = states
+    self.counts = counts
     // A log that nobody reads any more is no reason to end.
     signal(SIGPIPE, SIG_IGN)
     let wanted = [SIGTERM, SIGINT, SIGHUP, SIGCHLD]

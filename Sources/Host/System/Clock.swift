@@ -49,4 +49,9 @@ extension Clock {
   static func realtime(at monotonic: UInt64) -> Int64 {
     realtime() &+ Int64(bitPattern: monotonic &- Clock.monotonic())
   }
+
+  /// The same to the tenth of a second: told anew each time, it would seem to change.
+  static func tenths(at monotonic: UInt64) -> Int64 {
+    (realtime(at: monotonic) + 50_000_000) / 100_000_000 * 100_000_000
+  }
 }

@@ -10,22 +10,24 @@ enum PluginReport {
   }
 
   private static func describe(_ plugin: Plugin, _ worker: Worker, in json: inout JSONWriter) {
-    let (reason, retryAt) = plugin.quarantine.withLock { ($0.reason, $0.retryAt) }
+    let (reason, retryAt, since) = plugin.quarantine.withLock { ($0.reason, $0.retryAt, $0.since) }
     json.field("name", plugin.name)
     let fault = worker.faults.last(of: plugin.name)
     let counts = plugin.metrics.latency.counts()
+    let total = plugin.metrics.carry()
     json.field("version", plugin.library?.version)
     json.field("sha256", plugin.sha256)
     json.field("kind", plugin.library?.capabilities.kind)
     json.field("state", plugin.shownState.rawValue)
     json.field("reason", reason?.rawValue)
-    // It has been so since the fault that made it so.
-    json.field("since", reason == nil ? nil : fault.map { Clock.rfc3339($0.realtime) })
+    // It has been so since the fault that made it so; but that it does not load is a fault of each generation.
+    let began = plugin.state == .failed ? nil : fault?.realtime
+    json.field("since", reason == nil ? nil : Clock.rfc3339(began ?? Clock.tenths(at: since)))
     json.field("mode", plugin.configuration.mode.rawValue)
     json.field("on_failure", plugin.configuration.onFailure.rawValue)
     json.field("bypassed", plugin.isSkipped)
-    json.field("calls", plugin.metrics.calls)
-    json.field("faults", plugin.metrics.faults.load(ordering: .relaxed))
+    json.field("calls", total.calls)
+    json.field("faults", total.faults)
     json.object("latency_us") {
       $0.field("p50", Histogram.quantile(0.5, of: counts).map { Double($0) / 1000 })
       $0.field("p99", Histogram.quantile(0.99, of: counts).map { Double($0) / 1000 })

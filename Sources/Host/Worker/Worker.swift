@@ -68,6 +68,7 @@ final class Worker: @unchecked Sendable {
     hasTrustedProxies = !host.trustedProxies.isEmpty
     let faults = FaultLog(generation: manifest.generation)
     self.faults = faults
+    let counts = PluginCountTable(memory)
     plugins =
       isBare
       ? []
@@ -79,6 +80,7 @@ final class Worker: @unchecked Sendable {
         if let key = entry?.stateKey, key != 0, let table = PluginStateTable(memory) {
           made.stateCell = PluginStateCell(table: table, key: key, generation: manifest.generation)
         }
+        if let counts { made.metrics.join(counts, name: plugin.name) }
         return made
       }
     setBypass(manifest.bypass ?? configuration.bypass)
@@ -251,6 +253,11 @@ final class Worker: @unchecked Sendable {
   private func adoptionEnded() {
     adopting.wrappingSubtract(1, ordering: .sequentiallyConsistent)
     for loop in loops { loop.post(.adoptionEnded) }
+  }
+
+  /// Adds what this generation has counted to the host's counts.
+  func carryCounts() {
+    for plugin in plugins { plugin.metrics.carry() }
   }
 
   func drain() {

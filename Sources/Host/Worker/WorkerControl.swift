@@ -76,6 +76,7 @@ struct WorkerControl {
       case (.adopt, let socket?): worker.adopt(from: socket)
       case (.handOver, let socket?):
         worker.handOver(on: socket)
+        worker.carryCounts()
         return true
       case (let message?, nil): try obey(message)
       default:
@@ -88,7 +89,10 @@ struct WorkerControl {
   private func obey(_ message: Message) throws(SystemError) {
     switch message {
     case .serve: serve()
-    case .ping: try say("pong")
+    case .ping:
+      try say("pong")
+      // Every few seconds, then: should the process be killed, little is lost.
+      worker.carryCounts()
     case .status: try say("answer ok \(PluginReport.json(worker.plugins, worker))")
     case .quarantine(let name): try answer(name) { $0.quarantineByOperator() }
     case .faulted(let name, let reason): worker.plugins.first { $0.name == name }?.takeOver(reason)

@@ -82,6 +82,7 @@ enum WorkerProcess {
           let deadline = Clock.monotonic() &+ drainTimeout
           if !isPassing { worker.drain() }
           while worker.isRunning && Clock.monotonic() < deadline { usleep(2000) }
+          worker.carryCounts()
         } catch {
           failure = error
         }
