@@ -27,7 +27,8 @@ struct CommandTests {
   @Test(
     "--help is everywhere, on standard output, with 0",
     arguments: [
-      "run", "check", "status", "reload", "stop", "quarantine", "release", "bypass", "log-level", "faults",
+      "run", "check", "status", "reload", "stop", "quarantine", "release", "bypass", "drain", "log-level",
+      "faults",
       "describe", "version",
     ])
   func help(command: String) throws {

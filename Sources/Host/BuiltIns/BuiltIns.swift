@@ -60,6 +60,7 @@ final class BuiltIns: @unchecked Sendable {
       body.append(worker.bypass.rawValue)
       body.append("\",\"generation\":" as StaticString)
       body.append(decimal: worker.generation)
+      if worker.isDraining.load(ordering: .relaxed) { body.append(",\"draining\":true" as StaticString) }
       if out { appendOut(&body) }
       body.append(byte: UInt8(ascii: "}"))
     }
@@ -83,14 +84,25 @@ final class BuiltIns: @unchecked Sendable {
     x.addHeader(borrowing: bh_bytes("Cache-Control"), bh_bytes("no-store"))
   }
 
-  /// 503 while a required plugin is out, or a probe has failed, or the worker drains.
+  /// 503 while a required plugin is out, or a probe has failed, or the operator wants no more clients.
   private func ready(_ x: Exchange) {
     let missing = worker.plugins.filter { $0.configuration.isRequired && $0.isOut }.map(\.name)
     let failed = worker.failedProbes
-    let isReady = missing.isEmpty && failed.isEmpty && !worker.isBare
+    let reason: String? =
+      if worker.isDraining.load(ordering: .relaxed) {
+        "draining"
+      } else if worker.isBare {
+        "bare"
+      } else if !missing.isEmpty {
+        "required-out"
+      } else {
+        failed.isEmpty ? nil : "probe-failed"
+      }
+    let isReady = reason == nil
     var json = JSONWriter()
     json.object {
       $0.field("status", isReady ? "ready" : "unready")
+      $0.field("reason", reason)
       $0.array("required_out") { array in for name in missing { array.element(name) } }
       $0.array("failed_probes") { array in for probe in failed { array.element(probe) } }
     }

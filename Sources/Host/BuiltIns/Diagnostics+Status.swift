@@ -11,6 +11,7 @@ extension Diagnostics {
       $0.field("generation", worker.generation)
       $0.field("bare", worker.isBare)
       $0.field("bypass", worker.bypass.rawValue)
+      $0.field("draining", worker.isDraining.load(ordering: .relaxed))
       $0.field("actions", worker.configuration.host.adminToken != nil)
       $0.object("config") {
         let error = worker.configurationError.withLock { $0 }

@@ -77,6 +77,7 @@ final class Diagnostics: @unchecked Sendable {
     json.object {
       $0.field("generation", worker.generation)
       $0.field("bypass", worker.bypass.rawValue)
+      $0.field("draining", worker.isDraining.load(ordering: .relaxed))
       $0.object("config") {
         let error = worker.configurationError.withLock { $0 }
         $0.field("status", error == nil ? "active" : "rejected")

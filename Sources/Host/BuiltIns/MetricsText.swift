@@ -18,6 +18,8 @@ enum MetricsText {
       "bulkhead_info", [("version", Version.host), ("generation", String(worker.generation))], "1")
     text.family("bulkhead_bypass", "gauge", "1 while middleware is bypassed.")
     text.sample("bulkhead_bypass", [("mode", worker.bypass.rawValue)], worker.bypass == .off ? "0" : "1")
+    text.family("bulkhead_draining", "gauge", "1 while the operator keeps the host out of readiness.")
+    text.sample("bulkhead_draining", [], worker.isDraining.load(ordering: .relaxed) ? "1" : "0")
     text.family("bulkhead_config_rejected", "gauge", "1 while the configuration file is not what serves.")
     text.sample("bulkhead_config_rejected", [], worker.configurationError.withLock { $0 } == nil ? "0" : "1")
     text.family("bulkhead_bare", "gauge", "1 while the host runs without its plugins.")

@@ -43,6 +43,11 @@ extension Command {
         StatusOptions(
           configuration: parsed.values["--config"] ?? "plugins.conf", json: parsed.hasJSON,
           watch: try interval(parsed)))
+    case .drain:
+      return .tell(
+        OperatorOptions(
+          line: "drain \(parsed.argument ?? Draining.on.rawValue)",
+          configuration: parsed.values["--config"] ?? "plugins.conf", json: parsed.hasJSON))
     case .reload, .stop, .quarantine, .release, .bypass, .logLevel:
       return .tell(
         OperatorOptions(

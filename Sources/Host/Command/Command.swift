@@ -4,7 +4,7 @@ enum Command: Sendable, Equatable {
   case check(CheckOptions)
   case describe(DescribeOptions)
   case status(StatusOptions)
-  /// `reload`, `stop`, `quarantine`, `release`, `bypass`, `log-level`.
+  /// `reload`, `stop`, `quarantine`, `release`, `bypass`, `drain`, `log-level`.
   case tell(OperatorOptions)
   case faults(FaultsOptions)
   case version(json: Bool)

@@ -123,6 +123,15 @@ extension CommandSpecification {
       """,
     options: [config, json])
 
+  static let drain = CommandSpecification(
+    name: "drain", argument: "MODE", isArgumentOptional: true, choices: Draining.allCases.map(\.rawValue),
+    summary: "take the host out of readiness, or back in: on (the default) or off",
+    details: """
+      /health/ready answers 503 with the reason draining, so that a balancer sends its clients elsewhere; all else is
+      served as before. Holds until 'bulkhead drain off', or until the host ends.
+      """,
+    options: [config, json])
+
   static let logLevel = CommandSpecification(
     name: "log-level", argument: "LEVEL", choices: ["error", "warning", "info", "debug"],
     summary: "change what is logged: error, warning, info or debug",
@@ -160,7 +169,8 @@ extension CommandSpecification {
     isHidden: true)
 
   static let all = [
-    run, check, status, reload, stop, quarantine, release, bypass, logLevel, faults, describe, test, validate,
+    run, check, status, reload, stop, quarantine, release, bypass, drain, logLevel, faults, describe, test,
+    validate,
     new,
     bisect, completions, version, help, worker, inspect, harness,
   ]

@@ -1,4 +1,5 @@
-/// `reload`, `stop`, `quarantine`, `release`, `bypass` and `log-level`: one line to the running host, and its answer.
+/// `reload`, `stop`, `quarantine`, `release`, `bypass`, `drain` and `log-level`: one line to the running host, and its
+/// answer.
 enum OperatorCommand {
   static func run(_ options: OperatorOptions) -> ExitStatus {
     switch answer(to: options.line, configuration: options.configuration) {

@@ -71,6 +71,9 @@ struct StatusText {
       ("bypass", TextTable.Cell(bypass, bypass == "off" ? .plain : .warning)),
       ("log-level", TextTable.Cell(report["log_level"].string ?? "?")),
     ]
+    if report["draining"].boolean == true {
+      rows.append(("drain", TextTable.Cell("on: /health/ready answers 503", .warning)))
+    }
     if let plugins = summary(report["plugins"].array) { rows.append(("plugins", plugins)) }
     let indent = (rows.map(\.name.count).max() ?? 0) + 2
     return rows.map { name, value in

@@ -14,6 +14,8 @@ struct Manifest: Sendable {
   var isBare = false
   /// As the operator has switched it; nil for what the environment says.
   var bypass: Bypass?
+  /// Out of readiness, by the operator.
+  var isDraining = false
   var logLevel: LogLevel?
   /// Why the file as it is now was not taken; nil if this is what it says.
   var configurationError: String?
@@ -67,6 +69,7 @@ extension Manifest {
     lines += culprits.map { "culprit \($0.plugin) \($0.reason.rawValue) \(Manifest.oneLine($0.message))" }
     if isBare { lines.append("bare") }
     if let bypass { lines.append("bypass \(bypass.rawValue)") }
+    if isDraining { lines.append("draining") }
     if let logLevel { lines.append("log-level \(logLevel)") }
     if let configurationError { lines.append("config-error \(Manifest.escaped(configurationError))") }
     return Array((lines.joined(separator: "\n") + "\n\n").utf8) + configuration
@@ -148,6 +151,7 @@ extension Manifest {
     case "bypass":
       guard let found = Bypass(rawValue: value) else { return false }
       bypass = found
+    case "draining": isDraining = true
     case "log-level":
       guard let found = LogLevel(text: value) else { return false }
       logLevel = found

@@ -1,7 +1,7 @@
 import Glibc
 
 /// What operators ask over the control socket: `status`, `reload`, `stop`, `quarantine NAME`, `release NAME`,
-/// `bypass MODE` and `log-level LEVEL`.
+/// `bypass MODE`, `drain MODE` and `log-level LEVEL`.
 extension Supervisor {
   func take(_ request: ControlServer.Request) {
     let words = request.line.split(separator: " ", maxSplits: 1).map(String.init)
@@ -24,6 +24,16 @@ extension Supervisor {
       bypass = mode
       Log.shared.write(.warning, "bypass is \(mode.rawValue), by the operator")
       tellAll(request.line, for: request.client, otherwise: "bypass is \(mode.rawValue)")
+    case "drain":
+      guard let mode = Draining(rawValue: argument) else { return refuse(request.client, "drain on or off") }
+      isDraining = mode == .on
+      Log.shared.write(
+        .warning,
+        isDraining
+          ? "draining, by the operator: /health/ready answers 503, all else is served"
+          : "draining is off, by the operator")
+      // To a worker the word drain is its end.
+      tellAll("draining \(mode.rawValue)", for: request.client, otherwise: "draining is \(mode.rawValue)")
     case "log-level":
       guard let level = LogLevel(text: argument) else {
         return refuse(request.client, "log-level error, warning, info or debug")
@@ -124,6 +134,7 @@ extension Supervisor {
       $0.field("uptime_s", Int((Clock.monotonic() &- startedAt) / 1_000_000_000))
       $0.field("generation", worker?.generation)
       $0.field("bypass", (bypass ?? revisions[activeRevision]?.configuration.bypass ?? .off).rawValue)
+      $0.field("draining", isDraining)
       $0.field(
         "log_level", (logLevel ?? revisions[activeRevision]?.configuration.host.logLevel).map { "\($0)" })
       $0.object("config") {

@@ -35,6 +35,7 @@ extension Supervisor {
     manifest.listeners = revision.listeners.map(\.listener.text)
     manifest.isBare = isBare
     manifest.bypass = bypass
+    manifest.isDraining = isDraining
     manifest.logLevel = logLevel
     manifest.configurationError = revision.number == activeRevision ? status.error : nil
     manifest.supervisor = getpid()

@@ -50,6 +50,7 @@ final class Supervisor {
 
   /// As the operator has switched them; they outlive generations.
   var bypass: Bypass?
+  var isDraining = false
   var logLevel: LogLevel?
 
   /// Plugins that took a worker down while it started, by the key of their state: not to be started as they are.

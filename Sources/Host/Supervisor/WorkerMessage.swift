@@ -13,9 +13,8 @@
 /// | `pong` | the control thread is alive |
 ///
 /// The supervisor in turn says `serve`, `drain`, `adopt` and `handover` (with a descriptor), `faulted PLUGIN REASON` (in
-/// another generation), `quarantine PLUGIN`,
-/// `release PLUGIN`, `bypass MODE`, `log-level LEVEL`, `status` (these five are questions), `config active`,
-/// `config rejected TEXT`, `history JSON` and `ping`.
+/// another generation), `quarantine PLUGIN`, `release PLUGIN`, `bypass MODE`, `draining MODE`, `log-level LEVEL`, `status`
+/// (these six are questions), `config active`, `config rejected TEXT`, `history JSON` and `ping`.
 enum WorkerMessage: Sendable, Equatable {
   case failed(plugin: String, reason: Quarantine.Reason)
   case ready

@@ -11,6 +11,8 @@ final class Worker: @unchecked Sendable {
   let configurationPath: String
   /// Which middleware is switched off, in `Bypass.allCases`.
   private let bypassIndex = Atomic<Int>(0)
+  /// Out of readiness, by the operator.
+  let isDraining: Atomic<Bool>
   /// Why the configuration file as it is now is not what serves; nil if it is.
   let configurationError: Mutex<String?>
   /// What became of generations, as the supervisor has it: a JSON array.
@@ -56,6 +58,7 @@ final class Worker: @unchecked Sendable {
     configurationPath = manifest.configurationPath
     configurationError = Mutex(manifest.configurationError)
     isBare = manifest.isBare
+    isDraining = Atomic(manifest.isDraining)
     self.listeners = listeners
     self.memory = memory
     let host = configuration.host

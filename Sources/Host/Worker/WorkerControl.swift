@@ -16,6 +16,7 @@ struct WorkerControl {
     case faulted(String, Quarantine.Reason)
     case release(String)
     case bypass(Bypass)
+    case draining(Draining)
     case logLevel(LogLevel)
     /// What became of generations: a JSON array.
     case history(String)
@@ -41,6 +42,9 @@ struct WorkerControl {
       case "bypass":
         guard let mode = Bypass(rawValue: argument) else { return nil }
         self = .bypass(mode)
+      case "draining":
+        guard let mode = Draining(rawValue: argument) else { return nil }
+        self = .draining(mode)
       case "log-level":
         guard let level = LogLevel(text: argument) else { return nil }
         self = .logLevel(level)
@@ -100,6 +104,9 @@ struct WorkerControl {
     case .bypass(let mode):
       worker.setBypass(mode)
       try say("answer ok bypass is \(mode.rawValue)")
+    case .draining(let mode):
+      worker.isDraining.store(mode == .on, ordering: .relaxed)
+      try say("answer ok draining is \(mode.rawValue)")
     case .logLevel(let level):
       Log.shared.configure(level: level, format: Log.shared.format)
       try say("answer ok log-level is \(level)")

@@ -20,6 +20,7 @@ struct SupervisorMessageTests {
     manifest.culprits = [Manifest.Culprit(plugin: "cors", reason: .crashed, message: "two\nlines")]
     manifest.isBare = true
     manifest.bypass = .heavy
+    manifest.isDraining = true
     manifest.logLevel = .debug
     manifest.configurationError = "a.conf:1: x\\n\nb.conf:2: y"
     manifest.supervisor = 99
@@ -64,13 +65,14 @@ struct SupervisorMessageTests {
     let known: [(String, WorkerControl.Message)] = [
       ("serve", .serve), ("drain", .drain), ("adopt", .adopt), ("handover", .handOver), ("status", .status),
       ("ping", .ping), ("quarantine auth", .quarantine("auth")), ("release auth", .release("auth")),
-      ("bypass heavy", .bypass(.heavy)), ("log-level debug", .logLevel(.debug)),
+      ("bypass heavy", .bypass(.heavy)), ("draining off", .draining(.off)),
+      ("log-level debug", .logLevel(.debug)),
       ("history [{\"a\": 1}]", .history("[{\"a\": 1}]")),
       ("config active", .configuration(error: nil)),
       ("config rejected a: b\nc", .configuration(error: "a: b\nc")),
     ]
     for (text, message) in known { #expect(WorkerControl.Message(text) == message) }
-    for text in ["", "bypass", "bypass some", "log-level loud", "serves"] {
+    for text in ["", "bypass", "bypass some", "draining", "log-level loud", "serves"] {
       #expect(WorkerControl.Message(text) == nil, "\(text)")
     }
   }
