@@ -290,6 +290,7 @@ final class Pipeline: @unchecked Sendable {
     switch status {
     case bh_status(BH_OK):
       x.note(plugin.index, phase, .passed, spent, enteredAt: before)
+      if admission == .probe { judgeProbe(of: plugin, x) }
       return .passed
     case bh_status(BH_RESPOND) where phase == .request:
       x.note(plugin.index, phase, .responded, spent, enteredAt: before)
@@ -303,6 +304,14 @@ final class Pipeline: @unchecked Sendable {
       x.note(plugin.index, phase, .fault, spent, enteredAt: before)
       return judgeFault(of: plugin, status, x)
     }
+  }
+
+  /// The request phase of a half-open plugin let the request pass. An authenticator that found nothing to verify in it has
+  /// proven nothing: the probe has no verdict, and the next request is another.
+  private func judgeProbe(of plugin: Plugin, _ x: Exchange) {
+    guard plugin.capabilities.contains(.authenticates), x.hasIdentity == x.before.hasIdentity else { return }
+    x.probing &= ~(1 << UInt64(plugin.index))
+    plugin.endProbe(passed: false)
   }
 
   /// The middleware failed: out with it, and on as its `on-failure` says.
@@ -398,9 +407,10 @@ final class Pipeline: @unchecked Sendable {
       }
       guard plugin.capabilities.contains(.authenticates) else { continue }
       isThereOne = true
-      // In service, and yet its request phase did not come to its end: it faulted, and has more faults to go.
-      let hasFaulted = plugin.state == .active && x.ran & (1 << UInt64(plugin.index)) == 0
-      if plugin.isOut || hasFaulted { return plugin }
+      // It has looked at this request, and found nothing to verify.
+      guard x.ran & (1 << UInt64(plugin.index)) == 0 else { continue }
+      // Out; or in service, and yet it did not come to its end: it faulted, and has more faults to go.
+      if plugin.state != .off { return plugin }
     }
     return isThereOne ? nil : unknown
   }

@@ -188,7 +188,8 @@ extension Quarantine {
     return .activated
   }
 
-  /// The probing request ended without a verdict: its client left, or another plugin answered. The next is a probe.
+  /// The probing request ended without a verdict: it had nothing in it that would have proven the plugin. The next is a
+  /// probe.
   @discardableResult
   mutating func abandonProbe(at now: UInt64) -> Transition {
     guard core.state == .probing else { return .unchanged }

@@ -74,4 +74,24 @@ struct ProbeTests {
     try ActorPlugin.setGate(open: true, of: library)
     try wait(for: "the verdict", within: 5) { host.plugin("guard").state == .active }
   }
+
+  @Test(
+    "an authenticator's probe is a request that it decides; who has no credentials is told so, and proves nothing",
+    arguments: [("identity u viewer", 200), ("problem 401 bad-token", 401)])
+  func authenticator(verdict: String, status: Int) throws {
+    let host = try out(
+      ActorPlugin.section("auth", "ActorAuth", "applies-to = protected", "recover = 5ms")
+        + ActorPlugin.section("app", library, "mount = /app"), "auth", "/app/private", "request")
+    try waitForRetry(host.plugin("auth"))
+    for _ in 0..<3 {
+      let answer = try host.send("GET", "/app/private")
+      #expect(answer.status == 401)
+      #expect(try answer.member("code") == "unauthorized")
+      #expect(answer["WWW-Authenticate"]?.hasPrefix("Bearer") == true)
+      #expect(host.plugin("auth").state == .quarantined)
+    }
+    #expect(try host.send("GET", "/app/private", [act("auth", "request", verdict)]).status == status)
+    #expect(host.plugin("auth").state == .active)
+    #expect(try host.send("GET", "/app/private").status == 401)
+  }
 }
