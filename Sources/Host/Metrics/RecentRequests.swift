@@ -19,6 +19,8 @@ final class RecentRequests: @unchecked Sendable {
     var passCount = 0
     var passes = Passes(repeating: PassRecord())
     var blamed: Int32 = -1
+    /// As `Exchange.responder`.
+    var responder: Int32 = -1
 
     typealias Passes = InlineArray<16, PassRecord>
     static let maxPasses = 16
@@ -65,6 +67,7 @@ final class RecentRequests: @unchecked Sendable {
     record.pointee.path.set(view.path)
     record.pointee.requestID.set(view.request_id)
     record.pointee.blamed = x.blamed.map { Int32($0.index) } ?? -1
+    record.pointee.responder = x.responder
     let count = min(x.timelineCount, Record.maxPasses)
     record.pointee.passCount = count
     for index in 0..<count {

@@ -26,6 +26,7 @@ extension Exchange {
     for field in headers.atMark { copy.addHeader(field.name, field.value) }
     copy.isCORSDecided = before.isCORSDecided
     copy.status = before.status
+    copy.responder = responder
     copy.stream = before.stream
     copy.body.append(UnsafeRawBufferPointer(before.isBodyReplaced ? bodyBefore.readable : body.readable))
     // Set by the plugin that froze, it is worth nothing.

@@ -62,6 +62,8 @@ final class Exchange: @unchecked Sendable {
   var ran: UInt64 = 0
   /// Bit i: this request is plugin i's half-open probe.
   var probing: UInt64 = 0
+  /// The index of the plugin whose answer this is: it responded, or changed the status last; -1 while it is the host's own.
+  var responder: Int32 = -1
   /// The plugin that a host-made answer blames.
   var blamed: Plugin?
   /// The plugin whose frame is on the stack.
@@ -132,6 +134,7 @@ final class Exchange: @unchecked Sendable {
     match = .none
     ran = 0
     probing = 0
+    responder = -1
     if blamed != nil { blamed = nil }
     if current != nil { current = nil }
     if errorMessage != nil { errorMessage = nil }

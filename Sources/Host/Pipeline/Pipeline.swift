@@ -290,6 +290,7 @@ final class Pipeline: @unchecked Sendable {
     switch status {
     case bh_status(BH_OK):
       x.note(plugin.index, phase, .passed, spent, enteredAt: before)
+      if phase == .response, x.status != x.before.status { x.responder = Int32(plugin.index) }
       if admission == .probe { judgeProbe(of: plugin, x) }
       return .passed
     case bh_status(BH_RESPOND) where phase == .request:
@@ -299,6 +300,7 @@ final class Pipeline: @unchecked Sendable {
         return .passed
       }
       if x.status == 0 { x.status = 200 }
+      x.responder = Int32(plugin.index)
       return .responded
     default:
       x.note(plugin.index, phase, .fault, spent, enteredAt: before)
@@ -460,6 +462,7 @@ final class Pipeline: @unchecked Sendable {
       return x.respond(.fault, blaming: plugin)
     }
     x.note(plugin.index, .route, .passed, spent, enteredAt: before)
+    x.responder = Int32(plugin.index)
     if x.status == 0 { x.status = 200 }
   }
 

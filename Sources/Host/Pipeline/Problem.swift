@@ -46,6 +46,7 @@ struct HostProblem {
 extension Exchange {
   /// Makes the response this problem, blaming `plugin` if it is given.
   func respond(_ problem: HostProblem, blaming plugin: Plugin? = nil) {
+    responder = -1
     blamed = plugin
     if status != 0 { forgetBody() }
     writeProblem(

@@ -209,13 +209,17 @@ final class Plugin: @unchecked Sendable {
 
   /// Nanoseconds that one call of this phase may take (`FaultFrame`); a start is the supervisor's to judge.
   func timeout(phase: UInt32) -> UInt64 {
+    let limit = callLimit.load(ordering: .relaxed)
     switch phase {
-    case FaultFrame.Phase.start: .max
+    case FaultFrame.Phase.start: return .max
     case UInt32(PluginPass.Phase.request.rawValue), UInt32(PluginPass.Phase.response.rawValue):
-      middlewareTimeout
-    default: handlerTimeout
+      return min(middlewareTimeout, limit)
+    default: return min(handlerTimeout, limit)
     }
   }
+
+  /// What its timeouts are cut to, in nanoseconds: while it is proven, it is not waited for as long as for a client's sake.
+  let callLimit = Atomic<UInt64>(.max)
 
   /// A thread froze in this plugin: it is out at once, for every loop, and the worker with the frozen thread in it is
   /// to be replaced.

@@ -89,13 +89,9 @@ extension Supervisor {
       let configuration = worker.configuration.plugins.first(where: { $0.name == plugin })
     else { return }
     record(plugin, entry, reason, message, occupant, worker)
-    let isRolledBack = phase != .draining && noteFault(of: plugin, in: worker)
-    if occupant.phase == FaultFrame.Phase.start, phase == .starting {
-      if !isRolledBack, entry.stateKey != 0 {
-        culprits[entry.stateKey] = Manifest.Culprit(plugin: plugin, reason: reason, message: message)
-      }
-      return
-    }
+    if phase != .draining { noteFault(of: plugin, in: worker) }
+    // In its start, or when it was proven.
+    if phase == .starting { return keepOut(plugin, reason, message, of: worker) }
     let now = Clock.monotonic()
     let before = states.read(entry.stateKey)?.core ?? Quarantine.Core(since: worker.startedAt)
     // Frozen before the process ended, it is in quarantine already.

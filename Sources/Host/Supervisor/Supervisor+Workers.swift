@@ -139,11 +139,14 @@ extension Supervisor {
       worker.failed[plugin] = reason
       if noteFault(of: plugin, in: worker) { worker.isToBeMadeAgain = true }
     case .ready:
-      let isPrepared = plan.preparing?.number == worker.generation
-      step(worker.isToBeMadeAgain && isPrepared ? .prepareAgain : .ready(generation: worker.generation))
+      let isInVain = worker.isToBeMadeAgain && isPreparing(worker)
+      step(isInVain ? .prepareAgain : .ready(generation: worker.generation))
     case .taint(let plugin, let reason):
       history.cause = "\(plugin) \(reason.rawValue): its worker is replaced"
-      step(.replace(generation: worker.generation))
+      if isPreparing(worker) {
+        keepOut(plugin, reason, "\(reason.rawValue) before its generation was proven", of: worker)
+      }
+      replace(worker)
     case .fault(let json): keepFault(json, from: worker)
     case .request(let id, let bytes):
       do throws(SystemError) {
@@ -182,8 +185,28 @@ extension Supervisor {
     guard let state = states.read(key)?.core.state, state != .active else { return }
     if noteFault(of: plugin, in: worker) {
       history.cause = "\(plugin) is rolled back"
+      replace(worker)
+    }
+  }
+
+  private func isPreparing(_ worker: WorkerHandle) -> Bool { plan.preparing?.number == worker.generation }
+
+  /// Another takes its place: before it comes to serve, if it does not yet.
+  private func replace(_ worker: WorkerHandle) {
+    if isPreparing(worker) {
+      worker.isToBeMadeAgain = true
+    } else {
       step(.replace(generation: worker.generation))
     }
+  }
+
+  /// The plugin is not started again as it was in this worker, which it spoilt: it has failed, unless its last good copy
+  /// takes its place.
+  func keepOut(_ plugin: String, _ reason: Quarantine.Reason, _ message: String, of worker: WorkerHandle) {
+    guard let entry = worker.manifest[plugin: plugin], entry.stateKey != 0,
+      rollBack.changes[plugin] == entry.rolledBack
+    else { return }
+    culprits[entry.stateKey] = Manifest.Culprit(plugin: plugin, reason: reason, message: message)
   }
 
   func keep(_ bytes: [UInt8], as id: String) {
@@ -195,6 +218,7 @@ extension Supervisor {
   }
 
   /// True if the plugin's last good copy takes its place, for which another generation is wanted.
+  @discardableResult
   func noteFault(of plugin: String, in worker: WorkerHandle) -> Bool {
     guard let entry = worker.manifest[plugin: plugin], entry.rolledBack == nil,
       let configuration = worker.configuration.plugins.first(where: { $0.name == plugin })

@@ -11,7 +11,7 @@ final class WorkerHandle {
   let startedAt = Clock.monotonic()
   /// Plugins that did not load, start or prove themselves.
   var failed: [String: Quarantine.Reason] = [:]
-  /// A library of it is to be rolled back before it serves.
+  /// It is not to serve: a library is rolled back first, or a thread of it is lost.
   var isToBeMadeAgain = false
   /// Who asked what it has not answered yet, oldest first; nil for nobody.
   var questions: [ControlServer.Client?] = []

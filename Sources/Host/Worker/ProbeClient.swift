@@ -5,8 +5,11 @@ import LinuxShims
 enum ProbeClient {
   private static let timeoutSeconds = 10
 
-  /// The status of the answer. Blocks the calling thread, which must be no loop's.
-  static func send(_ probe: Probe, to loop: EventLoop) throws(SystemError) -> Int {
+  /// The status of the answer. Blocks the calling thread, which must be no loop's. When it returns, the loop's recent
+  /// requests have this one.
+  ///
+  /// - Parameter id: the request's.
+  static func send(_ probe: Probe, id: String, to loop: EventLoop) throws(SystemError) -> Int {
     var pair: [Int32] = [-1, -1]
     let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
     try checked("socketpair") { socketpair(AF_UNIX, type, 0, &pair) }
@@ -20,7 +23,8 @@ enum ProbeClient {
     }
     loop.post(.adopt(PassedConnection(descriptor: theirs, isTCP: false)))
     let request = Array(
-      "\(probe.method) \(probe.target) HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n".utf8)
+      "\(probe.method) \(probe.target) HTTP/1.1\r\nHost: probe\r\nX-Request-Id: \(id)\r\nConnection: close\r\n\r\n"
+        .utf8)
     try ours.writeAll(request)
     return try readStatus(ours)
   }

@@ -2,6 +2,8 @@ import Glibc
 
 /// The requests of the configuration that must be answered as it says, before this worker serves.
 extension Worker {
+  /// How long a plugin may take for one call of a probe: well below what the probe's client waits.
+  private static let callLimitNanoseconds: UInt64 = 4_000_000_000
   /// How often a look is taken whether a plugin has come back.
   private static let lookMicroseconds: UInt32 = 250_000
   /// How long until a probe is sent again though no plugin has come or gone.
@@ -10,15 +12,73 @@ extension Worker {
   /// Those that did not get their answer, last.
   var failedProbes: [String] { probeFailures.withLock { $0 } }
 
-  /// Sends each once; those that fail again later, until they pass: a plugin that was out may have come back.
+  /// Sends the probes, and takes out of service who is to blame for one that fails: it has not proven itself, and no
+  /// client is to meet it. Those that fail in the end are sent again until they pass: a plugin that was out may come back.
   func runProbes() throws(SystemError) {
-    for probe in configuration.host.probes { run(probe) }
+    for plugin in plugins { plugin.callLimit.store(Worker.callLimitNanoseconds, ordering: .relaxed) }
+    // Behind one culprit may be another. Each round takes a plugin out, so there are no more rounds than plugins.
+    while let (culprit, message) = sendProbes() {
+      // A worker with a lost thread in it does not come to serve, and who is lost is on record.
+      guard !isTainted else { break }
+      culprit.fail(PluginFailure(reason: .startFailed, message: message))
+    }
+    for plugin in plugins { plugin.callLimit.store(.max, ordering: .relaxed) }
     guard !failedProbes.isEmpty else { return }
     let out = pluginsOut
     guard Thread.start(named: "probes", { self.repeatProbes(since: out) }) else {
       throw SystemError("pthread_create", EAGAIN)
     }
   }
+
+  /// Sends each once, up to the first for whose failure a plugin in service is to blame.
+  private func sendProbes() -> (culprit: Plugin, message: String)? {
+    probeFailures.withLock { $0 = [] }
+    for probe in configuration.host.probes {
+      let inService = plugins.filter { $0.state == .active }
+      let id = FaultLog.newID()
+      let failure: String
+      do throws(SystemError) {
+        let status = try ProbeClient.send(probe, id: id, to: loops[0])
+        guard status != probe.status else { continue }
+        failure = "probe \(probe.text) was answered \(status), not \(probe.status)"
+      } catch {
+        failure = "probe \(probe.text): \(error)"
+      }
+      probeFailures.withLock { $0.append(probe.text) }
+      guard let culprit = responsible(for: id, probe), inService.contains(where: { $0 === culprit }) else {
+        Log.shared.write(.error, failure)
+        continue
+      }
+      let fault = faults.last(of: culprit.name).flatMap { $0.requestID == id ? $0 : nil }
+      return (culprit, failure + (fault.map { ": \($0.reason.rawValue): \($0.message)" } ?? ""))
+    }
+    return nil
+  }
+
+  /// Who made the answer what it is: the plugin that gave it, or that the host names in an answer of its own; where the
+  /// host names nobody, the router that has the path and does not serve it.
+  private func responsible(for id: String, _ probe: Probe) -> Plugin? {
+    guard let record = loops[0].recent.snapshot().first(where: { $0.requestID.string == id }) else {
+      // Not answered, or no request that the host understood.
+      return nil
+    }
+    if record.responder >= 0 { return plugins[Int(record.responder)] }
+    if record.blamed >= 0 { return plugins[Int(record.blamed)] }
+    // A route may be missing, or refused, for want of what is bypassed or did not load.
+    let isComplete = bypass == .off && !plugins.contains { $0.isOut && $0.library == nil }
+    return isComplete ? router(of: probe) : nil
+  }
+
+  /// The longest mount over the path decides.
+  private func router(of probe: Probe) -> Plugin? {
+    let path = probe.target.prefix { $0 != "?" }
+    return plugins.filter { plugin in
+      let mount = plugin.configuration.mount
+      return !mount.isEmpty && (path == mount || path.hasPrefix(mount + "/"))
+    }.max { $0.configuration.mount.utf8.count < $1.configuration.mount.utf8.count }
+  }
+
+  // MARK: Afterwards
 
   private var pluginsOut: [Int] { plugins.filter(\.isOut).map(\.index) }
 
@@ -36,39 +96,11 @@ extension Worker {
   /// Nobody is held responsible for a probe that fails again: it was, when it failed first.
   private func repeatOnce(_ probe: Probe) {
     do throws(SystemError) {
-      guard try ProbeClient.send(probe, to: loops[0]) == probe.status else { return }
+      guard try ProbeClient.send(probe, id: FaultLog.newID(), to: loops[0]) == probe.status else { return }
       probeFailures.withLock { $0.removeAll { $0 == probe.text } }
       Log.shared.write(.info, "probe \(probe.text) is answered \(probe.status) again")
     } catch {
       Log.shared.write(.debug, "probe \(probe.text): \(error)")
-    }
-  }
-
-  /// Sends the request through a loop of this worker, and holds the answer against the configuration.
-  private func run(_ probe: Probe) {
-    let text = probe.text
-    let status: Int
-    do throws(SystemError) {
-      status = try ProbeClient.send(probe, to: loops[0])
-    } catch {
-      probeFailures.withLock { $0.append(text) }
-      Log.shared.write(.error, "probe \(text): \(error)")
-      return
-    }
-    guard status != probe.status else { return }
-    probeFailures.withLock { $0.append(text) }
-    let message = "probe \(text) was answered \(status), not \(probe.status)"
-    Log.shared.write(.error, message)
-    // The router that the path belongs to has not proven itself.
-    let path = probe.target.prefix { $0 != "?" }
-    let owner = plugins.filter { plugin in
-      let mount = plugin.configuration.mount
-      return !mount.isEmpty && (path == mount || path.hasPrefix(mount + "/"))
-    }.max { $0.configuration.mount.utf8.count < $1.configuration.mount.utf8.count }
-    // Unless another plugin that is out stands in its way.
-    let isInTheWay = plugins.contains { $0.isOut || $0.isBypassed.load(ordering: .relaxed) }
-    if let owner, owner.state == .active, !isInTheWay {
-      owner.fail(PluginFailure(reason: .startFailed, message: message))
     }
   }
 }
