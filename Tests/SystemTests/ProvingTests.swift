@@ -139,6 +139,33 @@ struct ProvingTests {
     try expectBlameless(host)
   }
 
+  @Test("one that is out already is not what is proven: it stays quarantined, and comes back by itself")
+  func outAlready() throws {
+    let directory = try TemporaryDirectory()
+    let library = try BrokenPlugin.sabotaged("FaultPlugin", in: directory)
+    func settings(_ tag: String) -> HostSettings {
+      self.settings(
+        Section.plugin("gate", library: library, ["mount = /gate", "paths = /app", "recover = 50ms..50ms"])
+          + middleware("other", "on-failure = open", "tag = \(tag)"))
+    }
+    let host = try HostProcess(settings("one"), in: directory)
+    try directory.write("sabotage", "request trap")
+    #expect(try host.get("/app/echo").json["code"].string == "plugin-fault")
+    // The next generation takes the place of the lost thread's, and its probe comes when the gate's back-off is over.
+    let tainted = try host.worker().generation
+    try wait("the next generation") { try host.worker().generation > tainted }
+    let before = try host.worker().generation
+    try host.rewrite(settings("two"))
+    try wait("the edit to be taken") { try host.worker().generation > before }
+    let plugin = try host.plugin("gate")
+    #expect(plugin["state"].string == "quarantined", "\(plugin)")
+    #expect(plugin["reason"].string == "crashed", "\(plugin)")
+    #expect(try host.get("/health/ready").json["failed_probes"].array.count == 1)
+    #expect(unlink("\(directory.path)/sabotage") == 0)
+    try wait("the gate to come back") { try host.get("/app/echo").status == 200 }
+    try wait("the probe to pass again") { try host.get("/health/ready").status == 200 }
+  }
+
   @Test(
     "a handler that does not come back is not waited for as long as for a client's",
     arguments: ["echo", "blocking", "async"])

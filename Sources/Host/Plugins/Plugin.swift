@@ -209,7 +209,7 @@ final class Plugin: @unchecked Sendable {
 
   /// Nanoseconds that one call of this phase may take (`FaultFrame`); a start is the supervisor's to judge.
   func timeout(phase: UInt32) -> UInt64 {
-    let limit = callLimit.load(ordering: .relaxed)
+    let limit = isBeingProven.load(ordering: .relaxed) ? Plugin.proofLimit : .max
     switch phase {
     case FaultFrame.Phase.start: return .max
     case UInt32(PluginPass.Phase.request.rawValue), UInt32(PluginPass.Phase.response.rawValue):
@@ -218,8 +218,11 @@ final class Plugin: @unchecked Sendable {
     }
   }
 
-  /// What its timeouts are cut to, in nanoseconds: while it is proven, it is not waited for as long as for a client's sake.
-  let callLimit = Atomic<UInt64>(.max)
+  /// Its generation does not serve yet, and sends its probes. None of them is waited for as long as a client's request, and
+  /// none is a half-open probe: what is out is not what is to be proven, and comes back once there are clients.
+  let isBeingProven = Atomic<Bool>(false)
+  /// Nanoseconds: well below what the client of a probe waits.
+  private static let proofLimit: UInt64 = 4_000_000_000
 
   /// A thread froze in this plugin: it is out at once, for every loop, and the worker with the frozen thread in it is
   /// to be replaced.
@@ -273,8 +276,9 @@ final class Plugin: @unchecked Sendable {
 
   private func admitSlowly() -> Quarantine.Admission {
     let now = Clock.monotonic()
+    let mayProbe = !isBeingProven.load(ordering: .relaxed)
     let admission = quarantine.withLock { state in
-      let admission = state.admit(at: now)
+      let admission = state.admit(at: now, mayProbe: mayProbe)
       gate.store(state.state == .active ? 0 : 1, ordering: .releasing)
       return admission
     }

@@ -157,14 +157,16 @@ extension Quarantine {
 
 extension Quarantine {
   /// Decides for one request. A `.probe` makes all others wait for its verdict.
-  mutating func admit(at now: UInt64) -> Admission {
+  ///
+  /// - Parameter mayProbe: false for a request that is not to be a probe, even if one is due.
+  mutating func admit(at now: UInt64, mayProbe: Bool = true) -> Admission {
     guard offCauses.isEmpty else { return .skip }
     switch core.state {
     case .active: return .run
     case .quarantined:
-      if let retryAt = core.retryAt, now >= retryAt { return startProbe(at: now) }
+      if mayProbe, let retryAt = core.retryAt, now >= retryAt { return startProbe(at: now) }
     case .probing:
-      if now >= core.since, now - core.since > probeLimit { return startProbe(at: now) }
+      if mayProbe, now >= core.since, now - core.since > probeLimit { return startProbe(at: now) }
     case .failed, .off: break
     }
     switch failurePolicy {

@@ -2,8 +2,6 @@ import Glibc
 
 /// The requests of the configuration that must be answered as it says, before this worker serves.
 extension Worker {
-  /// How long a plugin may take for one call of a probe: well below what the probe's client waits.
-  private static let callLimitNanoseconds: UInt64 = 4_000_000_000
   /// How often a look is taken whether a plugin has come back.
   private static let lookMicroseconds: UInt32 = 250_000
   /// How long until a probe is sent again though no plugin has come or gone.
@@ -15,14 +13,14 @@ extension Worker {
   /// Sends the probes, and takes out of service who is to blame for one that fails: it has not proven itself, and no
   /// client is to meet it. Those that fail in the end are sent again until they pass: a plugin that was out may come back.
   func runProbes() throws(SystemError) {
-    for plugin in plugins { plugin.callLimit.store(Worker.callLimitNanoseconds, ordering: .relaxed) }
+    for plugin in plugins { plugin.isBeingProven.store(true, ordering: .relaxed) }
     // Behind one culprit may be another. Each round takes a plugin out, so there are no more rounds than plugins.
     while let (culprit, message) = sendProbes() {
       // A worker with a lost thread in it does not come to serve, and who is lost is on record.
       guard !isTainted else { break }
       culprit.fail(PluginFailure(reason: .startFailed, message: message))
     }
-    for plugin in plugins { plugin.callLimit.store(.max, ordering: .relaxed) }
+    for plugin in plugins { plugin.isBeingProven.store(false, ordering: .relaxed) }
     guard !failedProbes.isEmpty else { return }
     let out = pluginsOut
     guard Thread.start(named: "probes", { self.repeatProbes(since: out) }) else {

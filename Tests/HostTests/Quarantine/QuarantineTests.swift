@@ -81,6 +81,16 @@ struct QuarantineTests {
     #expect(q.admit(at: 5 * second) == .run)
   }
 
+  @Test("a request that is not to be a probe is refused even if one is due, and leaves it due")
+  func notToBeProbe() {
+    var q = Quarantine(policy: policy())
+    q.fault(.threw, at: 0)
+    #expect(q.admit(at: 2 * second, mayProbe: false) == .refuse(retryAfter: 1))
+    #expect(q.state == .quarantined)
+    #expect(q.admit(at: 2 * second) == .probe)
+    #expect(q.admit(at: 200 * second, mayProbe: false) == .refuse(retryAfter: 1))
+  }
+
   @Test("the back-off doubles for each failed probe, up to the maximum")
   func doubling() {
     var q = Quarantine(policy: policy())
