@@ -53,8 +53,9 @@ extension Worker {
     return nil
   }
 
-  /// Who made the answer what it is: the plugin that gave it, or that the host names in an answer of its own; where the
-  /// host names nobody, the router that has the path and does not serve it.
+  /// Who made the answer what it is: the plugin that gave it, or that the host names in an answer of its own. Where the
+  /// host names nobody, it is the router that has the path and lacks the route; that the route is not open to a stranger
+  /// is its access, and a mistake of the probe's.
   private func responsible(for id: String, _ probe: Probe) -> Plugin? {
     guard let record = loops[0].recent.snapshot().first(where: { $0.requestID.string == id }) else {
       // Not answered, or no request that the host understood.
@@ -62,9 +63,10 @@ extension Worker {
     }
     if record.responder >= 0 { return plugins[Int(record.responder)] }
     if record.blamed >= 0 { return plugins[Int(record.blamed)] }
-    // A route may be missing, or refused, for want of what is bypassed or did not load.
-    let isComplete = bypass == .off && !plugins.contains { $0.isOut && $0.library == nil }
-    return isComplete ? router(of: probe) : nil
+    // It may be missing for want of what did not load.
+    let isMissing = record.status == 404 || record.status == 405
+    let isComplete = !plugins.contains { $0.isOut && $0.library == nil }
+    return isMissing && isComplete ? router(of: probe) : nil
   }
 
   /// The longest mount over the path decides.
