@@ -27,7 +27,7 @@ struct HeldLockTests {
   private func settle(_ host: HostProcess, _ before: pid_t) throws {
     let plugin = try host.waitFor(plugin: "victim", state: "quarantined")
     #expect(plugin["reason"].string == "crashed", "\(plugin)")
-    try wait("the worker with the frozen thread to end", within: .seconds(10)) {
+    try wait("the worker with the frozen thread to end", within: .seconds(20)) {
       !RunningProcess.exists(before)
     }
     #expect(try host.worker().pid != before)
@@ -93,7 +93,9 @@ struct HeldLockTests {
       let before = try shop.worker().pid
       let answer = try shop.get("/victim/database")
       #expect(answer.json["code"].string == "plugin-fault", "\(round): \(answer.text)")
-      try wait("a clean worker") { try shop.worker().pid != before }
+      try wait("the worker with the frozen thread to end", within: .seconds(20)) {
+        !RunningProcess.exists(before)
+      }
       let project = try shop.send(
         "POST", "/api/v1/projects", json: #"{"name":"After the fall \#(round)"}"#, headers: [user.bearer])
       #expect(project.status == 201, "\(round): \(project.text)")
