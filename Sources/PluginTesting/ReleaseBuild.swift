@@ -29,7 +29,10 @@ public enum ReleaseBuild {
   /// into this process beforehand.
   public static var cleanEnvironment: [String: String] {
     ProcessInfo.processInfo.environment.filter { name, _ in
-      !["PORT", "BYPASS_ALL_MIDDLEWARE", "DISABLE_HEAVY_MIDDLEWARE", "LD_PRELOAD"].contains(name)
+      ![
+        "PORT", "BYPASS_ALL_MIDDLEWARE", "DISABLE_HEAVY_MIDDLEWARE", "LD_PRELOAD", "MAKEFLAGS", "MAKELEVEL",
+        "MFLAGS",
+      ].contains(name)
         && !name.hasPrefix("BULKHEAD_")
     }
   }

@@ -43,12 +43,13 @@ hold() {
     return 1
   fi
 }
-# name PLUGIN REASON TEXT: diagnostics must blame this plugin for this reason, with this in the message.
+# name PLUGIN REASON TEXT: diagnostics must blame this plugin for this reason, with this in the message. A fault that it
+# met while its generation was proven stands in the message of its failed start.
 name() {
   culprits=$((culprits + 1))
   hold "the operator is told that $1 is out: $2, $3" is "$1" \
-    "(.state == \"quarantined\" or .state == \"failed\") and .last_fault.reason == \"$2\"
-      and (.last_fault.message | contains(\"$3\"))" || return
+    "(.state == \"quarantined\" or .state == \"failed\") and (.last_fault | .message |= tostring
+      | (.reason == \"$2\" or (.message | contains(\": $2: \"))) and (.message | contains(\"$3\")))" || return
   say "operator   $(field_of "$1" '"\(.name) \(.version // "") \(.state), \(.last_fault.reason): \(.last_fault.message)"' | tr -s ' ' | places)"
   say "           since $(field_of "$1" .last_fault.at), named $took ms after the deployment"
   printf '%s %s: %s, %s ms\n' "$time" "$1" "$2" "$took" >>"$work/named"

@@ -10,7 +10,7 @@ struct DrillTests {
       environment: ["BULKHEAD_BINARY": ReleaseBuild.binary], within: .seconds(400))
   }
 
-  @Test("nothing goes dark on the shipped configuration, and each culprit is named", .timeLimit(.minutes(8)))
+  @Test("nothing goes dark on the shipped configuration, and each culprit is named")
   func nothingGoesDark() throws {
     let result = try drill()
     #expect(result.status == .exited(0), "\(result)")
@@ -30,7 +30,6 @@ struct DrillTests {
 
   @Test(
     "a protection that is taken away is missed",
-    .timeLimit(.minutes(8)),
     arguments: [
       // CORS as a plugin alone, as it was then.
       (#"/^\[cors\]/,/^\[plugin/s|^origins = .*|origins = https://other.example|"#, "without CORS headers"),

@@ -173,7 +173,7 @@ struct PageTests {
     try page.tab.wait("the return", until: "document.getElementById('verdict').className === 'good'")
   }
 
-  @Test("text of plugins is shown as text, and never run", .timeLimit(.minutes(2)))
+  @Test("text of plugins is shown as text, and never run")
   func hostileText() throws {
     let page = try DiagnosticsPage()
     _ = try page.host.get(

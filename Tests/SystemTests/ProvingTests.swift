@@ -3,7 +3,7 @@ import PluginTesting
 import Testing
 
 /// A generation is proven by its `probe` lines before it serves: who answers one wrongly is out, and nobody else.
-@Suite("Proven by probes", .timeLimit(.minutes(4)))
+@Suite("Proven by probes")
 struct ProvingTests {
   private static let probe = "GET /app/echo"
 

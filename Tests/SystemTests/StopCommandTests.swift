@@ -3,7 +3,7 @@ import PluginTesting
 import Testing
 
 /// `bulkhead stop`: when it returns, the host is gone.
-@Suite("The command stop", .timeLimit(.minutes(3)))
+@Suite("The command stop")
 struct StopCommandTests {
   @Test("stop, and run at once: the next host has the state directory and the sockets, 20 times in a row")
   func stopAndRun() throws {

@@ -3,7 +3,7 @@ import PluginTesting
 import Testing
 
 /// The supervisor's own end, and what is left of it.
-@Suite("Without a supervisor", .timeLimit(.minutes(3)))
+@Suite("Without a supervisor")
 struct SupervisorDeathTests {
   /// A port that was free a moment ago.
   private func freePort() throws -> String { try HostProcess().endpoints[0].description }

@@ -3,7 +3,7 @@ import PluginTesting
 import Testing
 
 /// New libraries: how they come, and how they go when they are bad.
-@Suite("Releases", .timeLimit(.minutes(4)))
+@Suite("Releases")
 struct SupervisorReleaseTests {
   /// A host whose plugin `swapped` has a library of the test's own that is proven good.
   private func start(_ lines: String...) throws -> (host: HostProcess, library: String, digest: String) {

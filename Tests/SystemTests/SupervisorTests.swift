@@ -3,7 +3,7 @@ import PluginTesting
 import Testing
 
 /// Generations: what outlives them, and what does not.
-@Suite("Generations", .timeLimit(.minutes(4)))
+@Suite("Generations")
 struct SupervisorTests {
   private func settings(_ lines: String..., tag: String = "one") -> HostSettings {
     HostSettings(

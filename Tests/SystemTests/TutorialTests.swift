@@ -5,7 +5,7 @@ import Testing
 /// The documents that a newcomer follows do what they say: each is followed command by command, as written. How a document is
 /// read stands at ``TutorialDocument``, and which words of it are replaced at ``TutorialPorts``: its ports, and no others.
 /// `TUTORIAL=several-machines.md` in the environment follows that one alone.
-@Suite("The tutorials", .timeLimit(.minutes(20)))
+@Suite("The tutorials")
 struct TutorialTests {
   static let documents: [String] = {
     let folder = ReleaseBuild.packageRoot + "/docs/tutorials"
