@@ -36,6 +36,7 @@ final class Plugin: @unchecked Sendable {
   let isBypassed = Atomic<Bool>(false)
 
   let faults: FaultLog
+  private let madeAt = Clock.monotonic()
 
   // Copies of what the hot path needs.
   private(set) var requestPhase: RequestFunction?
@@ -225,13 +226,16 @@ final class Plugin: @unchecked Sendable {
   private static let proofLimit: UInt64 = 4_000_000_000
 
   /// A thread froze in this plugin: it is out at once, for every loop, and the worker with the frozen thread in it is
-  /// to be replaced.
+  /// to be replaced. In a relapse nothing was asked of it in this generation, as it was out from the first: it is one of
+  /// its own threads, and started again it would do it again.
   func freeze(in frame: FaultFrame, reason: Quarantine.Reason, exchange: Exchange?) {
     leaveAlone()
     let now = Clock.monotonic()
-    quarantine.withLock { state in
+    let isRelapse = quarantine.withLock { state in
+      let wasOutBefore = state.state == .quarantined && state.since < madeAt
       _ = state.fault(reason, at: now)
       gate.store(state.state == .active ? 0 : 1, ordering: .releasing)
+      return wasOutBefore
     }
     saveState()
     metrics.countFault()
@@ -239,11 +243,11 @@ final class Plugin: @unchecked Sendable {
     record(
       reason, message: frozen.message, signal: frozen.signal, exchange: exchange,
       backtrace: Backtrace.symbolize(frozen.counters))
-    onTaint?(self, reason)
+    onTaint?(self, reason, isRelapse)
   }
 
   /// Tells the supervisor; set before the loops run.
-  var onTaint: ((Plugin, Quarantine.Reason) -> Void)?
+  var onTaint: ((Plugin, Quarantine.Reason, _ isRelapse: Bool) -> Void)?
 
   private func record(
     _ reason: Quarantine.Reason, message: String, signal: String? = nil, exchange: Exchange?,

@@ -94,9 +94,12 @@ extension Supervisor {
     if phase == .starting { return keepOut(plugin, reason, message, of: worker) }
     let now = Clock.monotonic()
     let before = states.read(entry.stateKey)?.core ?? Quarantine.Core(since: worker.startedAt)
+    let wasOutBefore = before.state == .quarantined && before.since < worker.startedAt
     // Frozen before the process ended, it is in quarantine already.
-    if before.state == .quarantined, before.since > worker.startedAt { return }
+    if before.state == .quarantined, !wasOutBefore { return }
     counts.add(PluginCountTable.Counts(faults: 1), to: PluginCountTable.key(of: plugin))
+    // By a thread of its own: nothing was asked of it, and started again it would do it again.
+    if wasOutBefore { return keepOut(plugin, reason, message, of: worker) }
     var quarantine = Quarantine(policy: configuration, resuming: before, at: now)
     quarantine.beginQuarantined(reason, streak: before.streak + 1, at: now)
     states.write(quarantine.inheritance, key: entry.stateKey, generation: worker.generation)

@@ -141,10 +141,12 @@ extension Supervisor {
     case .ready:
       let isInVain = worker.isToBeMadeAgain && isPreparing(worker)
       step(isInVain ? .prepareAgain : .ready(generation: worker.generation))
-    case .taint(let plugin, let reason):
+    case .taint(let plugin, let reason, let isRelapse):
       history.cause = "\(plugin) \(reason.rawValue): its worker is replaced"
       if isPreparing(worker) {
         keepOut(plugin, reason, "\(reason.rawValue) before its generation was proven", of: worker)
+      } else if isRelapse {
+        keepOut(plugin, reason, "\(reason.rawValue) again, though it was out: by a thread of its own", of: worker)
       }
       replace(worker)
     case .fault(let json): keepFault(json, from: worker)

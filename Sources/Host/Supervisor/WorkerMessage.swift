@@ -5,6 +5,7 @@
 /// | `failed PLUGIN REASON` | it did not load, start or prove itself; before `ready` |
 /// | `ready` | the generation is prepared, and waits for `serve` |
 /// | `taint PLUGIN REASON` | a thread is frozen in the plugin: replace this worker |
+/// | `relapse PLUGIN REASON` | the same, of a plugin that was out since before this generation: its own threads do it |
 /// | `fault JSON` | a record for the ledger |
 /// | `request ID` and, on further lines, bytes | the redacted request of that record |
 /// | `answer ok TEXT`, `answer no TEXT` | to the oldest question that has none yet |
@@ -18,7 +19,7 @@
 enum WorkerMessage: Sendable, Equatable {
   case failed(plugin: String, reason: Quarantine.Reason)
   case ready
-  case taint(plugin: String, reason: Quarantine.Reason)
+  case taint(plugin: String, reason: Quarantine.Reason, isRelapse: Bool)
   case fault(json: [UInt8])
   case request(id: String, bytes: [UInt8])
   case answer(isYes: Bool, text: String)
@@ -43,9 +44,9 @@ enum WorkerMessage: Sendable, Equatable {
     case "failed":
       guard let (plugin, reason) = WorkerMessage.blame(text) else { return nil }
       self = .failed(plugin: plugin, reason: reason)
-    case "taint":
+    case let word where word == "taint" || word == "relapse":
       guard let (plugin, reason) = WorkerMessage.blame(text) else { return nil }
-      self = .taint(plugin: plugin, reason: reason)
+      self = .taint(plugin: plugin, reason: reason, isRelapse: word == "relapse")
     case "request":
       let id = rest.prefix { $0 != 0x0a }
       self = .request(id: String(decoding: id, as: UTF8.self), bytes: Array(rest.dropFirst(id.count + 1)))

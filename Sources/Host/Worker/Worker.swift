@@ -113,7 +113,9 @@ final class Worker: @unchecked Sendable {
     pipeline = makePipeline()
     watchdog = try Watchdog(worker: self, background: background)
     for plugin in plugins {
-      plugin.onTaint = { plugin, reason in self.report("taint \(plugin.name) \(reason.rawValue)") }
+      plugin.onTaint = { plugin, reason, isRelapse in
+        self.report("\(isRelapse ? "relapse" : "taint") \(plugin.name) \(reason.rawValue)")
+      }
     }
     pool = BlockingPool(
       limit: Worker.poolThreads, takeFrame: { self.takeFrame() }, started: { self.watchdog.poke() })

@@ -48,7 +48,8 @@ struct SupervisorMessageTests {
     #expect(read("passing") == .passing)
     #expect(read("operate bypass all") == .operate(line: "bypass all"))
     #expect(read("failed auth load-failed") == .failed(plugin: "auth", reason: .loadFailed))
-    #expect(read("taint auth hung") == .taint(plugin: "auth", reason: .hung))
+    #expect(read("taint auth hung") == .taint(plugin: "auth", reason: .hung, isRelapse: false))
+    #expect(read("relapse auth crashed") == .taint(plugin: "auth", reason: .crashed, isRelapse: true))
     #expect(read("fault {\"a\": 1}") == .fault(json: Array("{\"a\": 1}".utf8)))
     #expect(
       read("request 0a\nGET / HTTP/1.1\r\n\n")
