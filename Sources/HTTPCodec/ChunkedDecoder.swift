@@ -20,7 +20,8 @@ public struct ChunkedDecoder: Sendable {
   /// Bytes of extensions in one body.
   static let maxExtensions = 4096
 
-  private let maxBody: Int
+  /// Of the payload that was not removed, and of what is to come.
+  private var maxBody: Int
   private let maxTrailer: Int
   private var state: State = .sizeStart
   private var extensionGrammar = ChunkExtension()
@@ -82,6 +83,16 @@ public struct ChunkedDecoder: Sendable {
   /// `decodedCount`.
   public mutating func framingWasRemoved() {
     consumedCount = decodedCount
+  }
+
+  /// Tells the decoder that the caller has taken the payload, and cut all that was read out of the region: what was at
+  /// `consumedCount` is now at its beginning. The limit goes on counting over the whole body.
+  ///
+  /// Good after each `decode` that has not thrown: for a body that is passed on as it arrives.
+  public mutating func payloadWasTaken() {
+    maxBody &-= decodedCount
+    decodedCount = 0
+    consumedCount = 0
   }
 
   /// Moves what has arrived of the chunk's data next to the payload before it.

@@ -134,7 +134,8 @@ extension RequestError {
   }
 
   // The body.
-  static var bodyTooLarge: RequestError {
+  /// 413.
+  public static var bodyTooLarge: RequestError {
     RequestError(status: 413, code: "body-too-large", detail: "The request body is too large.")
   }
   static var malformedChunkSize: RequestError {

@@ -12,6 +12,9 @@ static const char plugin_header[] = {
 static const char stream_header[] = {
 #embed "../PluginABI/include/bulkhead/stream.h"
 };
+static const char request_body_header[] = {
+#embed "../PluginABI/include/bulkhead/request-body.h"
+};
 static const char self_test_header[] = {
 #embed "../PluginABI/include/bulkhead/self-test.h"
 };
@@ -35,6 +38,7 @@ static const struct {
 } headers[] = {
     {"plugin.h", plugin_header, sizeof plugin_header},
     {"stream.h", stream_header, sizeof stream_header},
+    {"request-body.h", request_body_header, sizeof request_body_header},
     {"self-test.h", self_test_header, sizeof self_test_header},
     {"metrics.h", metrics_header, sizeof metrics_header},
     {"shared-memory.h", shared_memory_header, sizeof shared_memory_header},

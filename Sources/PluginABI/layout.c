@@ -7,4 +7,5 @@ _Static_assert(offsetof(bh_request, deadline_ns) == 208, "bh_request");
 _Static_assert(offsetof(bh_host, attribute) == 176, "bh_host");
 _Static_assert(offsetof(bh_plugin, extension) == 104, "bh_plugin");
 _Static_assert(offsetof(bh_start, loop_count) == 68, "bh_start");
+_Static_assert(offsetof(bh_request_body_host, error) == 24, "bh_request_body_host");
 _Static_assert(sizeof(bh_setting_schema) == 48 && sizeof(bh_setting) == 48, "settings");

@@ -18,6 +18,8 @@ public enum HostRefusal: Error, Equatable, CustomStringConvertible {
   case stream
   /// More than 1 MiB in one `pull`.
   case write(byteCount: Int)
+  /// Outside of the handler of a route with a streamed body, or on another thread than its own, or into no buffer.
+  case requestBody
   /// Malformed, or this plugin is no router.
   case route(method: String, pattern: String)
   /// No room for it, or asked for after `init`.
@@ -37,6 +39,8 @@ public enum HostRefusal: Error, Equatable, CustomStringConvertible {
     case .decideCORS: "the host refuses the decision on CORS: the plugin does not state decidesCORS"
     case .stream: "the host refuses the stream: only a handler's response may have one"
     case .write(let count): "the host refuses \(count) bytes: more than 1 MiB in one pull"
+    case .requestBody:
+      "the host refuses to read a body here: only the handler of a route with a streamed body does, on its thread"
     case .route(let method, let pattern): "the host refuses the route \(method) '\(pattern)'"
     case .sharedRegion(let name, let count): "the host has no room for the region '\(name)' of \(count) bytes"
     case .timer: "the host refuses the timer: one of more than 64, or not in init"

@@ -75,7 +75,7 @@ public struct Request: ~Copyable {
 
   // MARK: Body
 
-  /// Whole, transfer coding removed; `nil` if it is not UTF-8.
+  /// Whole, transfer coding removed; empty if the route reads it as it arrives; `nil` if it is not UTF-8.
   public var body: String? { withBody { String(validating: $0, as: UTF8.self) } }
 
   /// In bytes.

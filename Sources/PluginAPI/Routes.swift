@@ -39,6 +39,8 @@ public struct Routes {
     let pattern: String
     let access: Access
     let execution: Execution
+    /// Nil: it is whole before the handler runs.
+    var body: Body?
   }
 
   private(set) var stated: [Route] = []
@@ -59,7 +61,11 @@ public struct Routes {
     _ method: String, _ pattern: String, access: Access, execution: Execution = .onLoop,
     _ handler: @escaping Handler
   ) {
-    stated.append(Route(method: method, pattern: pattern, access: access, execution: execution))
+    state(Route(method: method, pattern: pattern, access: access, execution: execution), handler)
+  }
+
+  mutating func state(_ route: Route, _ handler: @escaping Handler) {
+    stated.append(route)
     handlers.append(handler)
   }
 

@@ -163,6 +163,7 @@ final class Diagnostics: @unchecked Sendable {
             $0.field("plugin", route.plugin.name)
             $0.field("state", route.plugin.state.rawValue)
             $0.field("execution", route.isBlocking ? "blocking" : "loop")
+            $0.field("body", route.streamedBodyLimit == nil ? "whole" : "streamed")
             $0.array("middleware") { list in for item in route.chain { list.element(item.plugin.name) } }
           }
         }

@@ -97,6 +97,7 @@ extension DescribeCommand {
             $0.field("pattern", route.pattern)
             $0.field("access", route.access)
             $0.field("execution", route.execution)
+            $0.field("body", route.body)
           }
         }
       }

@@ -55,7 +55,7 @@ enum InspectCommand {
     report.routes = plugin.routes.map {
       LibraryReport.Route(
         method: $0.method, pattern: $0.pattern, access: $0.access.text,
-        execution: $0.isBlocking ? "pool" : "loop")
+        execution: $0.isBlocking ? "pool" : "loop", body: $0.streamedBodyLimit == nil ? "whole" : "streamed")
     }
     plugin.stop()
   }

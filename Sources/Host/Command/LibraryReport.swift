@@ -7,7 +7,7 @@
 ///     setting  NAME TYPE FLAGS DEFAULT CHOICES HELP              ; flags by comma: required, secret, repeatable;
 ///                                                                ; default "=TEXT", or "-"; choices by "|"
 ///     loaded                                                     ; what follows needs the plugin to start
-///     route    METHOD PATTERN ACCESS EXECUTION                   ; loop or pool
+///     route    METHOD PATTERN ACCESS EXECUTION BODY              ; loop or pool; whole or streamed
 ///     failed   REASON MESSAGE                                    ; instead of what could not be done
 ///     end
 ///
@@ -21,6 +21,8 @@ struct LibraryReport: Sendable, Equatable {
     var access: String
     /// `loop` or `pool`.
     var execution: String
+    /// `whole`, or `streamed`: the handler reads it as it arrives.
+    var body = "whole"
   }
 
   struct Failure: Error, Sendable, Equatable {
@@ -81,7 +83,7 @@ extension LibraryReport {
   var finalLines: String {
     var text = ""
     for route in routes {
-      text += Self.line(["route", route.method, route.pattern, route.access, route.execution])
+      text += Self.line(["route", route.method, route.pattern, route.access, route.execution, route.body])
     }
     if let failure { text += Self.line(["failed", failure.reason, failure.message]) }
     return isComplete ? text + "end\n" : text
@@ -144,8 +146,10 @@ extension LibraryReport {
           defaultText: fields[4] == "-" ? nil : String(fields[4].unicodeScalars.dropFirst()),
           choices: fields[5].split(separator: "|").map(String.init), help: fields[6]))
     case ("loaded", 1): isLoaded = true
-    case ("route", 5):
-      routes.append(Route(method: fields[1], pattern: fields[2], access: fields[3], execution: fields[4]))
+    case ("route", 6):
+      routes.append(
+        Route(
+          method: fields[1], pattern: fields[2], access: fields[3], execution: fields[4], body: fields[5]))
     case ("failed", 3): failure = Failure(reason: fields[1], message: fields[2])
     case ("end", 1): isComplete = true
     default: return false

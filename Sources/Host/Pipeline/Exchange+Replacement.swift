@@ -8,11 +8,12 @@ extension Exchange {
   /// that thread for good; the copy takes nothing from it but what no plugin can change: the request's bytes, the place
   /// in the pipeline, and what earlier plugins decided.
   func replacement(limits: CodecLimits, context: RequestView.Context) -> Exchange {
-    let copy = Exchange(limits: limits)
+    let copy = Exchange(limits: limits, parserLimits: parserLimits)
     copy.input.append(UnsafeRawBufferPointer(input.readable))
     copy.head = head
     copy.decoder = decoder
     copy.reading = reading
+    copy.requestBody = requestBody
     copy.connection = connection
     copy.startedAt = startedAt
     copy.isTrace = isTrace

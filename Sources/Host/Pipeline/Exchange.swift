@@ -11,11 +11,15 @@ final class Exchange: @unchecked Sendable {
   /// The bytes received and not yet consumed; the request in hand begins at the first.
   var input = ByteBuffer(capacity: 0)
   var parser: RequestParser
+  let parserLimits: CodecLimits
   var head = RequestHead()
   var decoder: ChunkedDecoder
   var reading = Reading.head
 
   enum Reading { case head, body, complete }
+
+  /// The body, if the handler reads it as it arrives.
+  var requestBody: RequestBody?
 
   /// The view that plugins get. Filled in by `Pipeline.prepare`.
   let request: UnsafeMutablePointer<bh_request>
@@ -87,8 +91,9 @@ final class Exchange: @unchecked Sendable {
   var timelineCount = 0
   static let maxTimeline = 32
 
-  init(limits: CodecLimits) {
-    parser = RequestParser(limits: limits)
+  init(limits: CodecLimits, parserLimits: CodecLimits? = nil) {
+    self.parserLimits = parserLimits ?? limits
+    parser = RequestParser(limits: self.parserLimits)
     decoder = ChunkedDecoder(maxBody: limits.maxBody)
     request = .allocate(capacity: 1)
     request.initialize(to: bh_request())
@@ -115,6 +120,7 @@ final class Exchange: @unchecked Sendable {
     parser.reset()
     decoder = ChunkedDecoder(maxBody: limits.maxBody)
     reading = .head
+    if requestBody != nil { requestBody = nil }
     arena.reset()
     status = 0
     headers.removeAll()

@@ -28,6 +28,8 @@ final class Pipeline: @unchecked Sendable {
   private let cors: CORSPolicy?
   /// Nothing but built-ins and CORS.
   private let isBare: Bool
+  /// The host's own limit.
+  private let maxBody: Int
   private let unmatched: UnsafeBufferPointer<ChainEntry>
   private let publicPaths: UnsafeBufferPointer<ChainEntry>
   /// Those that decide CORS, whatever requests they apply to: a preflight asks for the request to come.
@@ -36,13 +38,14 @@ final class Pipeline: @unchecked Sendable {
   /// - Parameter middleware: those of `plugins` whose phases are to run, in order.
   init(
     plugins: [Plugin], middleware: [Plugin], routes: RouteTable, cors: CORSPolicy?, builtIns: BuiltIns,
-    isBare: Bool
+    isBare: Bool, maxBody: Int
   ) {
     self.plugins = plugins
     self.routes = routes
     self.cors = cors
     self.builtIns = builtIns
     self.isBare = isBare
+    self.maxBody = maxBody
     unmatched = Pipeline.chain(middleware.filter { $0.applies(to: nil) })
     publicPaths = Pipeline.chain(middleware.filter { $0.applies(to: .public) })
     deciders = Pipeline.chain(middleware.filter { $0.capabilities.contains(.decidesCORS) })
@@ -87,6 +90,35 @@ final class Pipeline: @unchecked Sendable {
       case .done: return .done
       }
     }
+  }
+
+  /// The most that a body may have, if it is one that the handler of its route reads as it arrives; else nil.
+  ///
+  /// The head of `x` is parsed, and no more.
+  func streamedBodyLimit(of x: Exchange) -> Int? {
+    guard routes.longestStreamedBody >= 0 else { return nil }
+    let path = x.bytes(x.head.path)
+    if path.isEmpty { return streamedBodyLimit(of: x, path: bh_bytes("/")) }
+    if PathNormalizer.isNormal(path.buffer) { return streamedBodyLimit(of: x, path: path) }
+    return withUnsafeTemporaryAllocation(byteCount: path.count, alignment: 1) { normal in
+      do throws(RequestError) {
+        let count = try PathNormalizer.normalize(path.buffer, into: normal)
+        return streamedBodyLimit(of: x, path: bh_bytes(UnsafeRawPointer(normal.baseAddress!), count))
+      } catch {
+        // It has no route, and is refused when its turn comes.
+        return nil
+      }
+    }
+  }
+
+  private func streamedBodyLimit(of x: Exchange, path: bh_bytes) -> Int? {
+    let match = withUnsafeTemporaryAllocation(of: bh_bytes.self, capacity: Exchange.maxParameters) {
+      routes.match(
+        method: x.head.method.rawValue, name: x.bytes(x.head.methodName), path: path,
+        parameters: $0.baseAddress!)
+    }
+    guard case .route(let route) = match, let limit = route.streamedBodyLimit else { return nil }
+    return limit > 0 ? limit : maxBody
   }
 
   /// Answers a request that the codec refused.
@@ -448,7 +480,8 @@ final class Pipeline: @unchecked Sendable {
     let status = function(plugin.instance, route.handler, x.handle, UnsafePointer(x.request))
     frame.leave()
     x.lookedAt = Clock.monotonic()
-    let spent = x.lookedAt &- before
+    // What the client was waited for is not the plugin's.
+    let spent = x.lookedAt &- before &- (x.requestBody?.waited ?? 0)
     x.current = nil
     x.phase = .handled
     plugin.metrics.latency.record(spent, by: frame.number)
@@ -463,6 +496,7 @@ final class Pipeline: @unchecked Sendable {
     }
     x.note(plugin.index, .route, .passed, spent, enteredAt: before)
     x.responder = Int32(plugin.index)
+    if let failure = x.requestBody?.failure { x.replaceResponse(by: failure.error) }
     if x.status == 0 { x.status = 200 }
   }
 

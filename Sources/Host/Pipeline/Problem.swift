@@ -77,6 +77,12 @@ extension Exchange {
     }
   }
 
+  /// In place of the answer that was in the making.
+  func replaceResponse(by error: RequestError) {
+    if status != 0 { forgetBody() }
+    respond(error)
+  }
+
   /// Removes what describes the body that is replaced, or says how to cache it.
   private func forgetBody() {
     headers.removeAll { field in

@@ -11,7 +11,7 @@ enum RequestView {
     var timeoutNanoseconds: UInt64
   }
 
-  /// The head is parsed and the body whole: makes the view of `x.request`.
+  /// The head is parsed, and the body whole unless the handler reads it: makes the view of `x.request`.
   ///
   /// - Throws: 400 for a path that cannot be normalised.
   static func prepare(
@@ -57,7 +57,8 @@ enum RequestView {
   }
 
   private static func body(of x: Exchange, _ base: UnsafeRawPointer) -> bh_bytes {
-    switch x.head.framing {
+    if x.requestBody != nil { return bh_bytes() }
+    return switch x.head.framing {
     case .none: bh_bytes()
     case .length(let count): bh_bytes(base + x.head.count, count)
     case .chunked: bh_bytes(base + x.head.count, x.decoder.decodedCount)

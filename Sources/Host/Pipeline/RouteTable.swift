@@ -29,6 +29,8 @@ struct RegisteredRoute: Sendable {
   var access: Access
   var isBlocking: Bool
   var handler: UInt32
+  /// Most bytes of a body that the handler reads as it arrives; 0: the host's `max-body`. Nil: it gets the body whole.
+  var streamedBodyLimit: Int?
 
   /// Nil if method or pattern are malformed, or the access is unknown.
   init?(_ route: bh_route) {
@@ -80,6 +82,7 @@ final class Route: @unchecked Sendable {
   let access: Access
   let isBlocking: Bool
   let handler: UInt32
+  let streamedBodyLimit: Int?
   let plugin: Plugin
   let latency = Histogram()
   let parameterNames: [bh_bytes]
@@ -95,6 +98,7 @@ final class Route: @unchecked Sendable {
     access = registered.access
     isBlocking = registered.isBlocking
     handler = registered.handler
+    streamedBodyLimit = registered.streamedBodyLimit
     let tail = registered.pattern.split(separator: "/").joined(separator: "/")
     pattern =
       tail.isEmpty
@@ -136,6 +140,9 @@ final class RouteTable: @unchecked Sendable {
   private let mounts: [Plugin]
   /// Each once, as they were registered.
   private let methods: [String]
+
+  /// Of the routes whose handlers read bodies as they arrive: the highest limit; -1 if there is no such route.
+  let longestStreamedBody: Int
 
   static let maxMethods = MethodSet.RawValue.bitWidth
 
@@ -194,6 +201,7 @@ final class RouteTable: @unchecked Sendable {
       }
     }
     self.routes = routes
+    longestStreamedBody = routes.compactMap(\.streamedBodyLimit).max() ?? -1
     self.methods = methods
     mounts = plugins.filter { !$0.configuration.mount.isEmpty }
       .sorted { $0.configuration.mount.utf8.count > $1.configuration.mount.utf8.count }

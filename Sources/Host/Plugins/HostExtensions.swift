@@ -8,6 +8,7 @@ enum HostExtensions {
     case BH_METRICS: UnsafeRawPointer(metrics)
     case BH_STREAM: UnsafeRawPointer(stream)
     case BH_TIMERS: UnsafeRawPointer(timers)
+    case BH_REQUEST_BODY: UnsafeRawPointer(requestBody)
     default: nil
     }
   }
@@ -61,6 +62,34 @@ enum HostExtensions {
       },
       set: { timer, delay, period in PluginTimer.of(timer)?.set(delay: delay, period: period) },
       cancel: { timer in PluginTimer.of(timer)?.cancel() }))
+
+  nonisolated(unsafe) static let requestBody = constant(
+    bh_request_body_host(
+      size: UInt32(MemoryLayout<bh_request_body_host>.size),
+      add_route: { context, route, limit in
+        HostTable.addRoute(context, route, streamedBodyLimit: Int(clamping: limit))
+      },
+      read: { exchange, buffer, capacity, count in
+        guard let exchange = Exchange.of(exchange), exchange.phase == .handle, let buffer, let count,
+          capacity > 0
+        else { return bh_status(BH_INVALID) }
+        count.pointee = 0
+        guard let body = exchange.requestBody else {
+          // Of a request without a body this is the end.
+          guard case .route(let route) = exchange.match, route.streamedBodyLimit != nil else {
+            return bh_status(BH_INVALID)
+          }
+          return bh_status(BH_OK)
+        }
+        switch body.read(into: UnsafeMutableRawBufferPointer(start: buffer, count: capacity)) {
+        case .bytes(let read):
+          count.pointee = read
+          return bh_status(BH_OK)
+        case .failed: return bh_status(BH_UNAVAILABLE)
+        case .refused: return bh_status(BH_INVALID)
+        }
+      },
+      error: { Exchange.of($0)?.requestBody?.failure?.abi ?? bh_body_error(BH_BODY_NO_ERROR) }))
 
   private static func constant<Table>(_ table: Table) -> UnsafePointer<Table> {
     let memory = UnsafeMutablePointer<Table>.allocate(capacity: 1)

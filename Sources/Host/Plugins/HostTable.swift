@@ -30,18 +30,31 @@ enum HostTable {
     return host
   }
 
+  /// - Parameter streamedBodyLimit: of a handler that reads its body as it arrives.
+  static func addRoute(
+    _ context: OpaquePointer?, _ route: UnsafePointer<bh_route>?, streamedBodyLimit: Int? = nil
+  ) -> bh_status {
+    guard let plugin = Plugin.of(context), let route, plugin.capabilities.contains(.routes),
+      var registered = RegisteredRoute(route.pointee)
+    else { return bh_status(BH_INVALID) }
+    if streamedBodyLimit != nil, !registered.isBlocking {
+      plugin.noteError(
+        "\(registered.method) '\(registered.pattern)' reads its body as it arrives, which waits: it must be BH_BLOCKING"
+      )
+      return bh_status(BH_INVALID)
+    }
+    registered.streamedBodyLimit = streamedBodyLimit
+    plugin.routes.append(registered)
+    return bh_status(BH_OK)
+  }
+
   private static func addServices(to host: inout bh_host) {
     host.extension = { _, id in
       guard let id else { return nil }
       return HostExtensions.table(String(cString: id))
     }
     host.add_route = { context, route in
-      guard let plugin = Plugin.of(context), let route else { return bh_status(BH_INVALID) }
-      guard plugin.capabilities.contains(.routes), let registered = RegisteredRoute(route.pointee) else {
-        return bh_status(BH_INVALID)
-      }
-      plugin.routes.append(registered)
-      return bh_status(BH_OK)
+      HostTable.addRoute(context, route)
     }
     host.set_error = { context, exchange, message in
       let text = message.prefix(HostTable.maxError).string

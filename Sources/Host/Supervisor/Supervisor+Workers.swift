@@ -146,7 +146,8 @@ extension Supervisor {
       if isPreparing(worker) {
         keepOut(plugin, reason, "\(reason.rawValue) before its generation was proven", of: worker)
       } else if isRelapse {
-        keepOut(plugin, reason, "\(reason.rawValue) again, though it was out: by a thread of its own", of: worker)
+        keepOut(
+          plugin, reason, "\(reason.rawValue) again, though it was out: by a thread of its own", of: worker)
       }
       replace(worker)
     case .fault(let json): keepFault(json, from: worker)

@@ -8,22 +8,24 @@ import LinuxShims
 final class Connection: @unchecked Sendable {
   unowned(unsafe) let loop: EventLoop
   let peer: Peer
-  private let descriptor: FileDescriptor
+  let descriptor: FileDescriptor
   private let isTCP: Bool
 
   /// The request in hand; nil while the connection is idle.
-  private var exchange: Exchange?
+  private(set) var exchange: Exchange?
+  /// Its body, while that is read as it arrives.
+  var intake: BodyIntake?
   /// What the socket has not taken yet.
   private var unsent = ByteBuffer(capacity: 0)
   private(set) var stream: StreamBody?
   /// When the stream last had something to say.
   private var lastOutputAt: UInt64 = 0
 
-  private var state = State.reading
+  private(set) var state = State.reading
   private(set) var isClosed = false
   /// The kernel may have bytes for us: the edge was seen, and not read to its end.
-  private var mayRead = false
-  private var sawEnd = false
+  var mayRead = false
+  private(set) var sawEnd = false
   /// No request is taken up after the one in hand.
   private var isLast = false
   private var sentContinue = false
@@ -48,7 +50,7 @@ final class Connection: @unchecked Sendable {
 
   /// Beyond this, requests wait until the client has taken what was answered.
   private static let maxUnsent = 256 << 10
-  private static let readSize = 16 << 10
+  static let readSize = 16 << 10
   /// Reads in one turn, before it is the others'.
   private static let maxReads = 16
   private static let lingerNanoseconds: UInt64 = 2_000_000_000
@@ -77,7 +79,8 @@ final class Connection: @unchecked Sendable {
     if events & EPOLLERR.rawValue != 0 { return close() }
     // Nobody hears our answer, but what was sent before may still be a request.
     let isGone = events & EPOLLHUP.rawValue != 0
-    if isGone, state != .reading || !unsent.isEmpty { return close() }
+    // A body that was sent before is still received, as far as it goes.
+    if isGone, !isTakingBody, state != .reading || !unsent.isEmpty { return close() }
     if isGone || events & (EPOLLIN.rawValue | EPOLLRDHUP.rawValue) != 0 { mayRead = true }
     if isGone || events & EPOLLRDHUP.rawValue != 0 { sawEnd = true }
     // Who looks on at the host's own stream and says no more is gone: a page that was closed, or loaded anew.
@@ -90,13 +93,14 @@ final class Connection: @unchecked Sendable {
 
   /// It is this connection's turn again, though the kernel has no news.
   func goOn() {
-    guard !isClosed, state == .reading else { return }
+    guard !isClosed, state == .reading || state == .handling else { return }
     advance()
   }
 
   /// Reads and answers as far as it goes without waiting, and without keeping others waiting.
   private func advance() {
     if state == .lingering { return discard() }
+    if state == .handling { return takeBody() }
     var reads = 0
     while !isClosed, state == .reading, unsent.isEmpty {
       if let exchange, !exchange.input.isEmpty || isLast {
@@ -189,6 +193,7 @@ final class Connection: @unchecked Sendable {
       }
     }
     guard send() else { return false }
+    if state == .handling { takeBody() }
     if isLast && state == .reading && unsent.isEmpty { startLingering() }
     return !isClosed && state == .reading
   }
@@ -199,7 +204,7 @@ final class Connection: @unchecked Sendable {
     case .head:
       guard try x.parser.parse(UnsafeRawBufferPointer(x.input.readable), into: &x.head) else { return true }
       sentContinue = false
-      if case .none = x.head.framing { x.reading = .complete } else { x.reading = .body }
+      x.reading = try isBodyHeld(x) ? .body : .complete
     case .body:
       guard try isBodyWhole(x) else {
         sendContinue(x)
@@ -209,6 +214,17 @@ final class Connection: @unchecked Sendable {
     case .complete:
       try respond(x)
     }
+    return false
+  }
+
+  /// Whether there is a body that is to be whole before anything else happens.
+  private func isBodyHeld(_ x: Exchange) throws(RequestError) -> Bool {
+    if case .none = x.head.framing { return false }
+    let streamedLimit = loop.worker.pipeline.streamedBodyLimit(of: x)
+    let limit = streamedLimit ?? loop.worker.limits.maxBody
+    if case .length(let count) = x.head.framing, count > limit { throw .bodyTooLarge }
+    guard streamedLimit != nil else { return true }
+    beginBody(x, limit: limit)
     return false
   }
 
@@ -291,6 +307,7 @@ final class Connection: @unchecked Sendable {
   private func replaceExchange(frozenIn frame: FaultFrame) -> (Exchange, Plugin, HostProblem)? {
     guard let old = exchange, let occupant = frame.occupant else { return nil }
     old.isAbandoned.store(true, ordering: .relaxed)
+    intake?.isLost = true
     let copy = old.replacement(limits: loop.worker.limits, context: viewContext())
     _ = Unmanaged.passRetained(old)
     exchange = copy
@@ -321,7 +338,7 @@ final class Connection: @unchecked Sendable {
 
   /// The response is made: encodes it, and makes ready for the next request.
   private func finish(_ x: Exchange) {
-    let isOver = x.closes || !x.head.isKeepAlive || loop.isDraining
+    let isOver = !isBodyBehind() || x.closes || !x.head.isKeepAlive || loop.isDraining
     releaseDroppedStreams(x)
     if let source = x.stream {
       return startStream(x, source, isOver: isOver)
@@ -330,17 +347,20 @@ final class Connection: @unchecked Sendable {
     account(x)
     if isOver {
       isLast = true
+      intake = nil
       x.input.removeAll()
       x.reset(limits: loop.worker.limits)
     } else {
       x.input.consume(consumed(x))
+      takeBackUnread(x)
       x.reset(limits: loop.worker.limits)
       x.startedAt = loop.now
     }
   }
 
   private func consumed(_ x: Exchange) -> Int {
-    switch x.head.framing {
+    if x.requestBody != nil { return x.head.count }
+    return switch x.head.framing {
     case .none: x.head.count
     case .length(let count): x.head.count + count
     case .chunked: x.head.count + x.decoder.consumedCount
@@ -365,6 +385,7 @@ final class Connection: @unchecked Sendable {
     loop.setDeadline(self, .max)
     let worker = loop.worker
     let isTaken = worker.pool.submit(for: self) { frame in
+      x.requestBody?.begin(on: frame)
       worker.pipeline.handle(x, frame)
       self.loop.post(.handled(self))
     }
@@ -387,6 +408,7 @@ final class Connection: @unchecked Sendable {
   /// done, and a half-open probe has had its verdict.
   private func settleUnheard(_ x: Exchange) {
     account(x)
+    intake = nil
     x.dropStream()
     releaseDroppedStreams(x)
     x.reset(limits: loop.worker.limits)
@@ -411,7 +433,13 @@ final class Connection: @unchecked Sendable {
     let body = StreamBody(
       source, plugin: plugin, isChunked: isChunked, requestID: x.request.pointee.request_id.string)
     if closes { isLast = true }
-    if isLast { x.input.removeAll() } else { x.input.consume(consumed(x)) }
+    if isLast {
+      intake = nil
+      x.input.removeAll()
+    } else {
+      x.input.consume(consumed(x))
+      takeBackUnread(x)
+    }
     x.reset(limits: loop.worker.limits)
     guard hasBody else { return release(body) }
     stream = body
@@ -500,7 +528,7 @@ final class Connection: @unchecked Sendable {
   // MARK: Output
 
   /// Writes what the loop has for this connection. False if the connection is over.
-  private func send() -> Bool {
+  func send() -> Bool {
     guard !loop.output.isEmpty else { return !isClosed }
     defer { loop.clearOutput() }
     if !unsent.isEmpty {
@@ -608,7 +636,7 @@ final class Connection: @unchecked Sendable {
   func deadlinePassed() {
     switch state {
     case .lingering: close()
-    case .handling: break
+    case .handling: bodyDeadlinePassed()
     case .streaming:
       if !unsent.isEmpty { close() } else { pull() }
     case .reading:
@@ -642,9 +670,10 @@ final class Connection: @unchecked Sendable {
     close()
   }
 
-  private func close() {
+  func close() {
     guard !isClosed else { return }
     isClosed = true
+    intake?.fail(.gone)
     loop.output.removeAll()
     descriptor.close()
     unsent.removeAll()

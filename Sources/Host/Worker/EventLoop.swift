@@ -200,6 +200,7 @@ final class EventLoop: @unchecked Sendable {
       case .goOn(let connection): connection.goOn()
       case .handled(let connection): connection.handlerReturned()
       case .pulled(let connection): connection.pullReturned()
+      case .bodyWanted(let connection): connection.bodyWanted()
       case .drain: drain()
       case .end: isEnding = true
       }
@@ -336,7 +337,7 @@ final class EventLoop: @unchecked Sendable {
   }
 
   func takeExchange() -> Exchange {
-    spare.popLast() ?? Exchange(limits: worker.limits)
+    spare.popLast() ?? Exchange(limits: worker.limits, parserLimits: worker.parserLimits)
   }
 
   func give(back exchange: Exchange) {
@@ -364,6 +365,8 @@ enum LoopMessage {
   case goOn(Connection)
   case handled(Connection)
   case pulled(Connection)
+  /// Its handler waits for the body, or has room for more of it.
+  case bodyWanted(Connection)
   case drain
   case end
 }

@@ -20,6 +20,8 @@ final class Worker: @unchecked Sendable {
   let isBare: Bool
   let listeners: [Listener]
   let limits: CodecLimits
+  /// The same, but bodies may be as long as any route has them; how long, is judged once the route is known.
+  private(set) var parserLimits: CodecLimits
   let timeouts: Timeouts
   let hasTrustedProxies: Bool
   let faults: FaultLog
@@ -64,6 +66,7 @@ final class Worker: @unchecked Sendable {
     let host = configuration.host
     limits = CodecLimits(
       maxTarget: min(8192, host.maxHead), maxHead: host.maxHead, maxBody: host.maxBody, maxFields: 100)
+    parserLimits = limits
     timeouts = Timeouts(
       head: host.headTimeout.nanoseconds, body: host.bodyTimeout.nanoseconds,
       idle: host.idleTimeout.nanoseconds,
@@ -111,6 +114,7 @@ final class Worker: @unchecked Sendable {
     try checked("sigaction") { guard_prepare(background.guarded) }
     try startPlugins(culprits)
     pipeline = makePipeline()
+    parserLimits.maxBody = max(limits.maxBody, pipeline.routes.longestStreamedBody)
     watchdog = try Watchdog(worker: self, background: background)
     for plugin in plugins {
       plugin.onTaint = { plugin, reason, isRelapse in
@@ -183,7 +187,7 @@ final class Worker: @unchecked Sendable {
         let table = try RouteTable(routers)
         return Pipeline(
           plugins: plugins, middleware: plugins, routes: table,
-          cors: configuration.cors, builtIns: builtIns, isBare: isBare)
+          cors: configuration.cors, builtIns: builtIns, isBare: isBare, maxBody: limits.maxBody)
       } catch {
         error.plugin.fail(PluginFailure(reason: .startFailed, message: error.message))
         error.plugin.routes = []

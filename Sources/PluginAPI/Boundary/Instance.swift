@@ -72,20 +72,28 @@ final class MiddlewareRouterInstance<P: Middleware & Router>: Instance, @uncheck
 extension Router {
   /// Hands the plugin's routes to the host.
   ///
-  /// - Throws: ``HostRefusal/route(method:pattern:)``; the plugin has been stopped then, for the host will not do it.
+  /// - Throws: ``HostRefusal/route(method:pattern:)``, ``HostRefusal/missingExtension(_:)``; the plugin has been stopped then, for the host will not do it.
   fileprivate func registerRoutes(_ host: Host) throws -> ContiguousArray<Routes.Handler> {
     var routes = Routes()
     self.routes(&routes)
-    for (index, route) in routes.stated.enumerated() where !host.add(route, handler: UInt32(index)) {
+    do {
+      for (index, route) in routes.stated.enumerated() {
+        guard try host.add(route, handler: UInt32(index)) else {
+          throw HostRefusal.route(method: route.method, pattern: route.pattern)
+        }
+      }
+    } catch {
       stop()
-      throw HostRefusal.route(method: route.method, pattern: route.pattern)
+      throw error
     }
     return routes.handlers
   }
 }
 
 extension Host {
-  fileprivate func add(_ route: Routes.Route, handler: UInt32) -> Bool {
+  fileprivate func add(_ route: Routes.Route, handler: UInt32) throws -> Bool {
+    let bodies = find(BH_REQUEST_BODY, bh_request_body_host.self, upTo: \.error)
+    if route.body != nil, bodies == nil { throw HostRefusal.missingExtension(BH_REQUEST_BODY) }
     var role: String?
     var raw = bh_route()
     raw.size = UInt32(MemoryLayout<bh_route>.size)
@@ -104,7 +112,10 @@ extension Host {
           raw.method = method
           raw.pattern = pattern
           raw.role = role == nil ? nil : name
-          return table.pointee.add_route(context, &raw) == Status.ok
+          guard let body = route.body, let bodies else {
+            return table.pointee.add_route(context, &raw) == Status.ok
+          }
+          return bodies.pointee.add_route(context, &raw, body.limit) == Status.ok
         }
       }
     }

@@ -25,7 +25,11 @@ extension Exchange {
     request.query = arena.bytes(sent.query)
     request.authority = arena.bytes(
       sent.headers.first { $0.name.lowercased() == "host" }?.value ?? "localhost")
-    request.body = arena.bytes(sent.body)
+    if case .route(let route, _) = destination, route.streamedBodyLimit != nil {
+      unreadBody = sent.body[...]
+    } else {
+      request.body = arena.bytes(sent.body)
+    }
     request.fields = arena.array(
       sent.headers.map { bh_field(name: arena.bytes($0.name), value: arena.bytes($0.value)) })
     request.field_count = sent.headers.count

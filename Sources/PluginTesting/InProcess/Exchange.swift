@@ -16,6 +16,10 @@ final class Exchange {
   var decidedCORS = false
   var isInHandler = false
   var stream: bh_stream_source?
+  /// What the handler has not read; nil if it gets the body whole.
+  var unreadBody: ArraySlice<UInt8>?
+  /// No more at once: so that a handler that reads only once is found out.
+  static let longestPiece = 16 << 10
 
   init(_ context: PluginContext, requestID: String, path: String) {
     self.context = context

@@ -80,6 +80,33 @@ enum ExtensionTables {
         timer.clock.set(timer, delay: .max, period: 0)
       }))
 
+  nonisolated(unsafe) static let requestBody: UnsafePointer<bh_request_body_host> = lasting(
+    bh_request_body_host(
+      size: UInt32(MemoryLayout<bh_request_body_host>.size),
+      add_route: { context, route, limit in
+        guard let context, let route = route?.pointee else { return HostTable.invalid }
+        let plugin = PluginContext.at(context)
+        guard plugin.has(BH_ROUTES), route.execution == bh_execution(BH_BLOCKING) else {
+          return HostTable.invalid
+        }
+        return plugin.state.withLock {
+          $0.isStarting && $0.routes.add(route, mount: plugin.mount, streamedBodyLimit: Int(clamping: limit))
+            ? HostTable.ok : HostTable.invalid
+        }
+      },
+      read: { exchange, buffer, capacity, count in
+        guard let exchange = exchange.map({ Exchange.at($0) }), let buffer, let count, capacity > 0,
+          exchange.isInHandler, let unread = exchange.unreadBody
+        else { return HostTable.invalid }
+        let piece = unread.prefix(min(capacity, Exchange.longestPiece))
+        UnsafeMutableRawBufferPointer(start: buffer, count: capacity).copyBytes(from: piece)
+        exchange.unreadBody = unread.dropFirst(piece.count)
+        count.pointee = piece.count
+        return HostTable.ok
+      },
+      // Here the whole body is there before the handler runs.
+      error: { _ in bh_body_error(BH_BODY_NO_ERROR) }))
+
   /// A copy that is never freed.
   private static func lasting<T>(_ table: T) -> UnsafePointer<T> {
     let pointer = UnsafeMutablePointer<T>.allocate(capacity: 1)

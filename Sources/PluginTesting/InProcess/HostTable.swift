@@ -29,6 +29,7 @@ enum HostTable {
       case BH_SHARED_MEMORY: return UnsafeRawPointer(ExtensionTables.sharedMemory)
       case BH_STREAM: return UnsafeRawPointer(ExtensionTables.stream)
       case BH_TIMERS: return UnsafeRawPointer(ExtensionTables.timers)
+      case BH_REQUEST_BODY: return UnsafeRawPointer(ExtensionTables.requestBody)
       default: return nil
       }
     }

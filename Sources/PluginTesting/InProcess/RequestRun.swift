@@ -81,6 +81,10 @@ struct StartedPlugin {
       return false
     case .route(let route, _):
       guard exchange.admits(route.access, role: route.role) else { return false }
+      if let limit = route.streamedBodyLimit, limit > 0, exchange.unreadBody?.count ?? 0 > limit {
+        exchange.setProblem(status: 413, code: "body-too-large")
+        return false
+      }
       exchange.isInHandler = true
       defer { exchange.isInHandler = false }
       try check(table.pointee.handle(instance, route.handler, exchange.pointer, request), exchange, .handler)

@@ -10,6 +10,8 @@ struct RouteTable {
     let role: String
     let execution: bh_execution
     let handler: UInt32
+    /// Most bytes of a body that the handler reads as it arrives; 0: any number. Nil: it gets the body whole.
+    let streamedBodyLimit: Int?
 
     var pattern: String { "/" + segments.joined(separator: "/") }
   }
@@ -23,7 +25,7 @@ struct RouteTable {
   private(set) var routes: [Route] = []
 
   /// Whether the route is acceptable, and was added.
-  mutating func add(_ raw: bh_route, mount: String) -> Bool {
+  mutating func add(_ raw: bh_route, mount: String, streamedBodyLimit: Int? = nil) -> Bool {
     guard let method = raw.method.map({ String(cString: $0) }),
       let pattern = raw.pattern.map({ String(cString: $0) })
     else { return false }
@@ -43,7 +45,7 @@ struct RouteTable {
     routes.append(
       Route(
         method: method, segments: segments, access: raw.access, role: role, execution: raw.execution,
-        handler: raw.handler))
+        handler: raw.handler, streamedBodyLimit: streamedBodyLimit))
     return true
   }
 

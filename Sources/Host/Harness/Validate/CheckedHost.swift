@@ -88,26 +88,47 @@ enum CheckedHost {
 
   // MARK: The functions
 
+  private static func addRoute(_ route: UnsafePointer<bh_route>?, _ add: () -> bh_status) -> bh_status {
+    let (starting, refuses) = state.withLock { ($0.starting, $0.refusesRoutes) }
+    guard let starting, pthread_equal(starting, pthread_self()) != 0 else {
+      note("routes", "add_route was called outside of start, or on another thread")
+      return bh_status(BH_INVALID)
+    }
+    if refuses { return bh_status(BH_INVALID) }
+    let status = add()
+    if status != bh_status(BH_OK) {
+      let method = route?.pointee.method.map { String(cString: $0) } ?? "null"
+      let pattern = route?.pointee.pattern.map { String(cString: $0) } ?? "null"
+      note("routes", "the route \(method) \(pattern.quotedForMessage) is malformed, or the plugin no router")
+    }
+    return status
+  }
+
+  nonisolated(unsafe) private static let requestBody: UnsafePointer<bh_request_body_host> = {
+    let memory = UnsafeMutablePointer<bh_request_body_host>.allocate(capacity: 1)
+    memory.initialize(to: HostExtensions.requestBody.pointee)
+    memory.pointee.add_route = { context, route, limit in
+      CheckedHost.addRoute(route) { HostExtensions.requestBody.pointee.add_route(context, route, limit) }
+    }
+    memory.pointee.read = { exchange, buffer, capacity, count in
+      guard CheckedHost.isLive(exchange, "read") else { return bh_status(BH_INVALID) }
+      return HostExtensions.requestBody.pointee.read(exchange, buffer, capacity, count)
+    }
+    memory.pointee.error = { exchange in
+      guard CheckedHost.isLive(exchange, "error") else { return bh_body_error(BH_BODY_NO_ERROR) }
+      return HostExtensions.requestBody.pointee.error(exchange)
+    }
+    return UnsafePointer(memory)
+  }()
+
   private static func wrapServices(_ table: inout bh_host) {
     table.extension = { context, id in
       guard CheckedHost.state.withLock({ $0.hasExtensions }) else { return nil }
+      if let id, String(cString: id) == BH_REQUEST_BODY { return UnsafeRawPointer(CheckedHost.requestBody) }
       return CheckedHost.host.extension(context, id)
     }
     table.add_route = { context, route in
-      let (starting, refuses) = CheckedHost.state.withLock { ($0.starting, $0.refusesRoutes) }
-      guard let starting, pthread_equal(starting, pthread_self()) != 0 else {
-        CheckedHost.note("routes", "add_route was called outside of start, or on another thread")
-        return bh_status(BH_INVALID)
-      }
-      if refuses { return bh_status(BH_INVALID) }
-      let status = CheckedHost.host.add_route(context, route)
-      if status != bh_status(BH_OK) {
-        let method = route?.pointee.method.map { String(cString: $0) } ?? "null"
-        let pattern = route?.pointee.pattern.map { String(cString: $0) } ?? "null"
-        CheckedHost.note(
-          "routes", "the route \(method) \(pattern.quotedForMessage) is malformed, or the plugin no router")
-      }
-      return status
+      CheckedHost.addRoute(route) { CheckedHost.host.add_route(context, route) }
     }
     table.set_error = { context, exchange, message in
       if exchange != nil, !CheckedHost.isLive(exchange, "set_error") { return }

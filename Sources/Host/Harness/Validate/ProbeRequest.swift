@@ -7,6 +7,8 @@ struct ProbeRequest: Sendable {
   var query: [UInt8] = []
   var authority = "validate.example"
   var body: [UInt8] = []
+  /// The body, for a handler that reads it as it arrives.
+  var streamedBody: [UInt8] = []
   var fields: [(name: String, value: [UInt8])] = ProbeRequest.ordinaryFields
   /// Of the plugin's own routes; nil: a route of somebody else, before which it stands.
   var route: RegisteredRoute?
@@ -31,6 +33,10 @@ struct ProbeRequest: Sendable {
     var request = self
     request.route = route
     request.method = route.method
+    if route.streamedBodyLimit != nil {
+      request.streamedBody = body
+      request.body = []
+    }
     if route.access != .public, identity == nil {
       var identity = TestIdentity(
         subject: "6f9619ff-8b86-4d01-b42d-00cf4fc964ff", email: "validate@example.org")

@@ -210,6 +210,10 @@ struct Pass {
     if let identity = request.identity { setIdentity(identity, of: x) }
     if let route = request.route {
       x.phase = .handle
+      if route.streamedBodyLimit != nil {
+        x.requestBody = RequestBody(whole: request.streamedBody)
+        x.requestBody?.begin(on: frame)
+      }
       call("the handler of \(route.method) /\(route.pattern)", x, frame, &result) {
         plugin.handler?(plugin.instance, route.handler, x.handle, views.request) ?? bh_status(BH_OK)
       }
