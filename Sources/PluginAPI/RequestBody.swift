@@ -15,9 +15,9 @@ extension Routes {
 
   /// States one route, whose handler reads its body as it arrives.
   ///
-  /// The handler runs on a thread of the host's pool, and keeps it until it returns: also while it waits for the client,
-  /// which does not count against the plugin's `timeout`, and ends with the host's `body-timeout` and with the request's
-  /// deadline. It need not read to the end.
+  /// The handler runs on a thread of the host's pool, and keeps it until it returns, also while it waits for the client. The
+  /// plugin's `timeout` does not run then, and begins anew with each piece; the wait ends with the host's `body-timeout`, and
+  /// at the request's deadline. It need not read to the end.
   ///
   /// - Parameters:
   ///   - method: A method's name as it stands in a request: `"PUT"`.

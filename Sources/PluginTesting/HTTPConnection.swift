@@ -29,6 +29,20 @@ public final class HTTPConnection {
   /// Sends `bytes` as they are. That the peer has closed already is no error: read its answer.
   public func send(_ bytes: [UInt8]) throws { try socket.send(bytes, deadline: Deadline(after: timeout)) }
 
+  /// Sends of `bytes` what the peer takes, until it has taken nothing for `patience`.
+  ///
+  /// - Returns: how many bytes.
+  public func send(_ bytes: [UInt8], untilNothingIsTakenFor patience: Duration) throws -> Int {
+    var sent = 0
+    while sent < bytes.count {
+      let piece = Array(bytes[sent..<min(sent + 1 << 14, bytes.count)])
+      let count = try socket.sendSome(piece, deadline: Deadline(after: patience))
+      if count == 0 { break }
+      sent += count
+    }
+    return sent
+  }
+
   /// Sends FIN, and goes on reading.
   public func finishSending() { socket.shutdownWrite() }
 

@@ -115,6 +115,21 @@ final class StreamSocket {
     return sent
   }
 
+  /// Sends as many of `bytes` as go at once; 0 if none do before the deadline.
+  func sendSome(_ bytes: [UInt8], deadline: Deadline) throws -> Int {
+    while true {
+      let count = bytes.withUnsafeBytes {
+        Glibc.send(descriptor, $0.baseAddress!, $0.count, Int32(MSG_NOSIGNAL))
+      }
+      if count >= 0 { return count }
+      switch errno {
+      case EAGAIN: if try !poll(Int16(POLLOUT), deadline) { return 0 }
+      case EINTR: continue
+      default: throw StreamSocket.failure("send")
+      }
+    }
+  }
+
   /// The next bytes; empty at the end of the stream; nil if none came before the deadline.
   ///
   /// - Throws: `HarnessError.reset`.

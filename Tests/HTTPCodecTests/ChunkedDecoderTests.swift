@@ -21,6 +21,18 @@ struct ChunkedDecoderTests {
     #expect(decode(bytes) == expected)
     #expect(decode(bytes, cutAt: Array(0..<bytes.count)) == expected)
     #expect(decode(bytes, cutAt: Array(0..<bytes.count), removingFraming: true) == expected)
+    #expect(decode(bytes, cutAt: Array(0..<bytes.count), takingPayload: true) == expected)
+    for cut in 0..<bytes.count { #expect(decode(bytes, cutAt: [cut], takingPayload: true) == expected) }
+  }
+
+  @Test("is held to its limit though its payload is taken away as it arrives")
+  func maxBodyTaken() {
+    let body = Array("3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n".utf8)
+    for cut in 0..<body.count {
+      #expect(
+        decode(body, maxBody: 5, cutAt: [cut], takingPayload: true) == .decoded(payload: "abcde", rest: ""))
+      #expect(status(decode(body, maxBody: 4, cutAt: [cut], takingPayload: true)) == 413)
+    }
   }
 
   @Test(

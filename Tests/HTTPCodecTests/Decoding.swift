@@ -8,13 +8,16 @@ enum DecodeOutcome: Equatable {
 
 /// Decodes a chunked body as it arrives when cut at the given offsets.
 ///
-/// - Parameter removingFraming: Whether the caller cuts decoded framing out of its memory after every call.
+/// - Parameters:
+///   - removingFraming: Whether the caller cuts decoded framing out of its memory after every call.
+///   - takingPayload: Whether it takes the payload away, too.
 func decode(
   _ bytes: [UInt8], maxBody: Int = 1_048_576, maxTrailer: Int = 8192, cutAt cuts: [Int] = [],
-  removingFraming: Bool = false
+  removingFraming: Bool = false, takingPayload: Bool = false
 ) -> DecodeOutcome {
   var decoder = ChunkedDecoder(maxBody: maxBody, maxTrailer: maxTrailer)
   var region: [UInt8] = []
+  var taken: [UInt8] = []
   var received = 0
   for end in cuts + [bytes.count] {
     region += bytes[received..<end]
@@ -22,17 +25,24 @@ func decode(
     do throws(RequestError) {
       if try decode(&region, with: &decoder) {
         let rest = region[decoder.consumedCount...] + bytes[received...]
-        return .decoded(payload: payload(decoder, region), rest: String(decoding: rest, as: UTF8.self))
+        return .decoded(
+          payload: String(decoding: taken + region[..<decoder.decodedCount], as: UTF8.self),
+          rest: String(decoding: rest, as: UTF8.self))
       }
     } catch {
       return .refused(error)
     }
-    if removingFraming {
+    if takingPayload {
+      taken += region[..<decoder.decodedCount]
+      region.removeSubrange(..<decoder.consumedCount)
+      decoder.payloadWasTaken()
+    } else if removingFraming {
       region.removeSubrange(decoder.decodedCount..<decoder.consumedCount)
       decoder.framingWasRemoved()
     }
   }
-  return .incomplete(payload: payload(decoder, region))
+  return .incomplete(
+    payload: String(decoding: taken + region[..<decoder.decodedCount], as: UTF8.self))
 }
 
 private func decode(
@@ -42,10 +52,6 @@ private func decode(
     Result { () throws(RequestError) in try decoder.decode(bytes) }
   }
   return try result.get()
-}
-
-private func payload(_ decoder: ChunkedDecoder, _ region: [UInt8]) -> String {
-  String(decoding: region[..<decoder.decodedCount], as: UTF8.self)
 }
 
 enum NormalizeOutcome: Equatable {

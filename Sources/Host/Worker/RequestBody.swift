@@ -123,16 +123,32 @@ final class RequestBody: @unchecked Sendable {
   }
 
   /// Takes the next bytes; waits if there are none.
+  ///
+  /// Meanwhile it is the host that is on the stack, and no plugin: the plugin's clock stands still, and begins anew with
+  /// each piece, for a handler that comes back for the next one does not hang.
   func read(into buffer: UnsafeMutableRawBufferPointer) -> Piece {
     guard let reader, let frame, pthread_equal(reader, pthread_self()) != 0 else { return .refused }
-    if locked({ given == taken && end == nil }) { wait(on: frame) }
+    let guarded = frame.guarded
+    let plugin = guard_owner(guarded) & UInt32(GUARD_PLUGIN_MASK)
+    let since = guard_since(guarded)
+    frame.leave()
+    let before = waited
+    waitForBytes()
     let (start, available, last) = locked { (taken % ring.count, given - taken, end) }
+    if plugin != 0 {
+      let resumed = available > 0 ? Clock.monotonic() : since &+ (waited &- before)
+      guard_enter(guarded, plugin - 1, guarded.pointee.phase, resumed)
+    }
     guard available > 0 else {
       guard case .failed(let failure) = last else { return .bytes(0) }
       self.failure = failure
       return .failed
     }
-    let count = min(available, buffer.count)
+    return .bytes(take(min(available, buffer.count), from: start, into: buffer))
+  }
+
+  /// Bytes that are there: the loop writes only to what is behind them.
+  private func take(_ count: Int, from start: Int, into buffer: UnsafeMutableRawBufferPointer) -> Int {
     let first = min(count, ring.count - start)
     buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: ring[start..<(start + first)]))
     if first < count {
@@ -146,15 +162,12 @@ final class RequestBody: @unchecked Sendable {
       return true
     }
     if makesRoom { askForMore() }
-    return .bytes(count)
+    return count
   }
 
-  /// Waits for the loop: for bytes, or for the end. It is the host that is on the stack then, and no plugin: its clock
-  /// stands still. That the wait ends is up to the loop's deadlines.
-  private func wait(on frame: FaultFrame) {
-    let guarded = frame.guarded
-    let (owner, since) = (guard_owner(guarded), guard_since(guarded))
-    frame.leave()
+  /// Until there are some, or the body is over: the loop's deadlines see to that.
+  private func waitForBytes() {
+    guard locked({ given == taken && end == nil }) else { return }
     let begun = Clock.monotonic()
     let isFirst = locked {
       defer { wasAskedFor = true }
@@ -166,10 +179,7 @@ final class RequestBody: @unchecked Sendable {
       while given == taken, end == nil { pthread_cond_wait(arrival, lock) }
       isWaiting = false
     }
-    let spent = Clock.monotonic() &- begun
-    waited &+= spent
-    guard owner & UInt32(GUARD_PLUGIN_MASK) != 0 else { return }
-    guard_enter(guarded, owner & UInt32(GUARD_PLUGIN_MASK) - 1, guarded.pointee.phase, since &+ spent)
+    waited &+= Clock.monotonic() &- begun
   }
 
   private func askForMore() {

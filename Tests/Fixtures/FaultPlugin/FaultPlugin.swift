@@ -80,6 +80,11 @@ final class FaultPlugin: Middleware, Router {
       try await Task.sleep(for: .milliseconds(1))
       return try echo(request)
     }
+    routes.post("upload", access: .public, body: .streamed(limit: 1 << 30)) { [self] in try digest($0) }
+    routes.post("async-upload", access: .public, body: .streamed(limit: 1 << 30)) { [self] request in
+      try await Task.sleep(for: .milliseconds(1))
+      return try digest(request)
+    }
     routes.get("stream", access: .public) { [self] request in
       try fail(in: .route, request)
       let fault = try self.fault(asked: request, in: .pull)
@@ -98,6 +103,18 @@ final class FaultPlugin: Middleware, Router {
     ]
     let json = members.map { "\(quoted($0)):\(quoted($1))" } + ["\"generation\":\(generation)"]
     return .json("{\(json.joined(separator: ","))}")
+  }
+
+  /// How many bytes came, and their sum, once the body is at its end. A fault happens after the first piece.
+  private func digest(_ request: borrowing Request) throws -> Response {
+    var count = 0
+    var sum: UInt64 = 0
+    while let chunk = try request.nextBodyChunk() {
+      count += chunk.count
+      for byte in chunk { sum = (sum &* 31) &+ UInt64(byte) }
+      try fail(in: .route, request)
+    }
+    return .json("{\"count\":\(count),\"sum\":\"\(sum)\",\"whole\":\(request.bodyCount)}")
   }
 
   // MARK: Failing

@@ -33,8 +33,8 @@ typedef struct bh_request_body_host {
   /* [pool] In the handler of such a route, on its thread: copies the next bytes, transfer coding removed, to `buffer`,
    * as many as are there up to `capacity`, and waits if none are. BH_OK with `*count` 0: the body is at its end.
    * BH_UNAVAILABLE: the rest will not come (see `error`); give up what was begun, and return BH_OK, for it is no fault of
-   * the plugin. BH_INVALID: outside of such a handler, or no room in `buffer`. Time spent waiting does not count against
-   * the plugin's `timeout`; it ends with `body-timeout`, and at bh_request.deadline_ns.
+   * the plugin. BH_INVALID: outside of such a handler, or no room in `buffer`. The plugin's `timeout` does not run
+   * while it waits, and begins anew with each piece; the wait ends with `body-timeout`, and at bh_request.deadline_ns.
    * A handler need not read to the end: what little is left of the body is skipped, or the connection closed. */
   bh_status (*read)(bh_exchange *exchange, void *buffer, size_t capacity, size_t *count);
 
