@@ -81,15 +81,18 @@ final class BodyIntake {
     let count = discarding ? unread.count : min(unread.count, body.room)
     guard count > 0 else { return false }
     let region = UnsafeMutableRawBufferPointer(rebasing: unread.readable[..<count])
+    func give(_ count: Int) {
+      if !discarding { _ = body.give(UnsafeRawBufferPointer(rebasing: region[..<count])) }
+    }
     do throws(RequestError) {
       let isWhole = try decoder.decode(region)
-      if !discarding {
-        _ = body.give(UnsafeRawBufferPointer(rebasing: region[..<decoder.decodedCount]))
-      }
+      give(decoder.decodedCount)
       unread.consume(decoder.consumedCount)
       decoder.payloadWasTaken()
       if isWhole { finish() }
     } catch {
+      // What came before the flaw is the handler's.
+      give(decoder.decodedCount)
       fail(error.status == 413 ? .tooLarge(error) : .malformed(error))
     }
     return true

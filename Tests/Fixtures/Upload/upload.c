@@ -93,13 +93,24 @@ static bh_status handle(void *instance, uint32_t handler, bh_exchange *exchange,
   return BH_OK;
 }
 
+/* On the loop the host itself says why. */
+static bh_status refuse(state *self, const bh_start *start) {
+#ifndef ON_LOOP
+  bh_bytes why = {"the host lacks what it needs", 28};
+  start->host->set_error(start->context, NULL, why);
+#endif
+  (void)start;
+  free(self);
+  return BH_FAULT;
+}
+
 static bh_status start(const bh_plugin *plugin, const bh_start *start, void **instance) {
   (void)plugin;
   for (size_t index = 0; index < PERIOD; index++) pattern[index] = (unsigned char)(index * 131 + (index >> 7));
   state *self = malloc(sizeof *self);
   self->host = start->host;
   self->bodies = start->host->extension(start->context, BH_REQUEST_BODY);
-  if (!self->bodies) return BH_FAULT;
+  if (!self->bodies) return refuse(self, start);
 #ifdef ON_LOOP
   bh_execution execution = BH_ON_LOOP;
 #else
@@ -119,13 +130,13 @@ static bh_status start(const bh_plugin *plugin, const bh_start *start, void **in
     bh_route route = {
         .size = sizeof route, .method = "POST", .pattern = routes[index].pattern, .access = routes[index].access,
         .execution = execution};
-    if (self->bodies->add_route(start->context, &route, routes[index].limit) != BH_OK) return BH_FAULT;
+    if (self->bodies->add_route(start->context, &route, routes[index].limit) != BH_OK) return refuse(self, start);
   }
   /* One that gets its body whole, beside them. */
   bh_route whole = {
       .size = sizeof whole, .method = "POST", .pattern = "whole", .access = BH_ACCESS_PUBLIC,
       .execution = BH_BLOCKING};
-  if (start->host->add_route(start->context, &whole) != BH_OK) return BH_FAULT;
+  if (start->host->add_route(start->context, &whole) != BH_OK) return refuse(self, start);
   *instance = self;
   return BH_OK;
 }

@@ -14,8 +14,9 @@ struct UploadHost {
     _ lines: String = "", plugin: [String] = [], sections: String = "", listen: [String] = ["127.0.0.1:0"],
     defining macros: [String] = []
   ) throws {
-    directory = try TemporaryDirectory()
+    let directory = try TemporaryDirectory()
     let library = try UploadHost.compile(in: directory, defining: macros)
+    self.directory = directory
     host = try HostProcess(
       HostSettings(
         listen: listen.map { $0.replacing("DIRECTORY", with: directory.path) }, host: lines,
