@@ -79,6 +79,7 @@ extension Exchange {
 
   /// In place of the answer that was in the making.
   func replaceResponse(by error: RequestError) {
+    responder = -1
     if status != 0 { forgetBody() }
     respond(error)
   }
