@@ -2,6 +2,8 @@
 CONFIG ?= plugins.conf
 PREFIX ?= /usr/local
 DESTDIR ?=
+# What Package.swift came to is kept until its text or the environment changes: of a new commit it would not hear.
+export BULKHEAD_COMMIT := $(shell git rev-parse HEAD 2>/dev/null && (git diff --quiet HEAD || echo +) 2>/dev/null)
 
 .PHONY: run build test bench drill lint format docs fuzz deps install clean help
 
