@@ -39,7 +39,7 @@ struct HarnessValidateTests {
     (23, "signals"), (24, "environment"), (25, "children"), (26, "extension"), (27, "problems"),
     (28, "identity"),
     (29, "exits"), (30, "request-hostile"), (31, "fault-reason"), (32, "routes"), (33, "settings-defaults"),
-    (34, "signals"),
+    (34, "signals"), (36, "timers"),
   ]
 
   @Test("a planted defect is found by its rule, with a place in the header and a command", arguments: planted)

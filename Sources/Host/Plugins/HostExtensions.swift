@@ -57,7 +57,7 @@ enum HostExtensions {
       size: UInt32(MemoryLayout<bh_timers>.size),
       make: { context, fire, state in
         guard let plugin = Plugin.of(context), let fire else { return nil }
-        return plugin.timers?.make(for: plugin, fire, state)
+        return plugin.timers.make(for: plugin, fire, state)
           .map { OpaquePointer(Unmanaged.passUnretained($0).toOpaque()) }
       },
       set: { timer, delay, period in PluginTimer.of(timer)?.set(delay: delay, period: period) },

@@ -20,8 +20,8 @@ final class Plugin: @unchecked Sendable {
   var resumed: PluginStateTable.Saved?
   /// A plugin of the host's own, for tests: its table stands for a library. Set before it is loaded.
   var builtIn: UnsafePointer<bh_plugin>?
-  /// Where its timers are kept; nil: it gets none. Set before it is loaded.
-  var timers: PluginTimers?
+  /// Where its timers are kept; those of a worker fire. Set before it is loaded.
+  var timers = PluginTimers()
   private(set) var library: PluginLibrary?
   private(set) var instance: UnsafeMutableRawPointer?
   /// Registered during `start`.

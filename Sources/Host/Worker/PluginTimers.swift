@@ -42,6 +42,8 @@ final class PluginTimers: @unchecked Sendable {
     }
   }
 
+  var all: [PluginTimer] { locked { timers } }
+
   /// The generation serves from here on.
   func begin(on pool: BlockingPool) {
     let isWanted = locked {
@@ -164,12 +166,19 @@ final class PluginTimer: @unchecked Sendable {
     timer.map { Unmanaged<PluginTimer>.fromOpaque(UnsafeRawPointer($0)).takeUnretainedValue() }
   }
 
+  /// - Parameters: in nanoseconds; a period of less than a millisecond is one, 0 is once.
   func set(delay: UInt64, period: UInt64) {
     let now = Clock.monotonic()
+    let period = period == 0 ? 0 : max(PluginTimer.shortestPeriod, period)
     owner.change(self) { $0.set(delay: delay, period: period, at: now) }
   }
 
+  private static let shortestPeriod: UInt64 = 1_000_000
+
   func cancel() { owner.change(self) { $0.cancel() } }
+
+  /// The plugin's function; with a frame, as any call of a plugin.
+  func call() -> bh_status { function(state) }
 
   /// Thread: pool.
   fileprivate func fire(on frame: FaultFrame) {
@@ -177,7 +186,7 @@ final class PluginTimer: @unchecked Sendable {
     _ = plugin.takeError()
     frame.enter(
       plugin: plugin.index, phase: FaultFrame.Phase.timer, requestID: bh_bytes(), at: Clock.monotonic())
-    let status = function(state)
+    let status = call()
     frame.leave()
     guard status != BH_OK else { return }
     let message = plugin.takeError() ?? "a timer returned \(status), with no message"

@@ -228,8 +228,10 @@ final class Worker: @unchecked Sendable {
   /// The worker before may still pass connections on.
   var isAdopting: Bool { adopting.load(ordering: .sequentiallyConsistent) > 0 }
 
+  func startTimers() { timers.begin(on: pool) }
+
   func startAccepting() {
-    timers.begin(on: pool)
+    startTimers()
     for loop in loops { loop.post(.startAccepting) }
   }
 

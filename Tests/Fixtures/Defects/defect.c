@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "bulkhead/plugin.h"
 #include "bulkhead/self-test.h"
+#include "bulkhead/timers.h"
 
 #include <ctype.h>
 #include <fcntl.h>
@@ -57,6 +58,7 @@ enum {
   SECRET_HAS_DEFAULT,          /* 33 */
   BLOCKS_SIGNALS,              /* 34 */
   CRASHES_ON_A_FIELD,          /* 35: not for validate, which cannot guess the field's name */
+  TIMER_FAILS_WITHOUT_REASON,  /* 36 */
 };
 
 typedef struct instance {
@@ -155,6 +157,12 @@ static bh_status fail(instance *self, const char *reason) {
   return BH_FAULT;
 }
 
+static bh_status tick(void *made) {
+  const instance *self = made;
+  if (!IS(TIMER_FAILS_WITHOUT_REASON)) self->host->set_error(self->context, NULL, view("it is late"));
+  return BH_FAULT;
+}
+
 static bh_status start(const bh_plugin *plugin, const bh_start *start, void **made) {
   (void)plugin;
   instance *self = calloc(1, IS(CRASHES_ON_LONG_SETTING) ? 4096 : sizeof *self);
@@ -177,6 +185,8 @@ static bh_status start(const bh_plugin *plugin, const bh_start *start, void **ma
   for (size_t index = 0; index < sizeof routes / sizeof routes[0]; index++)
     if (self->host->add_route(self->context, &routes[index]) != BH_OK) return fail(self, "a route is refused");
 
+  const bh_timers *timers = self->host->extension(self->context, BH_TIMERS);
+  if (timers != NULL) timers->make(self->context, tick, self);
   if (IS(TABLE_IS_CHANGED)) table.summary = "Started";
   if (IS(THREAD_OUTLIVES_STOP)) start_thread(sleep_long, NULL);
   if (IS(TAKES_A_SIGNAL)) signal(SIGUSR1, on_signal);

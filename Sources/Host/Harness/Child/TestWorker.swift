@@ -24,6 +24,7 @@ final class TestWorker {
     _ = Unmanaged.passRetained(worker)
     if let companion { worker.plugins.first { $0.name == Companion.name }?.builtIn = companion.table }
     try worker.prepare(culprits: [])
+    worker.startTimers()
   }
 
   func plugin(_ name: String) -> Plugin? { worker.plugins.first { $0.name == name } }

@@ -24,5 +24,20 @@ extension Rule {
     breachRule(
       "log", "the log is written with the plugin's own context and a known level",
       anchor: "void (*log)(bh_context *context"),
+    Rule(
+      id: "timers", title: "what its timers call comes back, and states why it fails",
+      header: "timers.h", anchor: "bh_timer *(*make)(bh_context *context"
+    ) { bench throws(Finding) in
+      let plugin = try bench.start()
+      guard !plugin.timers.all.isEmpty else { throw .notApplicable("it has no timers") }
+      for (index, timer) in plugin.timers.all.enumerated() {
+        _ = plugin.takeError()
+        let status = bench.onMain("in what its timer \(index + 1) calls") { timer.call() }
+        guard status == bh_status(BH_OK) || plugin.takeError() != nil else {
+          throw .broken("what its timer \(index + 1) calls returned \(status), and set_error was not called")
+        }
+      }
+      bench.stop()
+    },
   ]
 }

@@ -26,8 +26,8 @@ typedef struct bh_timers {
    * after the last call. */
   bh_timer *(*make)(bh_context *context, bh_status (*fire)(void *state), void *state);
 
-  /* [any] Fires after `delay_ns` on CLOCK_MONOTONIC, and from then on each `period_ns`; 0: once. In the place of what was set
-   * before. Calls that fall due while one is under way are one call, right after it. */
+  /* [any] Fires after `delay_ns` on CLOCK_MONOTONIC, and from then on each `period_ns`, a millisecond at least; 0: once. In
+   * the place of what was set before. Calls that fall due while one is under way are one call, right after it. */
   void (*set)(bh_timer *timer, uint64_t delay_ns, uint64_t period_ns);
 
   /* [any] Fires no more until it is set again. A call that is under way goes on. */
