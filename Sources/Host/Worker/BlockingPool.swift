@@ -3,11 +3,50 @@ import LinuxShims
 import Synchronization
 
 /// Threads that may block, for handlers of databases and disks. A thread is made when all others are busy, up to a limit.
+///
+/// No plugin gets them all: past its share its jobs wait for one another, and those of others go ahead.
 final class BlockingPool: @unchecked Sendable {
-  /// What a thread runs, and for which connection; nil for what no client waits for.
+  /// What a thread runs.
   struct Job {
+    /// Nil for what no client waits for.
     let connection: Connection?
+    /// Whose share it is of: the plugin's index. Nil for what is of nobody's.
+    let plugin: Int?
     let run: (FaultFrame) -> Void
+  }
+
+  /// Jobs in their order. What is taken is let go at once, and its place before long.
+  private struct Queue {
+    private var jobs: [Job?] = []
+    private var head = 0
+
+    var count: Int { jobs.count - head }
+
+    mutating func append(_ job: Job) { jobs.append(job) }
+
+    mutating func removeLast() { jobs.removeLast() }
+
+    mutating func takeFirst() -> Job? {
+      guard head < jobs.count else { return nil }
+      let job = jobs[head]
+      jobs[head] = nil
+      head += 1
+      if head == jobs.count {
+        jobs.removeAll(keepingCapacity: true)
+        head = 0
+      } else if head > BlockingPool.maxQueued {
+        jobs.removeFirst(head)
+        head = 0
+      }
+      return job
+    }
+  }
+
+  private struct Share {
+    /// Jobs that are at work, or in the queue of all.
+    var admitted = 0
+    /// Those that wait until one of these is done.
+    var waiting = Queue()
   }
 
   /// One thread's place. Memory that is never moved or freed, so that the watchdog can look at it without a lock.
@@ -17,6 +56,8 @@ final class BlockingPool: @unchecked Sendable {
     let frame: FaultFrame
     /// Of the job in hand; retained by the job.
     var connection: Unmanaged<Connection>?
+    /// Of the job in hand.
+    var plugin: Int?
 
     init(frame: FaultFrame) { self.frame = frame }
 
@@ -32,13 +73,16 @@ final class BlockingPool: @unchecked Sendable {
   private let lock: UnsafeMutablePointer<pthread_mutex_t>
   private let wakeup: UnsafeMutablePointer<pthread_cond_t>
   // Guarded by `lock`.
-  private var queue: [Job?] = []
-  private var head = 0
+  private var queue = Queue()
+  /// By the plugin's index.
+  private var shares: [Share] = []
   private var idle = 0
   private var threads = 0
   private var isEnding = false
 
   private let limit: Int
+  /// How many jobs of one plugin are at work at a time, at most.
+  let share: Int
   private let slots: UnsafeMutablePointer<Slot>
   private let slotCount = Atomic<Int>(0)
   private let slotLimit: Int
@@ -53,6 +97,7 @@ final class BlockingPool: @unchecked Sendable {
   ///   - started: called when a thread takes up a job.
   init(limit: Int, takeFrame: @escaping () -> FaultFrame, started: @escaping () -> Void) {
     self.limit = limit
+    share = limit - limit / 4
     self.takeFrame = takeFrame
     self.started = started
     // As many again may be lost to frozen threads before the worker is replaced.
@@ -67,28 +112,48 @@ final class BlockingPool: @unchecked Sendable {
   var isQuiet: Bool { busy.load(ordering: .sequentiallyConsistent) == 0 }
 
   /// False if too many wait already. Any thread.
-  func submit(for connection: Connection?, _ run: @escaping (FaultFrame) -> Void) -> Bool {
-    enqueue(Job(connection: connection, run: run), isBounded: true)
+  func submit(for connection: Connection?, of plugin: Int?, _ run: @escaping (FaultFrame) -> Void) -> Bool {
+    enqueue(Job(connection: connection, plugin: plugin, run: run), isBounded: true)
   }
 
   /// As `submit`, but is never refused: what a stream holds must be let go.
   func submitRelease(of body: StreamBody) {
-    _ = enqueue(Job(connection: nil) { body.release(on: $0) }, isBounded: false)
+    _ = enqueue(Job(connection: nil, plugin: nil) { body.release(on: $0) }, isBounded: false)
   }
 
   private func enqueue(_ job: Job, isBounded: Bool) -> Bool {
     pthread_mutex_lock(lock)
     defer { pthread_mutex_unlock(lock) }
-    guard !isEnding, !isBounded || queue.count - head < BlockingPool.maxQueued else { return false }
+    guard !isEnding else { return false }
+    if let plugin = job.plugin {
+      while shares.count <= plugin { shares.append(Share()) }
+      guard shares[plugin].admitted < share else {
+        guard !isBounded || shares[plugin].waiting.count < BlockingPool.maxQueued else { return false }
+        shares[plugin].waiting.append(job)
+        return true
+      }
+    }
+    guard !isBounded || queue.count < BlockingPool.maxQueued else { return false }
     queue.append(job)
     // An idle thread that was woken counts as idle until it runs: what it was woken for waits in the queue still.
-    if queue.count - head > idle { startThread() }
+    if queue.count > idle { startThread() }
     guard threads > 0 else {
       queue.removeLast()
       return false
     }
+    if let plugin = job.plugin { shares[plugin].admitted += 1 }
     if idle > 0 { pthread_cond_signal(wakeup) }
     return true
+  }
+
+  /// A job of this plugin is done, or lost: one of its that waits takes the place. Called with `lock` held.
+  private func handBack(_ plugin: Int) {
+    guard let next = shares[plugin].waiting.takeFirst() else {
+      shares[plugin].admitted -= 1
+      return
+    }
+    queue.append(next)
+    if idle > 0 { pthread_cond_signal(wakeup) }
   }
 
   /// Called with `lock` held.
@@ -106,39 +171,28 @@ final class BlockingPool: @unchecked Sendable {
     guard_adopt_thread(slot.pointee.frame.guarded)
     pthread_mutex_lock(lock)
     while true {
-      while head == queue.count && !isEnding {
+      while queue.count == 0 && !isEnding {
         idle += 1
         pthread_cond_wait(wakeup, lock)
         idle -= 1
       }
-      guard head < queue.count else { break }
-      let job = takeFirst()
+      guard queue.count > 0 else { break }
+      var first = queue.takeFirst()
+      let plugin = first?.plugin
       pthread_mutex_unlock(lock)
-      if let job { run(job, on: slot) }
+      // Let go without the lock, too: what it held may come back here.
+      if let job = first.take() { run(job, on: slot) }
       pthread_mutex_lock(lock)
+      if let plugin { handBack(plugin) }
     }
     threads -= 1
     pthread_cond_broadcast(wakeup)
     pthread_mutex_unlock(lock)
   }
 
-  /// Called with `lock` held. What is taken is let go at once, and its place before long.
-  private func takeFirst() -> Job? {
-    let job = queue[head]
-    queue[head] = nil
-    head += 1
-    if head == queue.count {
-      queue.removeAll(keepingCapacity: true)
-      head = 0
-    } else if head > BlockingPool.maxQueued {
-      queue.removeFirst(head)
-      head = 0
-    }
-    return job
-  }
-
   private func run(_ job: Job, on slot: UnsafeMutablePointer<Slot>) {
     slot.pointee.connection = job.connection.map { Unmanaged.passUnretained($0) }
+    slot.pointee.plugin = job.plugin
     slot.pointee.state.store(Slot.State.busy, ordering: .releasing)
     busy.wrappingAdd(1, ordering: .sequentiallyConsistent)
     started()
@@ -173,7 +227,8 @@ final class BlockingPool: @unchecked Sendable {
       busy.wrappingSubtract(1, ordering: .relaxed)
       pthread_mutex_lock(lock)
       threads -= 1
-      if head < queue.count { startThread() }
+      if let plugin = slot.pointee.plugin { handBack(plugin) }
+      if queue.count > 0 { startThread() }
       pthread_mutex_unlock(lock)
       body(connection, slot.pointee.frame)
     }

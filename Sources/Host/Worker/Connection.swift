@@ -384,7 +384,9 @@ final class Connection: @unchecked Sendable {
     state = .handling
     loop.setDeadline(self, .max)
     let worker = loop.worker
-    let isTaken = worker.pool.submit(for: self) { frame in
+    var plugin: Int?
+    if case .route(let route) = x.match { plugin = route.plugin.index }
+    let isTaken = worker.pool.submit(for: self, of: plugin) { frame in
       x.requestBody?.begin(on: frame)
       worker.pipeline.handle(x, frame)
       self.loop.post(.handled(self))
@@ -468,7 +470,7 @@ final class Connection: @unchecked Sendable {
       return pullReturned()
     }
     loop.setDeadline(self, .max)
-    let isTaken = loop.worker.pool.submit(for: self) { frame in
+    let isTaken = loop.worker.pool.submit(for: self, of: stream.plugin?.index) { frame in
       stream.pull(on: frame)
       self.loop.post(.pulled(self))
     }

@@ -96,7 +96,7 @@ final class PluginTimers: @unchecked Sendable {
 
   /// Called with `lock` held.
   private func fire(_ timer: PluginTimer, on pool: BlockingPool, at now: UInt64) {
-    let isTaken = pool.submit(for: nil) { frame in
+    let isTaken = pool.submit(for: nil, of: timer.plugin.index) { frame in
       timer.fire(on: frame)
       self.change(timer) { $0.isFiring = false }
     }

@@ -6,7 +6,7 @@ import Synchronization
 /// Between `pull` and its return the pool thread has it; otherwise the loop. The host's own are pulled on the loop.
 final class StreamBody: @unchecked Sendable {
   private let source: bh_stream_source
-  private let plugin: Plugin?
+  let plugin: Plugin?
   let isChunked: Bool
   private let requestID: String
   private let piece = StreamPiece()

@@ -28,8 +28,8 @@ struct BlockingPoolTests {
       init(_ counter: consuming Atomic<Int>) { self.counter = counter }
     }
 
-    func submitBlocking() -> Bool {
-      pool.submit(for: nil) { _ in
+    func submitBlocking(of plugin: Int? = nil) -> Bool {
+      pool.submit(for: nil, of: plugin) { _ in
         self.running.wrappingAdd(1, ordering: .relaxed)
         self.gate.wait()
         self.running.wrappingSubtract(1, ordering: .relaxed)
@@ -69,6 +69,29 @@ struct BlockingPoolTests {
     fixture.open(1)
   }
 
+  @Test(
+    "a plugin whose jobs do not come back leaves threads to the others, and goes on in order when they do")
+  func shares() throws {
+    let fixture = try Fixture(limit: 8)
+    #expect(fixture.pool.share == 6)
+    for _ in 0..<50 { #expect(fixture.submitBlocking(of: 3)) }
+    try wait(for: "its share to be at work") { fixture.running.load(ordering: .relaxed) == 6 }
+    let others = Atomic<Int>(0)
+    let box = LeftBox(others)
+    for _ in 0..<100 {
+      #expect(fixture.pool.submit(for: nil, of: 0) { _ in box.counter.wrappingAdd(1, ordering: .relaxed) })
+    }
+    try wait(for: "the others' jobs") { box.counter.load(ordering: .relaxed) == 100 }
+    #expect(fixture.running.load(ordering: .relaxed) == 6)
+    #expect(fixture.done.load(ordering: .relaxed) == 0)
+    // Past its own queue it alone is refused.
+    for _ in 0..<(BlockingPool.maxQueued - 44) { #expect(fixture.submitBlocking(of: 3)) }
+    #expect(!fixture.submitBlocking(of: 3))
+    #expect(fixture.submitBlocking(of: 1))
+    fixture.open(BlockingPool.maxQueued + 7)
+    try wait(for: "every job") { fixture.done.load(ordering: .relaxed) == BlockingPool.maxQueued + 7 }
+  }
+
   @Test("a job that has run is let go, though the queue never runs empty")
   func letsGo() throws {
     final class Token: Sendable {
@@ -80,7 +103,7 @@ struct BlockingPoolTests {
     let fixture = try Fixture(limit: 1)
     func submitToken() -> Bool {
       let token = Token()
-      return fixture.pool.submit(for: nil) { _ in token.touch() }
+      return fixture.pool.submit(for: nil, of: nil) { _ in token.touch() }
     }
     // Every job puts another behind itself before it ends.
     let left = Atomic<Int>(20_000)
@@ -88,14 +111,14 @@ struct BlockingPoolTests {
     @Sendable func relay(_ frame: FaultFrame) {
       guard box.counter.wrappingSubtract(1, ordering: .relaxed).newValue > 0 else { return }
       let token = Token()
-      _ = fixture.pool.submit(for: nil) {
+      _ = fixture.pool.submit(for: nil, of: nil) {
         token.touch()
         relay($0)
       }
       box.peak = max(box.peak, Token.alive.load(ordering: .relaxed))
     }
     #expect(submitToken())
-    #expect(fixture.pool.submit(for: nil) { relay($0) })
+    #expect(fixture.pool.submit(for: nil, of: nil) { relay($0) })
     try wait(for: "the relay's end") { box.counter.load(ordering: .relaxed) <= 0 }
     #expect(box.peak < 100)
   }
