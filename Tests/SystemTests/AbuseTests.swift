@@ -5,18 +5,6 @@ import Testing
 /// Clients and plugins at their worst, for a while: the host must be the same afterwards.
 @Suite("Abuse")
 struct AbuseTests {
-  /// Random numbers by seed (SplitMix64).
-  private struct Generator: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-      state &+= 0x9E37_79B9_7F4A_7C15
-      var value = state
-      value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-      value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-      return value ^ (value >> 31)
-    }
-  }
-
   @Test("random and mutated bytes from many clients: the worker lives, and holds no descriptor for them")
   func noise() throws {
     let seed = UInt64.random(in: 1...UInt64.max)
@@ -32,7 +20,7 @@ struct AbuseTests {
       "GET /fault/stream HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
     ].map { Array($0.utf8) }
     try onThreads(4) { client in
-      var random = Generator(state: seed &+ UInt64(client))
+      var random = SplitMix64(state: seed &+ UInt64(client))
       for _ in 0..<150 {
         let connection = try HTTPConnection(endpoint)
         var bytes = samples.randomElement(using: &random) ?? []

@@ -21,7 +21,7 @@ struct ChaosTests {
     let seed =
       ProcessInfo.processInfo.environment["BULKHEAD_SEED"].flatMap { UInt64($0) } ?? .random(in: 1 ... .max)
     print("chaos seed \(seed)")
-    var random = SplitMix(state: seed)
+    var random = SplitMix64(state: seed)
     let host = try HostProcess(settings(tag: 0, order: true))
     for sequence in 1...200 {
       var done: [String] = []
@@ -46,7 +46,7 @@ struct ChaosTests {
     #expect(try host.stop() == .exited(0))
   }
 
-  private func act(_ host: HostProcess, _ sequence: Int, _ random: inout SplitMix) throws -> String {
+  private func act(_ host: HostProcess, _ sequence: Int, _ random: inout SplitMix64) throws -> String {
     switch Int.random(in: 0..<10, using: &random) {
     case 0:
       // Not so often that the host has to take the machine for broken.
@@ -117,18 +117,5 @@ struct ChaosTests {
     #expect(balance["reserved"].int == 0, "\(balance)")
     #expect(balance["total_spent"].int == 5 * completed, "\(balance)")
     #expect(balance["current_balance"].int == granted - 5 * completed, "\(balance)")
-  }
-}
-
-/// Steele, Lea and Flood, 2014.
-private struct SplitMix: RandomNumberGenerator {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var mixed = state
-    mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-    mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-    return mixed ^ (mixed >> 31)
   }
 }

@@ -78,7 +78,7 @@ struct UnreadBodyTests {
   func arbitrary() throws {
     let seed = UInt64.random(in: 1...UInt64.max)
     print("seed \(seed)")
-    var random = Generator(state: seed)
+    var random = SplitMix64(state: seed)
     let upload = try UploadHost()
     var connection = try upload.host.connect()
     var closed = 0
@@ -277,17 +277,5 @@ struct UnreadBodyTests {
     #expect(described.output.contains(#""body":"streamed""#), "\(described)")
     let validated = try ReleaseBuild.run(["validate", upload.library])
     #expect(validated.status == .exited(0), "\(validated.output)")
-  }
-}
-
-/// Random numbers by seed (SplitMix64).
-private struct Generator: RandomNumberGenerator {
-  var state: UInt64
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
   }
 }

@@ -52,7 +52,8 @@ let runHandler: HandlerFunction = {
 }
 
 extension Request {
-  /// A ``Problem`` becomes the response, and a body that will not come is the host's to answer for; anything else is a fault, with the error's description as the message.
+  /// A ``Problem`` becomes the response, and a body that will not come is the host's to answer for; anything else is a
+  /// fault, with the error's description as the message.
   fileprivate func settle(_ error: any Error, asProblem status: bh_status) -> bh_status {
     if error is RequestBodyError, hasLostBody { return status }
     var fault = error

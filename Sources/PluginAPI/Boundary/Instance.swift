@@ -72,7 +72,8 @@ final class MiddlewareRouterInstance<P: Middleware & Router>: Instance, @uncheck
 extension Router {
   /// Hands the plugin's routes to the host.
   ///
-  /// - Throws: ``HostRefusal/route(method:pattern:)``, ``HostRefusal/missingExtension(_:)``; the plugin has been stopped then, for the host will not do it.
+  /// - Throws: ``HostRefusal/route(method:pattern:)``, ``HostRefusal/missingExtension(_:)``; the plugin has been stopped
+  ///   then, for the host will not do it.
   fileprivate func registerRoutes(_ host: Host) throws -> ContiguousArray<Routes.Handler> {
     var routes = Routes()
     self.routes(&routes)
