@@ -31,11 +31,17 @@ struct StatusTests {
     init(_ arguments: String, columns: Int, rows: Int, environment: [String: String] = [:]) throws {
       directory = try TemporaryDirectory()
       #expect(pipe(&keyboard) == 0)
-      let command = "stty cols \(columns) rows \(rows); \(ReleaseBuild.binary) \(arguments); echo status=$?"
+      // script(1) runs $SHELL. dash would end with Ctrl-C, and bash waits for what its child makes of it: so with a trap
+      // both.
+      let command =
+        "trap : INT; stty cols \(columns) rows \(rows); \(ReleaseBuild.binary) "
+        + "\(arguments); echo status=$?"
       child = try ChildProcess(
         "/usr/bin/script", ["-qec", command, "/dev/null"],
-        environment: ReleaseBuild.cleanEnvironment.merging(["TERM": "xterm", "NO_COLOR": ""]) { $1 }
-          .merging(environment) { $1 },
+        environment: ReleaseBuild.cleanEnvironment.merging([
+          "SHELL": "/bin/sh", "TERM": "xterm", "NO_COLOR": "",
+        ]) { $1 }
+        .merging(environment) { $1 },
         directory: directory.path, name: "terminal", input: keyboard[0])
       close(keyboard[0])
     }
