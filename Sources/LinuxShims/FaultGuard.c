@@ -27,6 +27,7 @@ static size_t image_count;
 static __thread guard_frame *own_frame __attribute__((tls_model("initial-exec")));
 static __thread uintptr_t stack_start __attribute__((tls_model("initial-exec")));
 static __thread uintptr_t stack_end __attribute__((tls_model("initial-exec")));
+static __thread uint32_t made_by __attribute__((tls_model("initial-exec")));
 
 void guard_park(void) {
   for (;;) pause();
@@ -36,6 +37,20 @@ static uint32_t plugin_of(uintptr_t address) {
   for (size_t index = 0; index < image_count; index++)
     if (address >= images[index].start && address < images[index].end) return images[index].plugin;
   return 0;
+}
+
+static bool find_stack(uintptr_t *start, uintptr_t *end) {
+  pthread_attr_t attributes;
+  if (pthread_getattr_np(pthread_self(), &attributes) != 0) return false;
+  void *address;
+  size_t size;
+  bool is_known = pthread_attr_getstack(&attributes, &address, &size) == 0;
+  if (is_known) {
+    *start = (uintptr_t)address;
+    *end = *start + size;
+  }
+  pthread_attr_destroy(&attributes);
+  return is_known;
 }
 
 /* Program counters by the chain of frame pointers, which Swift and -fno-omit-frame-pointer code keep. Reads only within
@@ -108,35 +123,50 @@ static void on_own_thread(guard_frame *frame, int signal, const siginfo_t *info,
   guard_park();
 }
 
-/* A thread that a plugin made: the program counter, or the nearest frame, lies in its image. The thread's stack is not
- * known to us, and is taken to reach a little above the stack pointer. */
-static void on_other_thread(int signal, const siginfo_t *info, const ucontext_t *context) {
-  uint64_t counters[GUARD_MAX_COUNTERS];
-#if defined(__x86_64__)
-  uintptr_t stack = (uintptr_t)context->uc_mcontext.gregs[REG_RSP];
-#else
-  uintptr_t stack = (uintptr_t)context->uc_mcontext.sp;
-#endif
-  uint32_t count = walk(context, counters, stack, (stack | 0xfff) + 1);
-  uint32_t plugin = 0;
-  for (uint32_t index = 0; index < count && plugin == 0; index++) plugin = plugin_of((uintptr_t)counters[index]);
-  /* Without frame pointers: the nearest word on the stack's page that lies in an image. */
-  const uintptr_t *words = (const uintptr_t *)(stack & ~(uintptr_t)7);
-  for (; plugin == 0 && ((uintptr_t)words & 0xff8) != 0; words++) plugin = plugin_of(*words);
-  if (plugin == 0 || !background_frame) die(signal);
-  /* There is one frame for all such threads: another's fault may be on record there until it has been told of. */
+/* There is one frame for all threads that are not ours: another's fault may be on record there until it has been told
+ * of. */
+static bool claim_background_frame(uint32_t plugin) {
   uint32_t none = 0;
-  for (int tries = is_preparing ? 100 : 0; !__atomic_compare_exchange_n(
-           &background_frame->owner, &none, plugin, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
-       tries++) {
-    if (tries == 100) guard_park();
-    none = 0;
-    nanosleep(&(struct timespec){.tv_nsec = 10000000}, 0);
-  }
+  if (!background_frame || !__atomic_compare_exchange_n(
+                               &background_frame->owner, &none, plugin, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+    return false;
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   background_frame->phase = is_preparing ? GUARD_PHASE_START : 0;
   background_frame->since = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+  return true;
+}
+
+/* The plugin of the nearest word in [low, high) that lies in an image. */
+static uint32_t plugin_on_stack(uintptr_t low, uintptr_t high) {
+  uint32_t plugin = 0;
+  for (uintptr_t word = low & ~(uintptr_t)7; plugin == 0 && word + 8 <= high; word += 8)
+    plugin = plugin_of(*(const uintptr_t *)word);
+  return plugin;
+}
+
+/* A thread of a plugin's own: the program counter, or the nearest frame, lies in its image; without frame pointers, the
+ * nearest word near the stack pointer. A thread with none of them on its stack is its who had it made. Where the thread's
+ * stack is not known to us, it is taken to reach a little above the stack pointer. */
+static void on_other_thread(int signal, const siginfo_t *info, const ucontext_t *context) {
+  uint64_t counters[GUARD_MAX_COUNTERS];
+#if defined(__x86_64__)
+  uintptr_t low = (uintptr_t)context->uc_mcontext.gregs[REG_RSP];
+#else
+  uintptr_t low = (uintptr_t)context->uc_mcontext.sp;
+#endif
+  if (low < stack_start) low = stack_start; /* it has been used up */
+  uintptr_t high = (low | 0xfff) + 1;
+  uint32_t count = walk(context, counters, low, stack_end ? stack_end : high);
+  uint32_t plugin = 0;
+  for (uint32_t index = 0; index < count && plugin == 0; index++) plugin = plugin_of((uintptr_t)counters[index]);
+  if (plugin == 0) plugin = plugin_on_stack(low, high);
+  if (plugin == 0) plugin = made_by;
+  if (plugin == 0) die(signal);
+  for (int tries = is_preparing ? 100 : 0; !claim_background_frame(plugin); tries++) {
+    if (tries == 100) guard_park();
+    nanosleep(&(struct timespec){.tv_nsec = 10000000}, 0);
+  }
   background_frame->signal = signal;
   background_frame->code = info->si_code;
   background_frame->address = (uint64_t)(uintptr_t)info->si_addr;
@@ -156,28 +186,16 @@ static void on_fault(int signal, siginfo_t *info, void *context) {
     on_other_thread(signal, info, context);
 }
 
-/* exit(3) on a thread that a plugin made: the nearest word on its stack that lies in an image says whose it is. Of the
- * host's own threads the frames tell. */
+/* exit(3) on a thread of a plugin's own. Of the host's threads the frames tell. */
 static void on_exit_call(void) {
   if (own_frame || gettid() == getpid()) return;
-  pthread_attr_t attributes;
-  if (pthread_getattr_np(pthread_self(), &attributes) != 0) return;
-  void *start = 0;
-  size_t size = 0;
-  pthread_attr_getstack(&attributes, &start, &size);
-  pthread_attr_destroy(&attributes);
-  const uintptr_t *words = (const uintptr_t *)((uintptr_t)__builtin_frame_address(0) & ~(uintptr_t)7);
-  const uintptr_t *end = (const uintptr_t *)((uintptr_t)start + size);
-  uint32_t plugin = 0;
-  for (; plugin == 0 && words < end; words++) plugin = plugin_of(*words);
-  uint32_t none = 0;
-  if (plugin == 0 || !__atomic_compare_exchange_n(
-                         &background_frame->owner, &none, plugin, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-    return;
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  background_frame->phase = is_preparing ? GUARD_PHASE_START : 0;
-  background_frame->since = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+  uintptr_t start, end;
+  uint32_t plugin = made_by;
+  if (find_stack(&start, &end)) {
+    uint32_t named = plugin_on_stack((uintptr_t)__builtin_frame_address(0), end);
+    if (named != 0) plugin = named;
+  }
+  if (plugin != 0) claim_background_frame(plugin);
 }
 
 int guard_prepare(guard_frame *background) {
@@ -202,24 +220,41 @@ void guard_set_images(const guard_image *list, size_t count) {
   image_count = count;
 }
 
+enum { ALTERNATE_STACK_SIZE = 64 << 10 };
+
+static void *add_alternate_stack(void) {
+  void *memory = mmap(
+      0, ALTERNATE_STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+  if (memory == MAP_FAILED) return 0;
+  stack_t alternate = {.ss_sp = memory, .ss_size = ALTERNATE_STACK_SIZE};
+  if (sigaltstack(&alternate, 0) == 0) return memory;
+  munmap(memory, ALTERNATE_STACK_SIZE);
+  return 0;
+}
+
 int guard_adopt_thread(guard_frame *frame) {
-  pthread_attr_t attributes;
-  if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
-    void *start;
-    size_t size;
-    if (pthread_attr_getstack(&attributes, &start, &size) == 0) {
-      stack_start = (uintptr_t)start;
-      stack_end = stack_start + size;
-    }
-    pthread_attr_destroy(&attributes);
-  }
-  size_t size = 64 << 10;
-  void *memory = mmap(0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
-  if (memory == MAP_FAILED) return -1;
-  stack_t alternate = {.ss_sp = memory, .ss_size = size};
-  if (sigaltstack(&alternate, 0) != 0) return -1;
+  find_stack(&stack_start, &stack_end);
+  if (!add_alternate_stack()) return -1;
   own_frame = frame;
   return 0;
+}
+
+uint32_t guard_creator(const void *caller) {
+  uint32_t plugin = plugin_of((uintptr_t)caller);
+  if (plugin == 0 && own_frame) plugin = guard_owner(own_frame) & GUARD_PLUGIN_MASK;
+  return plugin != 0 ? plugin : made_by;
+}
+
+void *guard_enter_plugin_thread(uint32_t plugin) {
+  made_by = plugin;
+  find_stack(&stack_start, &stack_end);
+  return add_alternate_stack();
+}
+
+void guard_leave_plugin_thread(void *alternate_stack) {
+  if (!alternate_stack) return;
+  stack_t none = {.ss_flags = SS_DISABLE};
+  if (sigaltstack(&none, 0) == 0) munmap(alternate_stack, ALTERNATE_STACK_SIZE);
 }
 
 struct extent {

@@ -57,6 +57,15 @@ void guard_set_images(const guard_image *images, size_t count);
 /* Makes `frame` the calling thread's, and gives the thread an alternate signal stack. */
 int guard_adopt_thread(guard_frame *frame);
 
+/* Whose thread one is that code at `caller` makes on the calling thread: the plugin that this code is of, or is on the
+ * stack, or had the calling thread made; as its index plus 1, and 0 for the host's own. */
+uint32_t guard_creator(const void *caller);
+
+/* Makes the calling thread one of this plugin's, with an alternate signal stack, which is returned for the thread to give
+ * back as it ends; NULL if the system has none, and the thread goes on without. */
+void *guard_enter_plugin_thread(uint32_t plugin);
+void guard_leave_plugin_thread(void *alternate_stack);
+
 /* A plugin is about to be on the stack, or has left it. `guard_leave` does not return if the watchdog has taken the
  * frame meanwhile. */
 static inline void guard_enter(guard_frame *frame, uint32_t plugin, uint32_t phase, uint64_t now) {

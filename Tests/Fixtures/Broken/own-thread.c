@@ -1,17 +1,38 @@
 /* Starts well, and has a thread of its own that ends it a moment later: in every worker that starts it.
  *
- *     -DEXITS=0    the thread crashes
- *     -DEXITS=1    it calls exit(3)
+ *     -DENDS_BY=trap       the thread crashes
+ *     -DENDS_BY=overflow   its stack is used up
+ *     -DENDS_BY=stray      one that it makes crashes within libc, with nothing of the plugin on its stack
+ *     -DENDS_BY=leave      it calls exit(3)
  */
 #include "broken.h"
 
 #include <pthread.h>
+#include <string.h>
 #include <unistd.h>
+
+static volatile int depth;
+
+__attribute__((unused)) static void trap(void) { *(volatile int *)0 = 1; }
+
+__attribute__((unused)) static void leave(void) { exit(3); }
+
+__attribute__((unused, noinline)) static void overflow(void) {
+  volatile char frame[512];
+  frame[depth++ & 511] = 1;
+  overflow();
+  frame[0] = 2;
+}
+
+__attribute__((unused)) static void stray(void) {
+  pthread_t thread;
+  pthread_create(&thread, NULL, (void *(*)(void *))strlen, (void *)1);
+  pthread_join(thread, NULL);
+}
 
 static void *run(void *argument) {
   usleep(150000);
-  if (EXITS) exit(3);
-  *(volatile int *)0 = 1;
+  ENDS_BY();
   return argument;
 }
 
