@@ -145,6 +145,29 @@ struct StatusTests {
     }
   }
 
+  @Test("a worker that ends before it could say how it stands: the next one is asked")
+  func workerEnds() throws {
+    let host = try HostProcess(HostSettings(plugins: Section.fault("good", mount: "/good")))
+    let first = try host.worker()
+    #expect(kill(first.pid, SIGSTOP) == 0)
+    let asked = try ChildProcess(
+      ReleaseBuild.binary, ["status", "--json", "--config", host.configurationPath],
+      environment: ReleaseBuild.cleanEnvironment, directory: host.directory.path, name: "status")
+    let descriptors = "/proc/\(asked.pid)/fd"
+    try wait("it to be connected") {
+      try FileManager.default.contentsOfDirectory(atPath: descriptors).contains {
+        // One may be closed before it is looked at.
+        (try? FileManager.default.destinationOfSymbolicLink(atPath: "\(descriptors)/\($0)"))?  // lint: allow
+          .hasPrefix("socket:") ?? false
+      }
+    }
+    #expect(kill(first.pid, SIGKILL) == 0)
+    #expect(try asked.waitForExit(within: .seconds(10)) == .exited(0))
+    let report = try JSONValue(parsing: Array(asked.output.utf8))
+    #expect(report["generation"].int == first.generation + 1)
+    #expect(report["plugins"]["good", by: "name"]["state"].string == "active")
+  }
+
   @Test("a host that is away: said, with where it was looked for, and 69")
   func away() throws {
     let directory = try TemporaryDirectory()

@@ -29,8 +29,9 @@ enum StatusCommand {
     switch OperatorCommand.ask("status", configuration: options.configuration) {
     case .failure(let failure): return .failure(Away(description: failure.description))
     case .success(let answer):
+      guard answer.isYes else { return .failure(Away(description: answer.text.trimmingLineEnd)) }
       if options.json { return .success(.text(answer.text)) }
-      guard answer.isYes, let report = JSONValue(parsing: Array(answer.text.utf8)) else {
+      guard let report = JSONValue(parsing: Array(answer.text.utf8)) else {
         return .failure(
           Away(description: "the host's answer makes no sense: is it of another version?"))
       }

@@ -16,7 +16,7 @@ extension Supervisor {
       while case .message(let message)? = worker.hear() { take(message, from: worker) }
       workers[worker.generation] = nil
       worker.control.close()
-      for client in worker.questions.compactMap({ $0 }) {
+      for client in worker.questions.compactMap({ $0 }) where !isDueStatus(client) {
         control.answer(client, isYes: false, "the worker ended before it could answer; try again\n")
       }
       if successor?.from == worker.generation { announceSuccessor() }

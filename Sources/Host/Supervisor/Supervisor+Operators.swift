@@ -88,23 +88,34 @@ extension Supervisor {
 
   // MARK: Status
 
+  /// The worker that serves is asked; without one, or should it end before it answers, the next.
   private func askStatus(_ client: ControlServer.Client) {
-    guard let number = plan.serving?.number, let worker = workers[number] else {
-      return control.answer(client, isYes: true, statusReport(from: nil, "[]"))
-    }
-    worker.ask("status", for: client)
     statusDue.append((client, Clock.monotonic() &+ Supervisor.statusPatience))
+    askDueStatus()
   }
 
   private static let statusPatience: UInt64 = 2_000_000_000
+
+  func isDueStatus(_ client: ControlServer.Client?) -> Bool { statusDue.contains { $0.client == client } }
+
+  func askDueStatus() {
+    guard let worker = plan.serving.flatMap({ workers[$0.number] }) else { return }
+    for due in statusDue where !workers.values.contains(where: { $0.questions.contains(due.client) }) {
+      worker.ask("status", for: due.client)
+    }
+  }
+
+  func answerStatus(_ client: ControlServer.Client?, _ report: String) {
+    guard let index = statusDue.firstIndex(where: { $0.client == client }) else { return }
+    control.answer(statusDue.remove(at: index).client, isYes: true, report)
+  }
 
   /// A worker that is at a standstill is asked about most: then what the shared memory says has to do.
   func answerLateStatus(at now: UInt64) {
     for due in statusDue where now >= due.at {
       let worker = plan.serving.flatMap { workers[$0.number] }
-      control.answer(due.client, isYes: true, statusReport(from: worker, remembered(by: worker)))
+      answerStatus(due.client, statusReport(from: worker, remembered(by: worker)))
     }
-    statusDue.removeAll { now >= $0.at }
   }
 
   private func remembered(by worker: WorkerHandle?) -> String {

@@ -159,15 +159,17 @@ extension Supervisor {
       }
     case .answer(let isYes, let text):
       guard !worker.questions.isEmpty, let client = worker.questions.removeFirst() else { return }
-      control.answer(client, isYes: isYes, isStatus(text) ? statusReport(from: worker, text) : "\(text)\n")
+      if isDueStatus(client) {
+        answerStatus(client, statusReport(from: worker, text))
+      } else {
+        control.answer(client, isYes: isYes, "\(text)\n")
+      }
     case .operate(let line): operate(line)
     case .passing:
       if successor?.from == worker.generation { announceSuccessor() }
     case .pong: break
     }
   }
-
-  private func isStatus(_ text: String) -> Bool { text.hasPrefix("[") }
 
   private func keepFault(_ bytes: [UInt8], from worker: WorkerHandle) {
     guard let json = JSONValue(parsing: bytes), let id = json["id"].string, let plugin = json["plugin"].string

@@ -186,6 +186,7 @@ final class Supervisor {
     noteServing(worker, revision)
     if number == wantedRevision { settle(.active) }
     successor = Successor(generation: generation, revision: number, dueAt: Clock.monotonic() &+ 1_000_000_000)
+    askDueStatus()
     // From here on there is little to do but wait.
     shim_release_code()
   }
