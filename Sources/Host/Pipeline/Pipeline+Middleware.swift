@@ -1,0 +1,165 @@
+/// The middleware of a request, in both phases.
+extension Pipeline {
+  func applies(_ entry: ChainEntry, to x: Exchange) -> Bool {
+    guard entry.dependsOnPath else { return true }
+    let path = x.request.pointee.path.buffer
+    let configuration = entry.plugin.configuration
+    if configuration.except.contains(where: { $0.matches(path) }) { return false }
+    return configuration.paths.isEmpty || configuration.paths.contains { $0.matches(path) }
+  }
+
+  func requestPhase(_ x: Exchange, _ frame: FaultFrame) {
+    while x.cursor < x.chain.count {
+      let entry = x.chain[x.cursor]
+      x.cursor += 1
+      guard applies(entry, to: x) else { continue }
+      let plugin = entry.plugin
+      let admission = plugin.isBypassed.load(ordering: .relaxed) ? .skip : plugin.admit()
+      switch admission {
+      case .run, .probe:
+        guard plugin.requestPhase != nil else {
+          // It takes part in the response phase only.
+          if admission == .probe { x.probing |= 1 << UInt64(plugin.index) }
+          x.ran |= 1 << UInt64(plugin.index)
+          continue
+        }
+        switch call(plugin, plugin.requestPhase, .request, x, frame, admission) {
+        case .passed:
+          x.ran |= 1 << UInt64(plugin.index)
+        case .responded:
+          x.ran |= 1 << UInt64(plugin.index)
+          return startResponsePhase(x)
+        case .failedOpen:
+          continue
+        case .failedClosed:
+          return startResponsePhase(x)
+        }
+      case .skip:
+        x.note(plugin.index, .request, .skipped, 0)
+      case .refuse(let retryAfter):
+        x.note(plugin.index, .request, .refused, 0)
+        x.respond(.unavailable(retryAfter: retryAfter), blaming: plugin)
+        return startResponsePhase(x)
+      }
+    }
+    x.phase = .access
+  }
+
+  func startResponsePhase(_ x: Exchange) {
+    x.cursor = x.chain.count
+    x.phase = .response
+  }
+
+  func responsePhase(_ x: Exchange, _ frame: FaultFrame) {
+    while x.cursor > 0 {
+      x.cursor -= 1
+      let plugin = x.chain[x.cursor].plugin
+      guard x.ran & (1 << UInt64(plugin.index)) != 0, plugin.responsePhase != nil else { continue }
+      let isProbe = x.probing & (1 << UInt64(plugin.index)) != 0
+      // Quarantined since its request phase ran: its frame is not entered again.
+      guard isProbe || plugin.gate.load(ordering: .acquiring) == 0 else { continue }
+      _ = call(plugin, plugin.responsePhase, .response, x, frame, .run)
+    }
+    x.phase = .finish
+  }
+
+  enum Outcome { case passed, responded, failedOpen, failedClosed }
+
+  /// The clock is read after each plugin, and what it said then is when the next one begins: between the two there is
+  /// little else, and reading it is a good part of what a phase costs.
+  func now(_ x: Exchange) -> UInt64 {
+    if x.lookedAt == 0 { x.lookedAt = Clock.monotonic() }
+    return x.lookedAt
+  }
+
+  /// One plugin frame: enter, call, leave, judge. The only place where a middleware's code runs.
+  func call(
+    _ plugin: Plugin, _ function: Plugin.RequestFunction?, _ phase: PluginPass.Phase, _ x: Exchange,
+    _ frame: FaultFrame, _ admission: Quarantine.Admission
+  ) -> Outcome {
+    guard let function else { return .passed }
+    if admission == .probe { x.probing |= 1 << UInt64(plugin.index) }
+    if Log.shared.isEnabled(.debug) { logEntry(plugin, phase, x) }
+    x.beginCall(of: plugin)
+    x.isShadowed = plugin.isShadow
+    x.shadowStatus = 0
+    let before = now(x)
+    frame.enter(
+      plugin: plugin.index, phase: UInt32(phase.rawValue), requestID: x.request.pointee.request_id, at: before
+    )
+    let status = function(plugin.instance, x.handle, UnsafePointer(x.request))
+    frame.leave()
+    x.lookedAt = Clock.monotonic()
+    let spent = x.lookedAt &- before
+    x.current = nil
+    x.isShadowed = false
+    plugin.metrics.latency.record(spent, by: frame.number)
+    if Log.shared.isEnabled(.debug) { logExit(plugin, phase, status, spent, x) }
+    switch status {
+    case bh_status(BH_OK):
+      x.note(plugin.index, phase, .passed, spent, enteredAt: before)
+      if phase == .response, x.status != x.before.status { x.responder = Int32(plugin.index) }
+      if admission == .probe { judgeProbe(of: plugin, x) }
+      return .passed
+    case bh_status(BH_RESPOND) where phase == .request:
+      x.note(plugin.index, phase, .responded, spent, enteredAt: before)
+      if plugin.isShadow {
+        noteShadow(plugin, x)
+        return .passed
+      }
+      if x.status == 0 { x.status = 200 }
+      x.responder = Int32(plugin.index)
+      return .responded
+    default:
+      x.note(plugin.index, phase, .fault, spent, enteredAt: before)
+      return judgeFault(of: plugin, status, x)
+    }
+  }
+
+  /// The request phase of a half-open plugin let the request pass. An authenticator that found nothing to verify in it has
+  /// proven nothing: the probe has no verdict, and the next request is another.
+  private func judgeProbe(of plugin: Plugin, _ x: Exchange) {
+    guard plugin.capabilities.contains(.authenticates), x.hasIdentity == x.before.hasIdentity else { return }
+    x.probing &= ~(1 << UInt64(plugin.index))
+    plugin.endProbe(passed: false)
+  }
+
+  /// The middleware failed: out with it, and on as its `on-failure` says.
+  private func judgeFault(of plugin: Plugin, _ status: bh_status, _ x: Exchange) -> Outcome {
+    x.probing &= ~(1 << UInt64(plugin.index))
+    plugin.fault(.threw, message: faultMessage(status, x), exchange: x)
+    x.errorMessage = nil
+    x.undoCall()
+    x.lookedAt = 0
+    guard plugin.fails == .closed else { return .failedOpen }
+    x.respond(.fault, blaming: plugin)
+    return .failedClosed
+  }
+
+  func faultMessage(_ status: bh_status, _ x: Exchange) -> String {
+    if status == bh_status(BH_FAULT) { return x.errorMessage ?? "failed, with no message" }
+    return "returned \(status), which means nothing here"
+  }
+
+  private func noteShadow(_ plugin: Plugin, _ x: Exchange) {
+    plugin.metrics.shadowResponses.wrappingAdd(1, ordering: .relaxed)
+    Log.shared.write(
+      .info,
+      "plugin \(plugin.name) in shadow mode would have answered \(x.shadowStatus == 0 ? 200 : x.shadowStatus)",
+      request: x.logged, fields: [("plugin", plugin.name)])
+  }
+
+  func logEntry(_ plugin: Plugin, _ phase: PluginPass.Phase, _ x: Exchange) {
+    Log.shared.write(.debug, "entry: \(phase)", request: x.logged, fields: [("plugin", plugin.name)])
+  }
+
+  func logExit(
+    _ plugin: Plugin, _ phase: PluginPass.Phase, _ status: bh_status, _ spent: UInt64, _ x: Exchange
+  ) {
+    let outcome =
+      status == bh_status(BH_OK) ? "passed" : status == bh_status(BH_RESPOND) ? "responded" : "failed"
+    Log.shared.write(
+      .debug, "exit: \(phase), \(outcome), \(spent / 1000) us", request: x.logged,
+      fields: [("plugin", plugin.name)])
+  }
+}

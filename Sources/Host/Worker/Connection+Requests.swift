@@ -1,0 +1,193 @@
+import Glibc
+import HTTPCodec
+
+/// Requests, from the bytes that have arrived to the bytes of the answer.
+extension Connection {
+  /// Answers each request that is whole. False if the connection is over, or waits for something else than input.
+  func process(_ x: Exchange) -> Bool {
+    var isWaiting = false
+    while !isWaiting, state == .reading, !isLast, !x.input.isEmpty {
+      do throws(RequestError) {
+        isWaiting = try step(x)
+      } catch {
+        refuse(x, error)
+      }
+      if loop.output.count > Connection.maxUnsent {
+        guard send(), unsent.isEmpty else { return false }
+      }
+    }
+    guard send() else { return false }
+    if state == .handling { takeBody() }
+    if isLast && state == .reading && unsent.isEmpty { startLingering() }
+    return !isClosed && state == .reading
+  }
+
+  /// One step of reading: head, body, answer. True if more input is needed first.
+  private func step(_ x: Exchange) throws(RequestError) -> Bool {
+    switch x.reading {
+    case .head:
+      guard try x.parser.parse(UnsafeRawBufferPointer(x.input.readable), into: &x.head) else { return true }
+      sentContinue = false
+      x.reading = try isBodyHeld(x) ? .body : .complete
+    case .body:
+      guard try isBodyWhole(x) else {
+        sendContinue(x)
+        return true
+      }
+      x.reading = .complete
+    case .complete:
+      try respond(x)
+    }
+    return false
+  }
+
+  /// Whether there is a body that is to be whole before anything else happens.
+  private func isBodyHeld(_ x: Exchange) throws(RequestError) -> Bool {
+    if case .none = x.head.framing { return false }
+    let streamedLimit = loop.worker.pipeline.streamedBodyLimit(of: x)
+    let limit = streamedLimit ?? loop.worker.limits.maxBody
+    if case .length(let count) = x.head.framing, count > limit { throw .bodyTooLarge }
+    guard streamedLimit != nil else { return true }
+    beginBody(x, limit: limit)
+    return false
+  }
+
+  private func isBodyWhole(_ x: Exchange) throws(RequestError) -> Bool {
+    switch x.head.framing {
+    case .none: return true
+    case .length(let count): return x.input.count >= x.head.count + count
+    case .chunked:
+      let region = UnsafeMutableRawBufferPointer(rebasing: x.input.readable[x.head.count...])
+      if try x.decoder.decode(region) { return true }
+      // What framed the chunks is cut out, so that a body of many small ones takes no more than its payload.
+      x.input.truncate(to: x.head.count + x.decoder.decodedCount)
+      x.decoder.framingWasRemoved()
+      return false
+    }
+  }
+
+  private func sendContinue(_ x: Exchange) {
+    guard x.head.expectsContinue, !sentContinue, x.input.count == x.head.count else { return }
+    sentContinue = true
+    loop.output.append("HTTP/1.1 100 Continue\r\n\r\n" as StaticString)
+  }
+
+  func viewContext() -> RequestView.Context {
+    RequestView.Context(
+      clientAddress: peer.text, clientIP: peer.ip,
+      isTrustedPeer: loop.worker.hasTrustedProxies && (peer.ip.isEmpty || loop.trusts(peer.ip)),
+      timeoutNanoseconds: loop.worker.timeouts.request)
+  }
+
+  private func respond(_ x: Exchange) throws(RequestError) {
+    // Pipelined requests began when their turn came.
+    if x.startedAt == 0 { x.startedAt = loop.now }
+    try RequestView.prepare(x, viewContext(), random: &loop.random)
+    runPipeline(x)
+  }
+
+  /// The connection is noted, so that another thread can go on with it should this one freeze in a plugin.
+  func runPipeline(_ x: Exchange) {
+    loop.inHand = self
+    let progress = loop.worker.pipeline.run(x, on: loop.frame)
+    loop.inHand = nil
+    switch progress {
+    case .done: if isClosed { settleUnheard(x) } else { finish(x) }
+    case .blocking: startHandler(x)
+    }
+  }
+
+  /// The codec, or the path, is malformed: one answer, and the end.
+  func refuse(_ x: Exchange, _ error: RequestError) {
+    loop.statistics.refused.wrappingAdd(1, ordering: .relaxed)
+    x.origin = RefusedRequest.origin(in: UnsafeRawBufferPointer(x.input.readable))
+    let line = RefusedRequest.method(in: UnsafeRawBufferPointer(x.input.readable))
+    RequestView.prepareRefusal(x, viewContext(), random: &loop.random)
+    x.request.pointee.method_name = line
+    if line.equals("HEAD") { x.request.pointee.method = bh_method(BH_METHOD_HEAD) }
+    loop.worker.pipeline.refuse(x, error)
+    finish(x)
+  }
+
+  /// The response is made: encodes it, and makes ready for the next request.
+  private func finish(_ x: Exchange) {
+    let isOver = !isBodyBehind() || x.closes || !x.head.isKeepAlive || loop.isDraining
+    releaseDroppedStreams(x)
+    if let source = x.stream {
+      return startStream(x, source, isOver: isOver)
+    }
+    ResponseWriter.write(x, closing: isOver, dates: &loop.dates, at: loop.now, into: &loop.output)
+    account(x)
+    if isOver {
+      isLast = true
+      intake = nil
+      x.input.removeAll()
+      x.reset(limits: loop.worker.limits)
+    } else {
+      x.input.consume(consumed(x))
+      takeBackUnread(x)
+      x.reset(limits: loop.worker.limits)
+      x.startedAt = loop.now
+    }
+  }
+
+  func consumed(_ x: Exchange) -> Int {
+    if x.requestBody != nil { return x.head.count }
+    return switch x.head.framing {
+    case .none: x.head.count
+    case .length(let count): x.head.count + count
+    case .chunked: x.head.count + x.decoder.consumedCount
+    }
+  }
+
+  func account(_ x: Exchange) {
+    let end = Clock.monotonic()
+    let spent = end &- x.startedAt
+    loop.statistics.count(status: x.status)
+    loop.statistics.latency.record(spent)
+    if case .route(let route) = x.match { route.latency.record(spent, by: loop.index) }
+    let realtime = loop.dates.realtime(at: end)
+    if Log.shared.isEnabled(.info) { loop.accessLog.append(x, at: realtime, nanoseconds: spent) }
+    loop.recent.record(x, nanoseconds: spent, realtime: realtime)
+  }
+
+  // MARK: Handlers on the pool
+
+  private func startHandler(_ x: Exchange) {
+    state = .handling
+    loop.setDeadline(self, .max)
+    let worker = loop.worker
+    var plugin: Int?
+    if case .route(let route) = x.match { plugin = route.plugin.index }
+    let isTaken = worker.pool.submit(for: self, of: plugin) { frame in
+      x.requestBody?.begin(on: frame)
+      worker.pipeline.handle(x, frame)
+      self.loop.post(.handled(self))
+    }
+    guard !isTaken else { return }
+    state = .reading
+    x.respond(.overloaded)
+    x.phase = .handled
+    runPipeline(x)
+  }
+
+  /// The handler's exchange is the loop's again.
+  func handlerReturned() {
+    guard state == .handling, let x = exchange else { return }
+    state = .reading
+    runPipeline(x)
+    proceed()
+  }
+
+  /// The client went away while its handler ran. The response phases have run all the same: they account for what was
+  /// done, and a half-open probe has had its verdict.
+  private func settleUnheard(_ x: Exchange) {
+    account(x)
+    intake = nil
+    x.dropStream()
+    releaseDroppedStreams(x)
+    x.reset(limits: loop.worker.limits)
+    exchange = nil
+    loop.give(back: x)
+  }
+}

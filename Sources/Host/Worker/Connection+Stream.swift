@@ -1,0 +1,109 @@
+/// Responses whose body is pulled bit by bit.
+extension Connection {
+  func startStream(_ x: Exchange, _ source: bh_stream_source, isOver: Bool) {
+    // The host's own streams have no route.
+    var plugin: Plugin?
+    if case .route(let route) = x.match { plugin = route.plugin }
+    let hasBody = x.request.pointee.method != bh_method(BH_METHOD_HEAD) && x.status != 204 && x.status != 304
+    // HTTP/1.0 knows no chunks: the end of the connection ends the body.
+    let isChunked = x.head.versionMinor >= 1
+    let closes = isOver || (!isChunked && hasBody)
+    ResponseWriter.writeStreamHead(
+      x, closing: closes, isChunked: isChunked, dates: &loop.dates, at: loop.now, into: &loop.output)
+    account(x)
+    x.stream = nil
+    let body = StreamBody(
+      source, plugin: plugin, isChunked: isChunked, requestID: x.request.pointee.request_id.string)
+    if closes { isLast = true }
+    if isLast {
+      intake = nil
+      x.input.removeAll()
+    } else {
+      x.input.consume(consumed(x))
+      takeBackUnread(x)
+    }
+    x.reset(limits: loop.worker.limits)
+    guard hasBody else { return release(body) }
+    stream = body
+    lastOutputAt = loop.now
+    state = .streaming
+    // Not from here, where requests are still in hand: what is pulled at once may also end at once.
+    if body.isHosts { return loop.setDeadline(self, loop.now) }
+    pull()
+  }
+
+  func releaseDroppedStreams(_ x: Exchange) {
+    guard !x.droppedStreams.isEmpty, case .route(let route) = x.match else { return }
+    for source in x.droppedStreams {
+      loop.worker.pool.submitRelease(
+        of: StreamBody(
+          source, plugin: route.plugin, isChunked: false, requestID: x.request.pointee.request_id.string))
+    }
+    x.droppedStreams.removeAll()
+  }
+
+  func pull() {
+    guard let stream, !stream.isPulling else { return }
+    stream.isPulling = true
+    if stream.isHosts {
+      stream.pull(on: loop.frame)
+      return pullReturned()
+    }
+    loop.setDeadline(self, .max)
+    let isTaken = loop.worker.pool.submit(for: self, of: stream.plugin?.index) { frame in
+      stream.pull(on: frame)
+      self.loop.post(.pulled(self))
+    }
+    if !isTaken {
+      stream.isPulling = false
+      loop.setDeadline(self, loop.now + 1_000_000_000)
+    }
+  }
+
+  /// A piece of the body is there.
+  func pullReturned() {
+    guard let stream else { return }
+    stream.isPulling = false
+    if isClosed { return endStream() }
+    if stream.moveBytes(into: &loop.output) { lastOutputAt = loop.now }
+    switch stream.result {
+    case .more, .later: break
+    case .end:
+      stream.writeEnd(into: &loop.output)
+      endStream()
+    case .fault:
+      endStream()
+      return stream.isChunked ? close() : cut()
+    }
+    guard send() else { return }
+    proceedWithStream()
+  }
+
+  /// After output has gone out: the next pull, or the next request.
+  func proceedWithStream() {
+    guard unsent.isEmpty, !isClosed else { return }
+    guard let stream else {
+      state = .reading
+      if isLast { return startLingering() }
+      mayRead = true
+      return advance()
+    }
+    switch stream.result {
+    case .later(let delay):
+      // The client's direction has ended: perhaps the client, too, which only a write would show.
+      if sawEnd, loop.now &- lastOutputAt > loop.worker.timeouts.body { return close() }
+      loop.setDeadline(self, loop.now + max(delay, 1_000_000))
+    default: pull()
+    }
+  }
+
+  func endStream() {
+    guard let body = stream else { return }
+    stream = nil
+    release(body)
+  }
+
+  func release(_ body: StreamBody) {
+    if body.isHosts { body.release(on: loop.frame) } else { loop.worker.pool.submitRelease(of: body) }
+  }
+}
