@@ -20,7 +20,6 @@ struct AuthPlugin: Plugin {
   /// - Throws: `SettingsError`, `SecretFile.Failure`, `DatabaseError`, `CryptoError`, `HostRefusal`, `PollingThread.Failure`.
   init(_ start: Start<AuthSettings>) throws {
     let settings = start.settings
-    try settings.check()
     let keys = try SigningKeys.ring(settings, start)
     let database = try AccountDatabase(settings.databaseSetting(), directory: start.stateDirectory)
     if let error = database.awayAtStart {

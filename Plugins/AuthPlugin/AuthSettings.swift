@@ -104,6 +104,7 @@ struct AuthSettings: PluginSettings {
     try check(
       "secret-file", !hasSecretFile || (secret ?? "").isEmpty && previousSecret.isEmpty,
       "takes the place of secret and previous-secret")
+    _ = try SigningKeys.given(self)
     for email in adminEmails {
       try check("admin-emails", EmailAddress(email) != nil, "'\(email)' is no e-mail address")
     }

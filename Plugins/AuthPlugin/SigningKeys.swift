@@ -4,26 +4,33 @@ import PluginAPI
 enum SigningKeys {
   /// - Throws: `SettingsError` if a secret is too short or a key is no good; `SecretFile.Failure`; `CryptoError`.
   static func ring(_ settings: AuthSettings, _ start: Start<AuthSettings>) throws -> KeyRing {
-    var fixed: [any VerificationKey] = []
     var sources: [any KeySource] = []
-    if let secret = settings.secret, !secret.isEmpty {
-      fixed.append(try key(Array(secret.utf8), settings.algorithm, "secret"))
-    } else {
+    if (settings.secret ?? "").isEmpty {
       sources.append(SecretSource(file: try secretFile(settings, start), algorithm: settings.algorithm))
     }
-    fixed += try settings.previousSecret.map {
-      try key(Array($0.utf8), settings.algorithm, "previous-secret")
-    }
-    fixed += try settings.publicKey.map(publicKey)
     if let path = settings.jwksFile { sources.append(JSONWebKeySource(file: KeyFile(path: path))) }
     do {
-      return try KeyRing(sources: sources, fixed: fixed, host: start.host)
+      return try KeyRing(sources: sources, fixed: try given(settings), host: start.host)
     } catch let error as KeyFile.Failure {
       throw SettingsError(
         key: error.path == settings.jwksFile ? "jwks-file" : "secret-file", reason: error.description)
     } catch let error as SecretFile.Failure where settings.hasSecretFile {
       throw SettingsError(key: "secret-file", reason: error.description)
     }
+  }
+
+  /// The keys that the settings themselves give, those of `jwks-file` and `secret-file` aside, which may change.
+  ///
+  /// - Throws: `SettingsError`, `CryptoError`.
+  static func given(_ settings: AuthSettings) throws -> [any VerificationKey] {
+    var keys: [any VerificationKey] = []
+    if let secret = settings.secret, !secret.isEmpty {
+      keys.append(try key(Array(secret.utf8), settings.algorithm, "secret"))
+    }
+    keys += try settings.previousSecret.map {
+      try key(Array($0.utf8), settings.algorithm, "previous-secret")
+    }
+    return keys + (try settings.publicKey.map(publicKey))
   }
 
   /// The file of secrets that is set, or else the one that is made.

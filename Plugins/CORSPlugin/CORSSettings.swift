@@ -41,6 +41,9 @@ struct CORSSettings: PluginSettings {
     ]
   }
 
+  /// - Throws: `PathPolicyError`, for what is malformed or unsafe.
+  func check() throws { _ = try PathPolicies(defaults, policy) }
+
   /// What the keys besides `policy` say.
   var defaults: PolicyKeys {
     PolicyKeys(

@@ -24,7 +24,6 @@ final class Domain: Sendable {
   /// - Throws: `SettingsError`; `DatabaseError` if the database cannot be used, `MediaError` if the state directory cannot.
   init(_ start: Start<DomainSettings>) throws {
     let settings = start.settings
-    try settings.check()
     let host = start.host
     mount = start.mount
     signupCredits = settings.signupCredits

@@ -101,6 +101,8 @@ struct DomainSettings: PluginSettings {
   func check() throws {
     _ = try databaseSetting()
     try checkProviders()
+    _ = try RedemptionCode.table(redeemCode)
+    _ = try ModelCatalogue(model)
     guard 0...1_000_000_000 ~= signupCredits else {
       throw SettingsError(key: "signup-credits", reason: "is not within 0 to 1000000000")
     }

@@ -1,4 +1,5 @@
 import PluginAPI
+import Redis
 
 struct RateLimitSettings: PluginSettings {
   var limit: [String]
@@ -24,5 +25,27 @@ struct RateLimitSettings: PluginSettings {
         "redis-timeout", .duration, default: "20ms",
         help: "how long a request may wait for Redis, 1ms to 1s; then Redis is taken to be away"),
     ]
+  }
+
+  /// - Throws: `SettingsError`; `LimitError`, naming the line.
+  func check() throws {
+    guard (16...1 << 26).contains(tableSize) else {
+      throw SettingsError(key: "table-size", reason: "\(tableSize) is not within 16...\(1 << 26)")
+    }
+    _ = try Limit.parse(limit)
+    _ = try redisAddress()
+  }
+
+  /// Where the counters are; nil: here.
+  ///
+  /// - Throws: `SettingsError`.
+  func redisAddress() throws -> RedisAddress? {
+    guard store != "local" else { return nil }
+    guard (Duration.milliseconds(1)...Duration.seconds(1)).contains(redisTimeout) else {
+      throw SettingsError(key: "redis-timeout", reason: "\(redisTimeout) is not within 1ms...1s")
+    }
+    do throws(RedisAddressError) { return try RedisAddress(parsing: store) } catch {
+      throw SettingsError(key: "store", reason: "\(error); write local, or redis://HOST:PORT")
+    }
   }
 }

@@ -11,21 +11,12 @@ extension RateLimiter {
   ///
   /// - Throws: `SettingsError`, or what of the system's libraries is missing.
   static func redis(_ start: Start<RateLimitSettings>, _ limits: [Limit]) throws -> RedisCounters? {
-    let settings = start.settings
-    guard settings.store != "local" else { return nil }
-    guard (Duration.milliseconds(1)...Duration.seconds(1)).contains(settings.redisTimeout) else {
-      throw SettingsError(
-        key: "redis-timeout", reason: "\(settings.redisTimeout) is not within 1ms...1s")
-    }
-    let address: RedisAddress
-    do throws(RedisAddressError) { address = try RedisAddress(parsing: settings.store) } catch {
-      throw SettingsError(key: "store", reason: "\(error); write local, or redis://HOST:PORT")
-    }
+    guard let address = try start.settings.redisAddress() else { return nil }
     let host = start.host
     let isUp = host.gauge("redis_up", help: "Whether counters are in Redis; 0: this host's own count")
     let losses = host.counter("redis_losses_total", help: "How often Redis was found to be away")
     let counters = try RedisCounters(
-      address, limits: limits, connections: start.loopCount, timeout: settings.redisTimeout
+      address, limits: limits, connections: start.loopCount, timeout: start.settings.redisTimeout
     ) { change in
       switch change {
       case .connected:

@@ -32,10 +32,6 @@ final class RateLimiter: Middleware {
   }
 
   init(_ start: Start<RateLimitSettings>) throws {
-    let size = start.settings.tableSize
-    guard (16...1 << 26).contains(size) else {
-      throw SettingsError(key: "table-size", reason: "\(size) is not within 16...\(1 << 26)")
-    }
     let host = start.host
     self.host = host
     let limits = try Limit.parse(start.settings.limit)
@@ -46,7 +42,7 @@ final class RateLimiter: Middleware {
         stateStart: limit.stateStart,
         refusals: host.counter(metric, help: "Requests refused by \(limit.text)"))
     }
-    let entryCount = CounterTable.entryCount(atLeast: size)
+    let entryCount = CounterTable.entryCount(atLeast: start.settings.tableSize)
     let memory = CounterMemory(
       region: try host.sharedRegion(
         CounterMemory.layout, byteCount: CounterMemory.byteCount(entryCount: entryCount)))

@@ -18,6 +18,9 @@ static const char request_body_header[] = {
 static const char self_test_header[] = {
 #embed "../PluginABI/include/bulkhead/self-test.h"
 };
+static const char settings_check_header[] = {
+#embed "../PluginABI/include/bulkhead/settings-check.h"
+};
 static const char metrics_header[] = {
 #embed "../PluginABI/include/bulkhead/metrics.h"
 };
@@ -40,6 +43,7 @@ static const struct {
     {"stream.h", stream_header, sizeof stream_header},
     {"request-body.h", request_body_header, sizeof request_body_header},
     {"self-test.h", self_test_header, sizeof self_test_header},
+    {"settings-check.h", settings_check_header, sizeof settings_check_header},
     {"metrics.h", metrics_header, sizeof metrics_header},
     {"shared-memory.h", shared_memory_header, sizeof shared_memory_header},
     {"timers.h", timers_header, sizeof timers_header},

@@ -58,6 +58,19 @@ public struct Setting: Sendable {
 public protocol PluginSettings: Decodable, Sendable {
   /// What the plugin takes. The order is that of the documentation.
   static var schema: [Setting] { get }
+
+  /// What the schema cannot say: ranges, forms, what belongs together. By default nothing.
+  ///
+  /// Called before ``Plugin/init(_:)``, and alone by `bulkhead check`: makes, opens and keeps nothing, and does not ask what may
+  /// be away for a while, such as a database.
+  ///
+  /// Thread: main.
+  /// - Throws: ``SettingsError``, which names the key; any other error is taken to be of the whole section.
+  func check() throws
+}
+
+extension PluginSettings {
+  public func check() throws {}
 }
 
 /// The settings of a plugin that has none.

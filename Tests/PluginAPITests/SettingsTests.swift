@@ -76,6 +76,14 @@ private struct NoCase: PluginSettings {
   static let schema = [Setting("flavour", .string, required: true, help: "h")]
 }
 
+private struct Even: PluginSettings {
+  var count: Int
+  static let schema = [Setting("count", .integer, default: "2", help: "h")]
+  func check() throws {
+    guard count.isMultiple(of: 2) else { throw SettingsError(key: "count", reason: "\(count) is odd") }
+  }
+}
+
 private struct SeveralForOne: PluginSettings {
   var limit: String
   static let schema = [Setting("limit", .string, repeatable: true, help: "h")]
@@ -140,6 +148,12 @@ struct SettingsTests {
     let noCase = #expect(throws: StartFailure.self) { try decode(NoCase.self, ["flavour": "salty"]) }
     #expect(noCase?.description.hasPrefix("start-failed: setting 'flavour': ") == true)
     #expect(noCase?.description.contains("salty") == true)
+  }
+
+  @Test("what the settings' own check refuses fails the start")
+  func check() throws {
+    #expect(try decode(Even.self, [:]).count == 2)
+    #expect(throws: failure("count", "3 is odd")) { try decode(Even.self, ["count": "3"]) }
   }
 
   private func failure(_ key: String, _ reason: String) -> StartFailure {

@@ -110,6 +110,64 @@ struct CommandTests {
     #expect(throws: Never.self, "\(json.output)") { try JSONValue(parsing: Array(json.output.utf8)) }
   }
 
+  @Test(
+    "check shows, with its line, what a shipped plugin would refuse at its start",
+    arguments: [
+      ("CORSPlugin", ["origins = *", "credentials = true"], 7, "any site could act as the signed-in user"),
+      (
+        "CORSPlugin", ["origins = https://a.example", "policy = /x origins=null credentials=true"], 10,
+        "policy = /x"
+      ),
+      ("RateLimitPlugin", ["limit = 5/1m", "limit = /x 0/1m"], 10, "\"0/1m\" is no rate"),
+      ("RateLimitPlugin", ["limit = 5/1m", "store = mysql://x"], 10, "redis://HOST:PORT"),
+      ("AuthPlugin", ["mount = /auth", "secret = short"], 10, "has 5 bytes"),
+      ("AuthPlugin", ["mount = /auth", "public-key = RS256 /nowhere.pem"], 10, "/nowhere.pem"),
+      ("DomainRoutes", ["mount = /api", "redeem-code = A"], 10, "the amount is missing"),
+      ("DomainRoutes", ["mount = /api", "payment-provider = http"], 7, "payment-endpoint"),
+      ("DomainRoutes", ["mount = /api", "signup-credits = -5"], 10, "is not within"),
+    ])
+  func settings(library: String, lines: [String], line: Int, words: String) throws {
+    let directory = try TemporaryDirectory()
+    let text =
+      "[host]\nlisten = 127.0.0.1:0\nstate-dir = \(directory.path)/state\n"
+      + "plugin-path = \(ReleaseBuild.pluginPath)\n\n\n[plugin one]\nlibrary = \(library)\n"
+      + lines.joined(separator: "\n") + "\n"
+    let path = try directory.write("plugins.conf", text)
+    let result = try ReleaseBuild.run(["check", "--config", path])
+    #expect(result.status == .exited(1), "\(result)")
+    #expect(result.output.hasPrefix("\(path):\(line): [plugin one] "), "\(result)")
+    #expect(result.output.contains(words), "\(result)")
+    #expect(result.output.hasSuffix("\n1 problem\n"), "\(result)")
+    #expect(!FileManager.default.fileExists(atPath: directory.path + "/state"))
+  }
+
+  @Test("check asks a plugin in C about its settings too, and survives what it does then")
+  func settingsInC() throws {
+    func check(_ how: String, _ settings: [String]) throws -> CommandResult {
+      let directory = try TemporaryDirectory()
+      let library = try BrokenPlugin.compile("settings-check", in: directory, defining: ["CHECK=\(how)"])
+      let path = try directory.write(
+        "plugins.conf", "[plugin one]\nlibrary = \(library)\n" + settings.joined(separator: "\n") + "\n")
+      return try ReleaseBuild.run(["check", "--config", path])
+    }
+    #expect(try check("words", ["size = 2"]).status == .exited(0))
+    let words = try check("words", ["range = 1-2", "range = 9-1", "size = 3"])
+    #expect(words.status == .exited(1))
+    let lines = words.output.split(separator: "\n").map { $0.split(separator: ":", maxSplits: 1).last }
+    #expect(
+      lines == [
+        "5: [plugin one] size: is odd", "4: [plugin one] range = 9-1: ends before it begins",
+        "1: [plugin one] both together are too much", "3 problems",
+      ], "\(words)")
+    // What does not fit the schema is not for the plugin to judge.
+    let schema = try check("words", ["range = 9-1", "range = 1-2", "size = three"])
+    #expect(schema.output.contains("'size'"))
+    #expect(!schema.output.contains("ends before"))
+    let trap = try check("trap", ["size = 2"])
+    #expect(trap.status == .exited(1))
+    #expect(trap.output.contains("crashed: checking its settings it"), "\(trap)")
+  }
+
   @Test("the shipped configuration passes check")
   func shippedPasses() throws {
     let directory = try TemporaryDirectory()

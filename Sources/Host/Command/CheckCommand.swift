@@ -19,7 +19,10 @@ enum CheckCommand {
       ConfigurationFile.load(path: options.configuration, environment: Environment.all),
       path: options.configuration,
       digests: { paths throws(SystemError) in try LibraryDigest.compute(paths) },
-      inspect: { LibraryInspection.run($0, starts: false) })
+      inspect: {
+        LibraryInspection.run(
+          $0.libraryPath, asking: .settings(of: $0.name, configuration: options.configuration))
+      })
     let text =
       options.json ? json(findings, path: options.configuration) : text(findings, path: options.configuration)
     return Output.print(text, then: findings.problems.isEmpty ? .success : .no)
@@ -27,11 +30,11 @@ enum CheckCommand {
 
   /// - Parameters:
   ///   - digests: SHA-256 of files, by path.
-  ///   - inspect: loads a library where it can do no harm.
+  ///   - inspect: loads a plugin's library where it can do no harm, and asks it about its settings.
   static func check(
     _ loaded: Result<Configuration, ConfigurationErrors>, path: String,
     digests: ([String]) throws(SystemError) -> [(path: String, sha256: String)],
-    inspect: (String) -> Result<LibraryReport, LibraryReport.Failure>
+    inspect: (PluginConfiguration) -> Result<LibraryReport, LibraryReport.Failure>
   ) -> Findings {
     var findings = Findings()
     let configuration: Configuration
@@ -48,7 +51,7 @@ enum CheckCommand {
           ConfigurationError(path: path, line: plugin.line, message: "[plugin \(plugin.name)] \(message)"))
       }
       if let problem = pinProblem(of: plugin, digests: digests) { complain(problem) }
-      switch inspect(plugin.libraryPath) {
+      switch inspect(plugin) {
       case .failure(let failure): complain("\(failure.reason): \(failure.message)")
       case .success(let report):
         checked.version = report.plugin?.version
@@ -57,6 +60,10 @@ enum CheckCommand {
           plugin.settings, against: report.settings, path: path, section: plugin.name,
           sectionLine: plugin.line)
         if case .failure(let errors) = settings { findings.problems += errors.errors }
+        findings.problems += report.problems.map {
+          ConfigurationError(path: path, line: $0.line > 0 ? $0.line : nil, message: $0.message)
+        }
+        if let failure = report.failure { complain("\(failure.reason): \(failure.message)") }
       }
       findings.plugins.append(checked)
     }

@@ -67,7 +67,9 @@ extension Command {
     case .worker: return .worker
     case .inspect:
       return .inspect(
-        InspectOptions(library: parsed.argument ?? "", stateDirectory: parsed.values["--state-dir"]))
+        InspectOptions(
+          library: parsed.argument ?? "", stateDirectory: parsed.values["--state-dir"],
+          configuration: parsed.values["--config"], section: parsed.values["--section"]))
     case .test, .validate, .new, .bisect: return try harness(specification, parsed)
     case .harness: return .harness(directory: parsed.argument ?? "")
     default: return try help(on: parsed.argument)

@@ -67,6 +67,9 @@ struct InspectOptions: Sendable, Equatable {
   var library: String
   /// Start the plugin too, with this for its files; nil only loads it.
   var stateDirectory: String?
+  /// Ask it, too, what is wrong with the settings of the section SECTION in the file CONFIGURATION.
+  var configuration: String?
+  var section: String?
 }
 
 struct TestOptions: Sendable, Equatable {

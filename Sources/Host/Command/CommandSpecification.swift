@@ -56,8 +56,8 @@ extension CommandSpecification {
   static let check = CommandSpecification(
     name: "check", summary: "validate the configuration and the plugins it names",
     details: """
-      Reads the configuration and loads each plugin in a process of its own. Prints each problem with its line, and
-      exits with 1 if there is any. Nothing is started.
+      Reads the configuration, loads each plugin in a process of its own, and asks it which of its settings it would
+      refuse. Prints each problem with its line, and exits with 1 if there is any. Nothing is started.
       """,
     options: [config, json])
 
@@ -165,7 +165,11 @@ extension CommandSpecification {
 
   static let inspect = CommandSpecification(
     name: "inspect", argument: "LIB", summary: "load a library and report on descriptor 3",
-    options: [Option(name: "--state-dir", value: "DIR", help: "start the plugin too, with its files there")],
+    options: [
+      Option(name: "--state-dir", value: "DIR", help: "start the plugin too, with its files there"),
+      Option(name: "--config", value: "FILE", help: "with --section: the configuration"),
+      Option(name: "--section", value: "NAME", help: "ask it what is wrong with [plugin NAME]"),
+    ],
     isHidden: true)
 
   static let all = [

@@ -10,7 +10,7 @@ enum DescribeCommand {
       return .configuration
     case .success(let found): path = found
     }
-    switch LibraryInspection.run(path, starts: true) {
+    switch LibraryInspection.run(path, asking: .routes) {
     case .failure(let failure):
       if options.json { return Output.print(json(failure, path: path), then: .no) }
       Output.complain("\(path): \(failure.reason): \(failure.message)")

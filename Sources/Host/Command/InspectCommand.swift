@@ -33,8 +33,30 @@ enum InspectCommand {
     if report.plugin?.capabilities.contains("routes") == true, let directory = options.stateDirectory {
       start(options.library, in: directory, &report)
     }
+    if report.isLoaded, let path = options.configuration, let section = options.section {
+      check(section, of: path, library: options.library, &report)
+    }
     report.isComplete = true
     try output.writeAll(Array(report.finalLines.utf8))
+  }
+
+  /// Asks the plugin about the settings of its section. Those that do not fit its schema are not for it to judge.
+  private static func check(
+    _ section: String, of path: String, library: String, _ report: inout LibraryReport
+  ) {
+    guard case .success(let configuration) = ConfigurationFile.load(path: path, environment: Environment.all),
+      let settings = configuration.plugins.first(where: { $0.name == section })
+    else { return }
+    let plugin = Plugin(index: 0, configuration: settings, sha256: nil, faults: FaultLog(generation: 1))
+    let environment = PluginEnvironment(
+      configurationPath: path, stateDirectory: configuration.host.stateDirectory, generation: 1, loopCount: 1,
+      host: HostTable.shared)
+    do throws(PluginFailure) {
+      let problems = plugin.problems(findsIn: try PluginLibrary.open(library), environment: environment)
+      report.problems = problems.map { LibraryReport.Problem(line: $0.line ?? 0, message: $0.message) }
+    } catch {
+      report.failure = LibraryReport.Failure(reason: error.reason.rawValue, message: error.message)
+    }
   }
 
   /// Starts the plugin as a worker would, with its default settings, to learn its routes.

@@ -4,15 +4,39 @@ import Glibc
 enum LibraryInspection {
   static let timeLimit = Duration.seconds(15)
 
-  /// - Parameter starts: whether to start the plugin too, with its default settings and a directory that is removed
-  ///   afterwards. A start that fails leaves the report with a `failure`.
+  /// What is asked of the library, once it is loaded.
+  enum Question: Sendable, Equatable {
+    case nothing
+    /// What is wrong with the settings of this section.
+    case settings(of: String, configuration: String)
+    /// Which routes it has: it is started, with its default settings and a directory that is removed afterwards. A start
+    /// that fails leaves the report with a `failure`.
+    case routes
+
+    /// What it does meanwhile.
+    fileprivate var activity: String {
+      switch self {
+      case .nothing: "loading"
+      case .settings: "checking its settings"
+      case .routes: "starting"
+      }
+    }
+  }
+
   /// - Returns: a report with `isLoaded`; or why the library cannot be loaded.
-  static func run(_ path: String, starts: Bool) -> Result<LibraryReport, LibraryReport.Failure> {
+  static func run(_ path: String, asking question: Question = .nothing) -> Result<
+    LibraryReport, LibraryReport.Failure
+  > {
     do throws(SystemError) {
-      guard starts else { return judge(try inspect(path, [])) }
-      let directory = try TemporaryDirectory()
-      defer { directory.remove() }
-      return judge(try inspect(path, ["--state-dir", directory.path]))
+      switch question {
+      case .nothing: return judge(try inspect(path, []), question)
+      case .settings(let section, let configuration):
+        return judge(try inspect(path, ["--config", configuration, "--section", section]), question)
+      case .routes:
+        let directory = try TemporaryDirectory()
+        defer { directory.remove() }
+        return judge(try inspect(path, ["--state-dir", directory.path]), question)
+      }
     } catch {
       return .failure(LibraryReport.Failure(reason: "load-failed", message: "\(error)"))
     }
@@ -27,7 +51,9 @@ enum LibraryInspection {
   }
 
   /// What a child's end and words come to.
-  static func judge(_ outcome: ChildOutcome) -> Result<LibraryReport, LibraryReport.Failure> {
+  static func judge(
+    _ outcome: ChildOutcome, _ question: Question = .nothing
+  ) -> Result<LibraryReport, LibraryReport.Failure> {
     var report: LibraryReport
     do throws(LibraryReport.Malformed) {
       report = try LibraryReport(reading: outcome.report)
@@ -44,9 +70,9 @@ enum LibraryInspection {
         case .timedOut: .hung
         }
       let words = outcome.lastWords.map { "; it last said: \($0)" } ?? ""
-      let phase = report.isLoaded ? "starting" : "loading"
+      let activity = report.isLoaded ? question.activity : Question.nothing.activity
       report.failure = LibraryReport.Failure(
-        reason: reason.rawValue, message: "\(phase) it \(outcome.howItEnded)\(words)")
+        reason: reason.rawValue, message: "\(activity) it \(outcome.howItEnded)\(words)")
     }
     if report.isLoaded { return .success(report) }
     return .failure(

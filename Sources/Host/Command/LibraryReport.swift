@@ -25,6 +25,12 @@ struct LibraryReport: Sendable, Equatable {
     var body = "whole"
   }
 
+  struct Problem: Sendable, Equatable {
+    /// In the configuration.
+    var line: Int
+    var message: String
+  }
+
   struct Failure: Error, Sendable, Equatable {
     /// As in `Quarantine.Reason`.
     var reason: String
@@ -49,6 +55,8 @@ struct LibraryReport: Sendable, Equatable {
   /// All of `plugin` and `settings` is there.
   var isLoaded = false
   var routes: [Route] = []
+  /// What the plugin finds wrong with the settings that it was asked about.
+  var problems: [Problem] = []
   /// Of loading, or of starting if `isLoaded`.
   var failure: Failure?
   var isComplete = false
@@ -85,6 +93,7 @@ extension LibraryReport {
     for route in routes {
       text += Self.line(["route", route.method, route.pattern, route.access, route.execution, route.body])
     }
+    for problem in problems { text += Self.line(["problem", "\(problem.line)", problem.message]) }
     if let failure { text += Self.line(["failed", failure.reason, failure.message]) }
     return isComplete ? text + "end\n" : text
   }
@@ -150,6 +159,9 @@ extension LibraryReport {
       routes.append(
         Route(
           method: fields[1], pattern: fields[2], access: fields[3], execution: fields[4], body: fields[5]))
+    case ("problem", 3):
+      guard let line = Int(fields[1]) else { return false }
+      problems.append(Problem(line: line, message: fields[2]))
     case ("failed", 3): failure = Failure(reason: fields[1], message: fields[2])
     case ("end", 1): isComplete = true
     default: return false

@@ -51,11 +51,18 @@ extension Middleware {
 /// Every table made so far, by the plugin's type. A library asks once; a test bundle has several types.
 private let tables = Mutex<[ObjectIdentifier: Table]>([:])
 
-/// Makes the instance of a plugin type. Behind `bh_plugin.reserved`.
+/// Checks the settings of a plugin type, and makes its instance. Behind `bh_plugin.reserved`.
 final class Starter: Sendable {
+  let check: @Sendable (bh_start) throws -> Void
   let start: @Sendable (Host, bh_start) throws -> Instance
 
-  init(start: @escaping @Sendable (Host, bh_start) throws -> Instance) { self.start = start }
+  init(
+    check: @escaping @Sendable (bh_start) throws -> Void,
+    start: @escaping @Sendable (Host, bh_start) throws -> Instance
+  ) {
+    self.check = check
+    self.start = start
+  }
 }
 
 /// A table and the strings that it points at. Never freed: the host may hold it until the process ends.
@@ -77,7 +84,8 @@ private struct Table: @unchecked Sendable {
     table.summary = lasting("\(P.plugin.summary)")
     table.settings = UnsafePointer(lasting(settings))
     table.setting_count = settings.count
-    table.reserved = Unmanaged.passRetained(Starter(start: start)).toOpaque()
+    let starter = Starter(check: { let _: P.Settings = try $0.checkedSettings() }, start: start)
+    table.reserved = Unmanaged.passRetained(starter).toOpaque()
     table.start = startPlugin
     table.stop = stopPlugin
     table.request = capabilities & UInt32(BH_HANDLES_REQUEST) != 0 ? runRequestPhase : nil

@@ -3,9 +3,9 @@ import PluginABI
 extension Start where Settings: PluginSettings {
   /// Copies what the host lends for the time of `start`.
   ///
-  /// - Throws: ``SettingsError`` if the settings do not fit the plugin's type.
+  /// - Throws: ``SettingsError`` if the settings do not fit the plugin's type, and what their own check throws.
   init(_ raw: bh_start, host: Host) throws {
-    self.settings = try SettingsDecoder.decode(Settings.self, from: raw.settingValues)
+    self.settings = try raw.checkedSettings()
     self.host = host
     self.name = String(cString: raw.name)
     self.mount = String(cString: raw.mount)
@@ -16,7 +16,13 @@ extension Start where Settings: PluginSettings {
 }
 
 extension bh_start {
-  fileprivate var settingValues: [String: [SettingsDecoder.Value]] {
+  func checkedSettings<Settings: PluginSettings>() throws -> Settings {
+    let settings = try SettingsDecoder.decode(Settings.self, from: settingValues)
+    try settings.check()
+    return settings
+  }
+
+  private var settingValues: [String: [SettingsDecoder.Value]] {
     var values: [String: [SettingsDecoder.Value]] = [:]
     for index in 0..<setting_count {
       guard let setting = settings[index]?.pointee else { continue }
@@ -37,8 +43,10 @@ extension Host {
   }
 
   /// States why a call outside of a request fails.
-  func fail(_ error: any Error) -> bh_status {
-    String(describing: error).withBytes { table.pointee.set_error(context, nil, $0) }
+  func fail(_ error: any Error) -> bh_status { fail(String(describing: error)) }
+
+  fileprivate func fail(_ message: String) -> bh_status {
+    message.withBytes { table.pointee.set_error(context, nil, $0) }
     return Status.fault
   }
 }
@@ -72,9 +80,33 @@ let stopPlugin: @convention(c) (UnsafeMutableRawPointer?) -> Void = { instance i
 /// `bh_plugin.extension`.
 let findPluginExtension: @convention(c) (PluginTable?, UnsafePointer<CChar>?) -> UnsafeRawPointer? = {
   _, id in
-  guard let id, String(cString: id) == BH_SELF_TEST else { return nil }
-  return UnsafeRawPointer(selfTestTable)
+  switch id.map({ String(cString: $0) }) {
+  case BH_SELF_TEST: UnsafeRawPointer(selfTestTable)
+  case BH_SETTINGS_CHECK: UnsafeRawPointer(settingsCheckTable)
+  default: nil
+  }
 }
+
+nonisolated(unsafe) private let settingsCheckTable: UnsafePointer<bh_settings_check> = {
+  var table = bh_settings_check()
+  table.size = UInt32(MemoryLayout<bh_settings_check>.size)
+  table.check = { plugin, start in
+    guard let starter = plugin?.pointee.reserved, let start = start?.pointee, let table = start.host,
+      let context = start.context
+    else { return Status.fault }
+    do {
+      try Unmanaged<Starter>.fromOpaque(starter).takeUnretainedValue().check(start)
+      return Status.ok
+    } catch let error as SettingsError {
+      return Host(table: table, context: context).fail("\(error.key): \(error.reason)")
+    } catch {
+      return Host(table: table, context: context).fail(error)
+    }
+  }
+  let pointer = UnsafeMutablePointer<bh_settings_check>.allocate(capacity: 1)
+  pointer.initialize(to: table)
+  return UnsafePointer(pointer)
+}()
 
 nonisolated(unsafe) private let selfTestTable: UnsafePointer<bh_self_test> = {
   var table = bh_self_test()

@@ -10,8 +10,8 @@ struct CheckCommandTests {
     CheckCommand.check(
       ConfigurationFile.parse(text: text, path: "/etc/plugins.conf"), path: "/etc/plugins.conf",
       digests: { paths throws(SystemError) in paths.map { ($0, String(repeating: "b", count: 64)) } },
-      inspect: { path in
-        path.hasSuffix("libGood.so")
+      inspect: { plugin in
+        plugin.libraryPath.hasSuffix("libGood.so")
           ? .success(
             LibraryReport(
               plugin: .init(

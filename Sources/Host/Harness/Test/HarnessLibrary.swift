@@ -25,7 +25,7 @@ struct HarnessLibrary: Sendable {
     switch locate(library, configuration: configuration) {
     case .failure(let status): return .failure(status)
     case .success(let path):
-      switch LibraryInspection.run(path, starts: false) {
+      switch LibraryInspection.run(path) {
       case .failure(let failure):
         Output.complain("\(path): \(failure.reason): \(failure.message)")
         return .failure(.no)

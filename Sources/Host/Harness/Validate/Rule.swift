@@ -52,8 +52,8 @@ enum Finding: Error, Sendable, Equatable {
 /// The headers that this program was built with.
 enum HeaderText {
   static let names = [
-    "plugin.h", "stream.h", "request-body.h", "self-test.h", "metrics.h", "shared-memory.h", "timers.h",
-    "bulkhead.h",
+    "plugin.h", "stream.h", "request-body.h", "self-test.h", "settings-check.h", "metrics.h",
+    "shared-memory.h", "timers.h", "bulkhead.h",
   ]
 
   static func text(of name: String) -> String? {

@@ -19,7 +19,7 @@ enum ValidateCommand {
     var library = HarnessLibrary(
       path: path, pluginPath: FilePaths(ofFile: path).directory, report: LibraryReport())
     var problem: String?
-    switch LibraryInspection.run(path, starts: false) {
+    switch LibraryInspection.run(path) {
     case .failure(let failure): problem = "\(failure.reason): \(failure.message)"
     case .success(let report): library.report = report
     }
