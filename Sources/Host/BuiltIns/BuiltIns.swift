@@ -35,6 +35,9 @@ final class BuiltIns: @unchecked Sendable {
     return true
   }
 
+  /// Whether the path is one that is answered here, by whatever method.
+  func answers(_ path: bh_bytes) -> Bool { path.equals("*") || responder(path) != nil }
+
   private func responder(_ path: bh_bytes) -> ((Exchange) -> Void)? {
     var path = path
     if path.count > 1, path.buffer.last == UInt8(ascii: "/") { path.count -= 1 }

@@ -57,8 +57,9 @@ extension Diagnostics {
           $0.field("rule", "there is no [cors] section")
         }
       }
-      if !deciders.isEmpty, let path = query["path"] {
+      if !deciders.isEmpty, let path = query["path"],
         let outcome = Trace.run(path: path, method: "GET", origin: origin, in: worker, like: x)
+      {
         $0.object("response") { object in
           for (name, value) in outcome.headers
           where name.lowercased().hasPrefix("access-control-") || name == "Vary" {
@@ -78,8 +79,15 @@ extension Diagnostics {
         HostProblem(
           status: 400, code: "missing-parameter", detail: "The parameter 'path' is missing, or no path."))
     }
-    let outcome = Trace.run(
-      path: path, method: query["method"] ?? "GET", origin: query["origin"], in: worker, like: x)
+    guard
+      let outcome = Trace.run(
+        path: path, method: query["method"] ?? "GET", origin: query["origin"], in: worker, like: x)
+    else {
+      return x.respond(
+        HostProblem(
+          status: 400, code: "own-path",
+          detail: "The host answers this path itself, before any plugin: there is nothing to trace."))
+    }
     var json = JSONWriter()
     json.object { outcome.write(to: &$0, plugins: worker.plugins) }
     x.respond(200, json)

@@ -10,9 +10,10 @@ struct Trace {
   var headers: [(String, String)]
   var error: String?
 
-  /// Runs plugins, on the calling loop's thread. The client is that of `original`.
+  /// Runs plugins, on the calling loop's thread. The client is that of `original`. Nil for a path that the host answers
+  /// itself, where no plugin runs.
   static func run(path: String, method: String, origin: String?, in worker: Worker, like original: Exchange)
-    -> Trace
+    -> Trace?
   {
     // What is asked for is put into the text of a request: it may not be more than its part of that.
     guard [path, method, origin ?? ""].allSatisfy({ $0.utf8.allSatisfy { $0 > 0x20 && $0 != 0x7f } }) else {
@@ -40,6 +41,8 @@ struct Trace {
     } catch {
       return Trace(status: UInt32(error.status), passes: [], headers: [], error: error.detail)
     }
+    // It would be answered as any request for it is: a trace by a trace, and so on for as long as its path.
+    guard !worker.builtIns.answers(x.request.pointee.path) else { return nil }
     guard let loop = original.connection?.loop else {
       return Trace(status: 500, passes: [], headers: [], error: "There is no loop to run it on.")
     }
@@ -73,22 +76,23 @@ struct Trace {
   }
 }
 
-/// The parameters of a query, percent-decoded.
+/// The parameters of a query, decoded as a form's are: `+` stands for a blank.
 struct Query {
   private let pairs: [(String, String)]
 
   init(_ bytes: bh_bytes) {
-    pairs = bytes.string.split(separator: "&").map { pair in
-      let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-      return (Query.decode(parts[0]), parts.count > 1 ? Query.decode(parts[1]) : "")
+    pairs = bytes.buffer.split(separator: UInt8(ascii: "&")).map { pair in
+      let equals = pair.firstIndex(of: UInt8(ascii: "=")) ?? pair.endIndex
+      return (Query.decode(pair[..<equals]), Query.decode(pair[equals...].dropFirst()))
     }
   }
 
   subscript(name: String) -> String? { pairs.first { $0.0 == name }?.1 }
 
-  private static func decode(_ text: Substring) -> String {
-    var arena = Arena(capacity: 1024)
-    let spaced = String(text.map { $0 == "+" ? " " : $0 })
-    return spaced.withBytes { PercentDecoding.decode($0, in: &arena).string }
+  private static func decode(_ text: Slice<UnsafeRawBufferPointer>) -> String {
+    guard !text.isEmpty else { return "" }
+    let spaced = text.map { $0 == UInt8(ascii: "+") ? UInt8(ascii: " ") : $0 }
+    var arena = Arena(capacity: spaced.count)
+    return spaced.withUnsafeBytes { PercentDecoding.decode(bh_bytes($0), in: &arena).string }
   }
 }

@@ -93,4 +93,31 @@ struct DiagnosticsTests {
       #expect([200, 400].contains(try host.send("GET", "/__diag/trace\(bad)").status))
     }
   }
+
+  @Test(
+    "a trace of what the host answers itself is refused, and so cannot hold a trace of a trace",
+    arguments: [
+      "/__diag/trace?path=/__diag/trace?path=/a", "/__diag/./trace", "/__diag/cors?origin=https://a&path=/a",
+      "/__diag/bypass/off", "/health", "/metrics", "/__config/",
+    ])
+  func traceOfOwnPath(_ path: String) throws {
+    let host = try TestHost()
+    let answer = try host.send("GET", "/__diag/trace?path=\(path)")
+    #expect(answer.status == 400)
+    #expect(try answer.member("code") == "own-path")
+    #expect(try host.send("GET", "/__diag/trace?path=/healthz").status == 200)
+  }
+
+  @Test("parameters are decoded as a form's are, byte by byte")
+  func query() {
+    let text = "a=1+2%2B3&&b&c=d=e&%C3%A9=%ff%4&=x&a=later&f="
+    let query = text.withBytes { Query($0) }
+    #expect(query["a"] == "1 2+3")
+    #expect(query["b"] == "")
+    #expect(query["c"] == "d=e")
+    #expect(query["é"] == "\u{FFFD}%4")
+    #expect(query["f"] == "")
+    #expect(query["g"] == nil)
+    #expect(Query(bh_bytes())["a"] == nil)
+  }
 }
