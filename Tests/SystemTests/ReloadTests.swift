@@ -76,6 +76,56 @@ struct ReloadTests {
     #expect(try host.diagnostics()["config"]["status"].string == "active")
   }
 
+  @Test("an edit that gives a plugin settings it does not take changes nothing, however it is taken up")
+  func rejectedSettings() throws {
+    let host = try HostProcess(settings(tag: "one"))
+    let before = try host.worker()
+    let sections =
+      Section.plugin("fault", library: "FaultPlugin", ["mount = /fault", "tag = two", "dellay = 1s"])
+      + Section.plugin("new", library: "FaultPlugin", ["mount = /new", "probaton = 5s"])
+    try host.rewrite(HostSettings(plugins: sections))
+    let reload = try host.command("reload")
+    #expect(reload.status == .exited(1), "\(reload)")
+    let said = reload.output + reload.errors
+    for part in [
+      "plugins.conf:", "unknown key 'dellay' in [plugin fault]; did you mean 'delay'?",
+      "unknown key 'probaton' in [plugin new]; did you mean 'probation'?",
+    ] {
+      #expect(said.contains(part), "\(said)")
+    }
+    try wait("the rejection to be shown") {
+      try host.diagnostics()["config"]["status"].string == "rejected"
+    }
+    let error = try host.diagnostics()["config"]["error"].string ?? ""
+    #expect(error.contains("'dellay'") && error.contains("'probaton'"), "\(error)")
+    #expect(try host.get("/metrics").text.contains("bulkhead_config_rejected 1"))
+    #expect(try host.command("status").output.contains("dellay"))
+    #expect(host.log.contains("dellay"))
+    #expect(try tag(host) == "one")
+    #expect(try host.worker() == before)
+    #expect(try host.plugin("fault")["faults"].int == 0)
+    try host.rewrite(settings(tag: "two"))
+    try wait("the repaired file to be taken") { try tag(host) == "two" }
+    #expect(try host.diagnostics()["config"]["status"].string == "active")
+  }
+
+  @Test("a section that was wrong from the first keeps no other edit from being taken")
+  func unchangedWrongSection() throws {
+    let wrong = Section.plugin("wrong", library: "FaultPlugin", ["mount = /wrong", "paths = /wrong", "dellay = 1s"])
+    func sections(_ tag: String) -> HostSettings {
+      var settings = settings(tag: tag)
+      settings.plugins += wrong
+      return settings
+    }
+    let host = try HostProcess(sections("one"))
+    #expect(try host.plugin("wrong")["last_fault"]["reason"].string == "bad-settings")
+    try host.rewrite(sections("two"))
+    let reload = try host.command("reload")
+    #expect(reload.status == .exited(0), "\(reload)")
+    #expect(try tag(host) == "two")
+    #expect(try host.plugin("wrong")["state"].string == "failed")
+  }
+
   @Test("swaps under load: no request fails, no connection is closed or reset")
   func underLoad() throws {
     let host = try HostProcess(settings(tag: "0"))

@@ -16,7 +16,7 @@ enum CheckCommand {
 
   static func run(_ options: CheckOptions) -> ExitStatus {
     let findings = check(
-      ConfigurationFile.load(path: options.configuration, environment: Environment.all),
+      ConfigurationFile.read(path: options.configuration, environment: Environment.all),
       path: options.configuration,
       digests: { paths throws(SystemError) in try LibraryDigest.compute(paths) },
       inspect: {
@@ -28,23 +28,19 @@ enum CheckCommand {
     return Output.print(text, then: findings.problems.isEmpty ? .success : .no)
   }
 
+  /// What is wrong with the text, and with each library that it names where it does say which.
+  ///
   /// - Parameters:
   ///   - digests: SHA-256 of files, by path.
   ///   - inspect: loads a plugin's library where it can do no harm, and asks it about its settings.
   static func check(
-    _ loaded: Result<Configuration, ConfigurationErrors>, path: String,
+    _ reading: ConfigurationFile.Reading, path: String,
     digests: ([String]) throws(SystemError) -> [(path: String, sha256: String)],
     inspect: (PluginConfiguration) -> Result<LibraryReport, LibraryReport.Failure>
   ) -> Findings {
-    var findings = Findings()
-    let configuration: Configuration
-    switch loaded {
-    case .failure(let errors):
-      findings.problems = errors.errors
-      return findings
-    case .success(let found): configuration = found
-    }
-    for plugin in configuration.plugins {
+    var findings = Findings(problems: reading.errors)
+    for plugin in reading.configuration.plugins where !plugin.libraryPath.isEmpty {
+      guard reading.isPluginPathKnown || plugin.library.contains("/") else { continue }
       var checked = CheckedPlugin(name: plugin.name, libraryPath: plugin.libraryPath)
       func complain(_ message: String) {
         findings.problems.append(
@@ -67,6 +63,7 @@ enum CheckCommand {
       }
       findings.plugins.append(checked)
     }
+    if !findings.problems.isEmpty { findings.problems = ConfigurationErrors(findings.problems).errors }
     return findings
   }
 

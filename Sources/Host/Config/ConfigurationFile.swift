@@ -19,11 +19,32 @@ enum ConfigurationFile {
   static func load(
     path: String, environment: [String: String], listenOverride: String? = nil
   ) -> Result<Configuration, ConfigurationErrors> {
+    read(path: path, environment: environment, listenOverride: listenOverride).result
+  }
+
+  /// The same, with what could be made of a file that has errors.
+  static func read(
+    path: String, environment: [String: String], listenOverride: String? = nil
+  ) -> Reading {
     do throws(FileContents.Failure) {
       let bytes = try FileContents.read(path, limit: ConfigurationText.maximumFile)
-      return parse(bytes: bytes, path: path, environment: environment, listenOverride: listenOverride)
+      return read(bytes: bytes, path: path, environment: environment, listenOverride: listenOverride)
     } catch {
-      return .failure(ConfigurationErrors([ConfigurationError(path: path, message: "\(error)")]))
+      return Reading(
+        configuration: Configuration(path: path),
+        errors: [ConfigurationError(path: path, message: "\(error)")], isPluginPathKnown: false)
+    }
+  }
+
+  struct Reading {
+    /// Without what is wrong, which is as by default.
+    var configuration: Configuration
+    var errors: [ConfigurationError]
+    /// False if `plugin-path` is wrong: nobody knows where bare names of libraries would lead.
+    var isPluginPathKnown: Bool
+
+    var result: Result<Configuration, ConfigurationErrors> {
+      errors.isEmpty ? .success(configuration) : .failure(ConfigurationErrors(errors))
     }
   }
 
@@ -37,6 +58,12 @@ enum ConfigurationFile {
   static func parse(
     bytes: [UInt8], path: String, environment: [String: String] = [:], listenOverride: String? = nil
   ) -> Result<Configuration, ConfigurationErrors> {
+    read(bytes: bytes, path: path, environment: environment, listenOverride: listenOverride).result
+  }
+
+  static func read(
+    bytes: [UInt8], path: String, environment: [String: String] = [:], listenOverride: String? = nil
+  ) -> Reading {
     let working = FilePaths(directory: workingDirectory())
     let paths = FilePaths(ofFile: working.resolve(path))
     let text = ConfigurationText(
@@ -47,8 +74,9 @@ enum ConfigurationFile {
     builder.read(text.sections)
     builder.applyEnvironment(environment, listens: listenOverride == nil)
     if let listenOverride { builder.override(listen: listenOverride, paths: working) }
-    return builder.errors.isEmpty
-      ? .success(builder.configuration) : .failure(ConfigurationErrors(builder.errors))
+    return Reading(
+      configuration: builder.configuration, errors: builder.errors,
+      isPluginPathKnown: builder.isPluginPathKnown)
   }
 
   private static func workingDirectory() -> String {
@@ -64,6 +92,7 @@ private struct ConfigurationBuilder {
   let paths: FilePaths
   var configuration: Configuration
   var errors: [ConfigurationError] = []
+  private(set) var isPluginPathKnown = true
 
   init(path: String, paths: FilePaths) {
     self.path = path
@@ -116,7 +145,10 @@ private struct ConfigurationBuilder {
     var reader = SectionReader(section, path: path, keys: HostSection.keys)
     let host = HostSection.read(&reader, paths: paths)
     errors += reader.errors
-    if isFirst(section) { configuration.host = host }
+    guard isFirst(section) else { return }
+    configuration.host = host
+    isPluginPathKnown =
+      !reader.has("plugin-path") || reader.value("plugin-path", HostSection.path) != nil
   }
 
   private mutating func readCORS(_ section: ConfigurationText.Section) {

@@ -110,7 +110,7 @@ enum HostSection {
     text == "auto" ? nil : try ValueText.integer(text, in: 1...256)
   }
 
-  private static func path(_ text: String) throws(InvalidValue) -> String {
+  static func path(_ text: String) throws(InvalidValue) -> String {
     guard !text.isEmpty else { throw InvalidValue("is empty") }
     return text
   }

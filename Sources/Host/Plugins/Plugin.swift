@@ -83,16 +83,39 @@ final class Plugin: @unchecked Sendable {
   /// Checks the file, the pin, the ABI and the settings, then starts the plugin and has it test itself.
   func load(environment: PluginEnvironment) {
     do throws(PluginFailure) {
-      if rolledBack == nil, builtIn == nil { try LibraryFile.check(configuration.libraryPath) }
-      try checkDigest()
-      let library = try openLibrary()
-      self.library = library
-      let settings = try checkedSettings(library, configurationPath: environment.configurationPath)
+      let library = try checkedLibrary()
+      let settings: [SettingValue]
+      switch checkedSettings(library, configurationPath: environment.configurationPath) {
+      case .success(let values): settings = values
+      case .failure(let errors): throw PluginFailure(reason: .badSettings, message: errors.description)
+      }
       try start(library, settings, environment)
       try selfTest(library)
     } catch {
       fail(error)
     }
+  }
+
+  /// What is wrong with its settings, before anything is started; nil if nothing is, or the library cannot be loaded, of
+  /// which `load` tells.
+  func settingsErrors(configurationPath: String) -> ConfigurationErrors? {
+    do throws(PluginFailure) {
+      switch checkedSettings(try checkedLibrary(), configurationPath: configurationPath) {
+      case .success: return nil
+      case .failure(let errors): return errors
+      }
+    } catch {
+      return nil
+    }
+  }
+
+  private func checkedLibrary() throws(PluginFailure) -> PluginLibrary {
+    if let library { return library }
+    if rolledBack == nil, builtIn == nil { try LibraryFile.check(configuration.libraryPath) }
+    try checkDigest()
+    let opened = try openLibrary()
+    library = opened
+    return opened
   }
 
   /// Loads the copy, if there is one.
@@ -110,15 +133,10 @@ final class Plugin: @unchecked Sendable {
 
   private func checkedSettings(
     _ library: PluginLibrary, configurationPath: String
-  ) throws(PluginFailure) -> [SettingValue] {
-    switch SettingsCheck.check(
+  ) -> Result<[SettingValue], ConfigurationErrors> {
+    SettingsCheck.check(
       configuration.settings, against: library.schema, path: configurationPath, section: name,
       sectionLine: configuration.line)
-    {
-    case .success(let values): return values
-    case .failure(let errors):
-      throw PluginFailure(reason: .badSettings, message: errors.description)
-    }
   }
 
   private func start(

@@ -8,6 +8,9 @@ struct Manifest: Sendable {
   var listeners: [String] = []
   /// In the order of the configuration.
   var plugins: [PluginEntry] = []
+  /// Plugins whose section is new, or not what serves: wrong settings in one are an error of the file, and the generation
+  /// is not to serve.
+  var edited: Set<String> = []
   /// Plugins that took a worker down while it started.
   var culprits: [Culprit] = []
   /// Built-ins and CORS only.
@@ -66,6 +69,7 @@ extension Manifest {
         lines.append("rolled-back \(plugin.name) \(change.from ?? "-") \(change.to)")
       }
     }
+    lines += edited.sorted().map { "edited \($0)" }
     lines += culprits.map { "culprit \($0.plugin) \($0.reason.rawValue) \(Manifest.oneLine($0.message))" }
     if isBare { lines.append("bare") }
     if let bypass { lines.append("bypass \(bypass.rawValue)") }
@@ -147,6 +151,7 @@ extension Manifest {
       let words = Manifest.words(value, 3)
       guard words.count == 3, let reason = Quarantine.Reason(rawValue: words[1]) else { return false }
       culprits.append(Culprit(plugin: words[0], reason: reason, message: words[2]))
+    case "edited": edited.insert(value)
     case "bare": isBare = true
     case "bypass":
       guard let found = Bypass(rawValue: value) else { return false }

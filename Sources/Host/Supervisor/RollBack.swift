@@ -45,8 +45,15 @@ struct RollBack: Sendable {
     return nil
   }
 
-  /// The configuration was edited: every file is tried again.
-  mutating func end() { changes = [:] }
+  /// The configuration was edited: every file is tried again. The changes that held.
+  @discardableResult
+  mutating func end() -> [String: Change] {
+    defer { changes = [:] }
+    return changes
+  }
+
+  /// The edit was not taken: what it put an end to goes on.
+  mutating func resume(_ ended: [String: Change]) { changes.merge(ended) { now, _ in now } }
 
   /// A good copy turned out to be gone, or spoilt.
   mutating func forget(_ sha256: String) {

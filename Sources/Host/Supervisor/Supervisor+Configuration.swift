@@ -101,7 +101,9 @@ extension Supervisor {
       reject(errors)
       return .failure(errors)
     }
-    if let active = revisions[activeRevision], active.source.text != source.text { rollBack.end() }
+    if let active = revisions[activeRevision], active.source.text != source.text {
+      endedRollBacks.merge(rollBack.end()) { _, now in now }
+    }
     lastRevision += 1
     let revision = Revision(number: lastRevision, source: source, listeners: opened)
     revisions[lastRevision] = revision
@@ -126,6 +128,7 @@ extension Supervisor {
       return Log.shared.write(.error, "the next generation is not ready: \(reason); the current one goes on")
     }
     stateKeys = servedKeys
+    rollBack.resume(endedRollBacks)
     dropRevisions()
     answerReloads(upTo: revision, isYes: false, "\(reason)\n")
     if revision == wantedRevision { settle(.rejected(reason)) }

@@ -39,6 +39,10 @@ extension Supervisor {
     let isEndExpected =
       generation.phase == .draining && shim_exited(status) != 0 && shim_exit_code(status) == 0
     guard !isEndExpected, generation.killed != .notDrained else { return false }
+    if let errors = worker.rejection {
+      ends[worker.generation] = errors
+      return false
+    }
     let signal = shim_term_signal(status)
     let how =
       signal != 0

@@ -40,12 +40,24 @@ extension Supervisor {
     manifest.configurationError = revision.number == activeRevision ? status.error : nil
     manifest.supervisor = getpid()
     manifest.configuration = revision.source.text
+    manifest.edited = edited(in: revision)
     for plugin in revision.configuration.plugins {
       let entry = entry(for: plugin, file: revision.files[plugin.libraryPath] ?? LibraryStore.File())
       manifest.plugins.append(entry)
       if let culprit = culprits[entry.stateKey] { manifest.culprits.append(culprit) }
     }
     return manifest
+  }
+
+  /// Plugins whose sections say else than those of what serves. None at a first start, where whatever is wrong with one
+  /// plugin is to keep no other from being served.
+  private func edited(in revision: Revision) -> Set<String> {
+    guard plan.hasServed, revision.number != activeRevision, let active = revisions[activeRevision] else {
+      return []
+    }
+    let before = Set(active.configuration.plugins.map { $0.identity(sha256: nil) })
+    let plugins = revision.configuration.plugins
+    return Set(plugins.filter { !before.contains($0.identity(sha256: nil)) }.map(\.name))
   }
 
   /// What the plugin is to load, and where its state is kept.
@@ -138,6 +150,7 @@ extension Supervisor {
     case .failed(let plugin, let reason):
       worker.failed[plugin] = reason
       if noteFault(of: plugin, in: worker) { worker.isToBeMadeAgain = true }
+    case .rejected(let errors): worker.rejection = errors
     case .ready:
       let isInVain = worker.isToBeMadeAgain && isPreparing(worker)
       step(isInVain ? .prepareAgain : .ready(generation: worker.generation))

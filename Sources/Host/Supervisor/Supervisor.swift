@@ -40,6 +40,8 @@ final class Supervisor {
   var firstNoticeAt: UInt64 = 0
   /// What was last tried, so that a file that failed is not tried again without a change.
   var lastTried: Revision?
+  /// What an edit has put an end to, should it not be taken.
+  var endedRollBacks: [String: RollBack.Change] = [:]
   /// Clients of `reload`, by the revision that they wait for.
   var reloading: [(client: ControlServer.Client, revision: Int)] = []
   /// The generation that was last told to serve, until the one before takes no new connection any more.
@@ -183,6 +185,7 @@ final class Supervisor {
     announce(revision)
     dropRevisions()
     servedKeys = stateKeys
+    endedRollBacks = [:]
     noteServing(worker, revision)
     if number == wantedRevision { settle(.active) }
     successor = Successor(generation: generation, revision: number, dueAt: Clock.monotonic() &+ 1_000_000_000)

@@ -11,6 +11,8 @@ final class WorkerHandle {
   let startedAt = Clock.monotonic()
   /// Plugins that did not load, start or prove themselves.
   var failed: [String: Quarantine.Reason] = [:]
+  /// What is wrong with the settings that it was to start plugins with; nil if nothing is.
+  var rejection: String?
   /// It is not to serve: a library is rolled back first, or a thread of it is lost.
   var isToBeMadeAgain = false
   /// Who asked what it has not answered yet, oldest first; nil for nobody.

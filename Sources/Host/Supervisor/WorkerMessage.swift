@@ -3,6 +3,7 @@
 /// | message | meaning |
 /// | --- | --- |
 /// | `failed PLUGIN REASON` | it did not load, start or prove itself; before `ready` |
+/// | `rejected TEXT` | settings in sections that were edited are wrong: it has started nothing, and ends |
 /// | `ready` | the generation is prepared, and waits for `serve` |
 /// | `taint PLUGIN REASON` | a thread is frozen in the plugin: replace this worker |
 /// | `relapse PLUGIN REASON` | the same, of a plugin that was out since before this generation: its own threads do it |
@@ -18,6 +19,7 @@
 /// (these six are questions), `config active`, `config rejected TEXT`, `history JSON` and `ping`.
 enum WorkerMessage: Sendable, Equatable {
   case failed(plugin: String, reason: Quarantine.Reason)
+  case rejected(errors: String)
   case ready
   case taint(plugin: String, reason: Quarantine.Reason, isRelapse: Bool)
   case fault(json: [UInt8])
@@ -40,6 +42,7 @@ enum WorkerMessage: Sendable, Equatable {
     case "passing": self = .passing
     case "operate": self = .operate(line: text)
     case "pong": self = .pong
+    case "rejected": self = .rejected(errors: text)
     case "fault": self = .fault(json: rest)
     case "failed":
       guard let (plugin, reason) = WorkerMessage.blame(text) else { return nil }

@@ -33,6 +33,10 @@ final class Worker: @unchecked Sendable {
   private(set) var pipeline: Pipeline!
   private(set) var builtIns: BuiltIns!
   private(set) var loops: [EventLoop] = []
+  /// Plugins whose sections were edited.
+  private let edited: Set<String>
+  /// What is wrong with their settings: then nothing was started, and nothing can be.
+  private(set) var rejection: ConfigurationErrors?
   /// Probes that did not get the answer that the configuration wants.
   let probeFailures = Mutex<[String]>([])
   private let running = Atomic<Int>(0)
@@ -60,6 +64,7 @@ final class Worker: @unchecked Sendable {
     configurationPath = manifest.configurationPath
     configurationError = Mutex(manifest.configurationError)
     isBare = manifest.isBare
+    edited = manifest.edited
     isDraining = Atomic(manifest.isDraining)
     self.listeners = listeners
     self.memory = memory
@@ -108,11 +113,12 @@ final class Worker: @unchecked Sendable {
   // MARK: Starting
 
   /// Loads and starts the plugins, makes the pipeline, starts the loops and runs the probes. What goes wrong with a
-  /// plugin is the plugin's state; what is thrown is the system's.
+  /// plugin is the plugin's state; what is thrown is the system's. With a `rejection` it ends before anything is started.
   func prepare(culprits: [Manifest.Culprit]) throws(SystemError) {
     let background = takeFrame()
     try checked("sigaction") { guard_prepare(background.guarded) }
     try startPlugins(culprits)
+    guard rejection == nil else { return }
     pipeline = makePipeline()
     parserLimits.maxBody = max(limits.maxBody, pipeline.routes.longestStreamedBody)
     watchdog = try Watchdog(worker: self, background: background)
@@ -142,6 +148,8 @@ final class Worker: @unchecked Sendable {
       host: HostTable.shared)
     let frame = takeFrame()
     try checked("sigaltstack") { guard_adopt_thread(frame.guarded) }
+    rejection = settingsErrors(culprits, frame)
+    guard rejection == nil else { return }
     var images = PluginImages(capacity: plugins.count)
     for plugin in plugins {
       let culprit = culprits.first { $0.plugin == plugin.name }
@@ -166,6 +174,19 @@ final class Worker: @unchecked Sendable {
       Log.shared.write(
         .warning, "bypass is \(bypass.rawValue): \(bypass == .all ? "no" : "no heavy") middleware runs")
     }
+  }
+
+  /// All that is wrong with the settings of sections that were edited.
+  private func settingsErrors(_ culprits: [Manifest.Culprit], _ frame: FaultFrame) -> ConfigurationErrors? {
+    var errors: [ConfigurationError] = []
+    for plugin in plugins where edited.contains(plugin.name) && plugin.configuration.mode != .off {
+      guard !culprits.contains(where: { $0.plugin == plugin.name }) else { continue }
+      frame.enter(
+        plugin: plugin.index, phase: FaultFrame.Phase.start, requestID: bh_bytes(), at: Clock.monotonic())
+      errors += plugin.settingsErrors(configurationPath: configurationPath)?.errors ?? []
+      frame.leave()
+    }
+    return errors.isEmpty ? nil : ConfigurationErrors(errors)
   }
 
   var bypass: Bypass { Bypass.allCases[bypassIndex.load(ordering: .relaxed)] }

@@ -60,6 +60,10 @@ enum WorkerProcess {
       if let exchange { worker.report("request \(fault.id)\n\(RequestCopy.text(of: exchange))") }
     }
     try worker.prepare(culprits: manifest.culprits)
+    if let rejection = worker.rejection {
+      worker.report("rejected \(String("\(rejection)".prefix(64 << 10)))")
+      return ExitStatus.configuration.rawValue
+    }
     try obey(control, worker, drainTimeout: configuration.host.drainTimeout.nanoseconds)
     worker.stop(by: Clock.monotonic() &+ 1_000_000_000)
     return 0

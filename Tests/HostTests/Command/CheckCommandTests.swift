@@ -8,7 +8,7 @@ struct CheckCommandTests {
 
   private func check(_ text: String) -> CheckCommand.Findings {
     CheckCommand.check(
-      ConfigurationFile.parse(text: text, path: "/etc/plugins.conf"), path: "/etc/plugins.conf",
+      ConfigurationFile.read(bytes: Array(text.utf8), path: "/etc/plugins.conf"), path: "/etc/plugins.conf",
       digests: { paths throws(SystemError) in paths.map { ($0, String(repeating: "b", count: 64)) } },
       inspect: { plugin in
         plugin.libraryPath.hasSuffix("libGood.so")
@@ -57,10 +57,17 @@ struct CheckCommandTests {
     #expect(CheckCommand.text(findings, path: "p").hasSuffix("\n4 problems\n"))
   }
 
-  @Test("a file with errors is not gone on with")
+  @Test("errors of the text and of what plugins declare are told together, in the order of the lines")
   func malformed() {
-    let findings = check("[plugin a]\nlibrary = Bad\nmode = on")
-    #expect(findings.problems.map(\.line) == [3])
-    #expect(findings.plugins.isEmpty)
+    let findings = check("[plugin a]\nlibrary = Good\ntll = 5s\n[host]\nthreads = 0\n[plugin b]\nmode = on")
+    #expect(findings.problems.map(\.line) == [1, 3, 5, 6, 7], "\(findings.problems)")
+    #expect(findings.plugins.map(\.name) == ["a"])
+  }
+
+  @Test("where bare names lead is not guessed at when plugin-path is wrong")
+  func pluginPathUnknown() {
+    let findings = check(
+      "[host]\nplugin-path = ${NOWHERE}\n[plugin a]\nlibrary = Bad\n[plugin b]\nlibrary = /Bad")
+    #expect(findings.problems.map(\.line) == [2, 5], "\(findings.problems)")
   }
 }

@@ -18,6 +18,7 @@ struct SupervisorMessageTests {
       Manifest.PluginEntry(name: "cors", stateKey: 0, sha256: nil, copy: nil, rolledBack: nil),
     ]
     manifest.culprits = [Manifest.Culprit(plugin: "cors", reason: .crashed, message: "two\nlines")]
+    manifest.edited = ["cors"]
     manifest.isBare = true
     manifest.bypass = .heavy
     manifest.isDraining = true
@@ -31,6 +32,7 @@ struct SupervisorMessageTests {
     #expect(read.configurationError == manifest.configurationError)
     #expect(read.culprits.first?.message == "two; lines")
     #expect(read.configuration == manifest.configuration)
+    #expect(read.edited == ["cors"])
   }
 
   @Test(
@@ -45,6 +47,7 @@ struct SupervisorMessageTests {
     func read(_ text: String) -> WorkerMessage? { WorkerMessage(Array(text.utf8)) }
     #expect(read("ready") == .ready)
     #expect(read("pong") == .pong)
+    #expect(read("rejected a:1: x\na:2: y") == .rejected(errors: "a:1: x\na:2: y"))
     #expect(read("passing") == .passing)
     #expect(read("operate bypass all") == .operate(line: "bypass all"))
     #expect(read("failed auth load-failed") == .failed(plugin: "auth", reason: .loadFailed))
