@@ -1,1 +1,2 @@
+StandardDescriptors.open()
 Command.main()

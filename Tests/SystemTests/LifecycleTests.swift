@@ -15,6 +15,36 @@ struct LifecycleTests {
     #expect(throws: HarnessError.self) { try host.connect() }
   }
 
+  @Test("started without standard output and error, the host writes its log nowhere, not into its own files")
+  func withoutStandardDescriptors() throws {
+    let directory = try TemporaryDirectory()
+    let state = directory.path + "/state"
+    let socket = directory.path + "/http.sock"
+    let settings = HostSettings(listen: ["unix:\(socket)"], plugins: Section.fault())
+    let path = try directory.write("plugins.conf", settings.text(stateDirectory: state))
+    let host = try ChildProcess(
+      "/bin/sh", ["-c", "exec \"$0\" run --config \"$1\" <&- >&- 2>&-", ReleaseBuild.binary, path],
+      environment: ReleaseBuild.cleanEnvironment, directory: directory.path, name: "host")
+    var connected: HTTPConnection?
+    try wait("the host to listen", within: .seconds(30)) {
+      do { connected = try HTTPConnection(.unix(path: socket)) } catch { return false }
+      return true
+    }
+    let connection = try #require(connected)
+    let worker = try #require(try connection.request("GET", "/__version").json["pid"].int)
+    for pid in [Int(host.pid), worker] {
+      for descriptor in 0...2 {
+        let target = try FileManager.default.destinationOfSymbolicLink(
+          atPath: "/proc/\(pid)/fd/\(descriptor)")
+        #expect(target == "/dev/null", "\(pid), \(descriptor)")
+      }
+    }
+    #expect(try connection.request("GET", "/fault/echo").status == 200)
+    #expect(FileManager.default.contents(atPath: state + "/lock")?.isEmpty == true)
+    host.send(signal: SIGTERM)
+    #expect(try host.waitForExit(within: .seconds(20)) == .exited(0))
+  }
+
   @Test("requests in flight are finished, then the connection is closed and the host ends with 0")
   func drains() throws {
     let host = try HostProcess(
