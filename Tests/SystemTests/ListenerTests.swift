@@ -1,3 +1,4 @@
+import Foundation
 import PluginTesting
 import Testing
 
@@ -75,6 +76,42 @@ struct ListenerTests {
       return true
     }
     #expect(try host.get("/health").status == 200)
+  }
+
+  @Test("a host with few descriptors starts, and checks its plugins rightly")
+  func fewDescriptors() throws {
+    let directory = try TemporaryDirectory()
+    let socket = directory.path + "/http.sock"
+    let settings = HostSettings(listen: ["unix:\(socket)"], host: "threads = 1", plugins: Section.fault())
+    let path = try directory.write(
+      "plugins.conf", settings.text(stateDirectory: directory.path + "/state"))
+    let limited = "ulimit -n 96; exec \"$0\" \"$@\" --config \"\(path)\""
+    let check = try ReleaseBuild.run("/bin/sh", ["-c", limited, ReleaseBuild.binary, "check"])
+    #expect(check.status == .exited(0), "\(check)")
+    let host = try ChildProcess(
+      "/bin/sh", ["-c", limited, ReleaseBuild.binary, "run"], environment: ReleaseBuild.cleanEnvironment,
+      directory: directory.path, name: "host")
+    try wait("the host to serve", within: .seconds(30)) {
+      host.errors.contains("listening on") || host.exitStatus() != nil
+    }
+    #expect(
+      try HTTPConnection(.unix(path: socket)).request("GET", "/fault/echo").status == 200, "\(host.errors)")
+    host.send(signal: SIGTERM)
+    #expect(try host.waitForExit(within: .seconds(20)) == .exited(0))
+  }
+
+  @Test("hundreds of listeners are all served")
+  func manyListeners() throws {
+    let directory = try TemporaryDirectory()
+    let count = 520
+    let host = try HostProcess(
+      HostSettings(
+        listen: (0..<count).map { "unix:\(directory.path)/\($0).sock" }, host: "threads = 1",
+        plugins: Section.fault()), in: directory)
+    for listener in [0, 255, 505, 506, count - 1] {
+      #expect(try host.connect(listener: listener).request("GET", "/fault/echo").status == 200)
+    }
+    #expect(try host.stop() == .exited(0))
   }
 
   @Test("the client's address comes from a proxy only if that is trusted")

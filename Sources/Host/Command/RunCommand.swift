@@ -1,6 +1,8 @@
 /// `bulkhead run`: checks the configuration, and becomes the supervisor.
 enum RunCommand {
   static func run(configurationPath: String, listenOverride: String?) -> ExitStatus {
+    // A listener is a descriptor here and in each worker.
+    OpenFileLimit.raise()
     let source: ConfigurationSource
     switch ConfigurationSource.read(configurationPath, listenOverride: listenOverride) {
     case .failure(let errors):

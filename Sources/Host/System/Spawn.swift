@@ -1,4 +1,5 @@
 import Glibc
+import LinuxShims
 
 /// A child process (posix_spawn(3)).
 enum Spawn {
@@ -13,15 +14,22 @@ enum Spawn {
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
     defer { posix_spawn_file_actions_destroy(&actions) }
-    // In two steps, as a source may have a number that is another's target.
-    let far: Int32 = 512
-    for (index, pair) in descriptors.enumerated() {
-      posix_spawn_file_actions_adddup2(&actions, pair.from.raw, far + Int32(index))
+    // A source that has a number among the targets could be overwritten before its turn: a copy beyond them stands for it.
+    let end = descriptors.map { $0.to + 1 }.reduce(STDERR_FILENO + 1, max)
+    var copies: [FileDescriptor] = []
+    defer { for copy in copies { copy.close() } }
+    for pair in descriptors {
+      var source = pair.from
+      if source.raw < end {
+        source = try copy(of: source, from: end)
+        copies.append(source)
+      }
+      let code = posix_spawn_file_actions_adddup2(&actions, source.raw, pair.to)
+      if code != 0 { throw SystemError("descriptor \(pair.to) of a child", code == EBADF ? EMFILE : code) }
     }
-    for (index, pair) in descriptors.enumerated() {
-      posix_spawn_file_actions_adddup2(&actions, far + Int32(index), pair.to)
-      posix_spawn_file_actions_addclose(&actions, far + Int32(index))
-    }
+    // What whoever started us has left open.
+    let closing = shim_spawn_close_from(&actions, end)
+    if closing != 0 { throw SystemError("posix_spawn_file_actions_addclosefrom_np", closing) }
     var attributes = posix_spawnattr_t()
     posix_spawnattr_init(&attributes)
     defer { posix_spawnattr_destroy(&attributes) }
@@ -42,6 +50,18 @@ enum Spawn {
     }
     if code != 0 { throw SystemError("posix_spawn \(path)", code) }
     return pid
+  }
+
+  private static func copy(of descriptor: FileDescriptor, from end: Int32) throws(SystemError)
+    -> FileDescriptor
+  {
+    do throws(SystemError) {
+      return FileDescriptor(
+        raw: try checked("copy of a descriptor") { fcntl(descriptor.raw, F_DUPFD_CLOEXEC, end) })
+    } catch {
+      // EINVAL: `end` itself is past the limit.
+      throw SystemError(error.call, error.code == EINVAL ? EMFILE : error.code)
+    }
   }
 
   private static func withCStrings<R>(

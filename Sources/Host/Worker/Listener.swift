@@ -36,6 +36,16 @@ struct Listener: Sendable {
     }
   }
 
+  /// - Throws: if the descriptor is none that a client could connect to: a worker with it must not count as ready.
+  func verify() throws(SystemError) {
+    var isListening: Int32 = 0
+    var size = socklen_t(MemoryLayout<Int32>.size)
+    try checked("listener \(text)") {
+      getsockopt(descriptor.raw, SOL_SOCKET, SO_ACCEPTCONN, &isListening, &size)
+    }
+    guard isListening != 0 else { throw SystemError("listener \(text)", EINVAL) }
+  }
+
   private static func bound<Address>(_ family: Int32, _ address: inout Address) throws(SystemError)
     -> FileDescriptor
   {

@@ -43,6 +43,7 @@ enum WorkerProcess {
         descriptor: FileDescriptor(raw: Manifest.Descriptors.firstListener + Int32(index)), text: text,
         isTCP: !text.hasPrefix("unix:"))
     }
+    for listener in listeners { try listener.verify() }
     let worker = Worker(
       manifest: manifest, configuration: configuration, listeners: listeners, memory: memory)
     worker.report = { message in
