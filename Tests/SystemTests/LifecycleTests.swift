@@ -5,7 +5,9 @@ import Testing
 /// Start, stop, and what comes between.
 @Suite("Start and stop")
 struct LifecycleTests {
-  @Test("SIGTERM and SIGINT end with 0, and leave no process behind", arguments: [SIGTERM, SIGINT])
+  @Test(
+    "SIGTERM, SIGINT and SIGQUIT end with 0, and leave no process behind",
+    arguments: [SIGTERM, SIGINT, SIGQUIT])
   func stops(signal: Int32) throws {
     let host = try HostProcess(HostSettings(plugins: Section.fault()))
     let worker = try host.worker().pid
@@ -43,6 +45,29 @@ struct LifecycleTests {
     #expect(FileManager.default.contents(atPath: state + "/lock")?.isEmpty == true)
     host.send(signal: SIGTERM)
     #expect(try host.waitForExit(within: .seconds(20)) == .exited(0))
+  }
+
+  @Test("signals that other servers know end neither host nor worker; the log says so once")
+  func idleSignals() throws {
+    let host = try HostProcess(HostSettings(plugins: Section.fault()))
+    let connection = try host.connect()
+    let worker = try host.worker()
+    let disregarded = [SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGPWR]
+    for _ in 0..<2 {
+      for signal in disregarded {
+        host.process.send(signal: signal)
+        if signal != SIGALRM { kill(worker.pid, signal) }
+        // Signals of one number that come at once are one.
+        try wait("signal \(signal) to be noted") { host.log.contains("signal \(signal) (") }
+      }
+      for signal in [SIGHUP, SIGQUIT] { kill(worker.pid, signal) }
+    }
+    #expect(try connection.request("GET", "/fault/echo").status == 200)
+    #expect(try host.worker() == worker)
+    for signal in disregarded {
+      #expect(host.log.split(separator: "\n").count { $0.contains("signal \(signal) (") } == 1)
+    }
+    #expect(try host.stop() == .exited(0))
   }
 
   @Test("requests in flight are finished, then the connection is closed and the host ends with 0")

@@ -65,6 +65,7 @@ final class Supervisor {
   var ends: [Int: String] = [:]
   var history = GenerationHistory()
   private var announced: Set<String> = []
+  private var idleSignals: Set<Int32> = []
   private var exitStatus: Int32?
   var lookedAt = Clock.monotonic()
   var checkedFilesAt = Clock.monotonic()
@@ -93,8 +94,8 @@ final class Supervisor {
     self.states = states
     self.counts = counts
     // A log that nobody reads any more is no reason to end.
-    signal(SIGPIPE, SIG_IGN)
-    let wanted = [SIGTERM, SIGINT, SIGHUP, SIGCHLD]
+    IdleSignals.ignoreFailedWrites()
+    let wanted = [SIGTERM, SIGINT, SIGHUP, SIGCHLD, SIGQUIT] + IdleSignals.all
     signals = FileDescriptor(raw: try checked("signalfd") { shim_block_signals(wanted, Int32(wanted.count)) })
     libraries = try LibraryStore(stateDirectory: stateDirectory)
     ledger = try FaultLedger(stateDirectory: stateDirectory)
@@ -112,8 +113,6 @@ final class Supervisor {
 
   /// Serves until a signal or an operator ends it. The exit status.
   func run() -> Int32 {
-    // The reader of the log may go away.
-    signal(SIGPIPE, SIG_IGN)
     step(.reload(revision: 1))
     while exitStatus == nil {
       waitForNews()
@@ -267,9 +266,20 @@ final class Supervisor {
       switch Int32(info.ssi_signo) {
       case SIGTERM, SIGINT: stop()
       case SIGHUP: _ = reload()
+      // nginx's word for it.
+      case SIGQUIT: stop()
+      case let number where IdleSignals.all.contains(number): noteIdle(number)
       default: break
       }
     }
+  }
+
+  /// Says so once: who sends it does so every night.
+  private func noteIdle(_ number: Int32) {
+    guard idleSignals.insert(number).inserted else { return }
+    let hint = number == SIGUSR1 ? ": the log is standard error, and there is nothing to reopen" : ""
+    Log.shared.write(
+      .warning, "signal \(number) (\(String(cString: strsignal(number)))) is disregarded\(hint)")
   }
 
   func stop() {

@@ -6,7 +6,8 @@ import LinuxShims
 enum WorkerProcess {
   /// The exit status.
   static func run() -> Int32 {
-    signal(SIGPIPE, SIG_IGN)
+    IdleSignals.ignoreFailedWrites()
+    IdleSignals.disregardInWorker()
     OpenFileLimit.raise()
     shim_bound_heap()
     let control = FileDescriptor(raw: Manifest.Descriptors.control)
