@@ -73,7 +73,8 @@ public final class HostProcess {
     var found: [Endpoint] = []
     for line in log.split(separator: "\n") {
       guard let range = line.range(of: "bulkhead: listening on "),
-        let endpoint = Endpoint(line[range.upperBound...])
+        // In JSON the string ends with the address.
+        let endpoint = Endpoint(line[range.upperBound...].prefix { $0 != "\"" })
       else { continue }
       if !found.contains(endpoint) { found.append(endpoint) }
     }

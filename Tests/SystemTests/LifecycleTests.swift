@@ -157,6 +157,11 @@ struct LifecycleTests {
       let json = try JSONValue(parsing: Array(lines[0].utf8))
       #expect(json["request_id"].string == id)
       #expect(json["status"].int == 200)
+      for line in host.log.split(separator: "\n") {
+        let line = try JSONValue(parsing: Array(line.utf8))
+        #expect(line["time"].string != nil && line["message"].string != nil, "\(line)")
+      }
+      #expect(host.log.contains("\"message\":\"bulkhead: listening on "))
     }
   }
 

@@ -35,6 +35,15 @@ final class Log: Sendable {
     line.withUnsafeBytes { Log.emit($0) }
   }
 
+  /// Writes one line whatever the level; as text it is the message alone.
+  func announce(_ message: String) {
+    let line =
+      format == .json
+      ? Log.line(Clock.rfc3339(Clock.realtime()), .info, message, request: nil, fields: [], format: .json)
+      : Array("\(message)\n".utf8)
+    line.withUnsafeBytes { Log.emit($0) }
+  }
+
   /// One line, its end included. Whatever the message holds, it is one line and no terminal's command.
   static func line(
     _ time: String, _ level: LogLevel, _ message: String, request: LoggedRequest?, fields: [(String, String)],

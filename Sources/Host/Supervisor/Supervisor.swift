@@ -193,10 +193,10 @@ final class Supervisor {
     shim_release_code()
   }
 
-  /// What scripts wait for, whatever the level and format of the log.
+  /// What scripts wait for, whatever the level of the log.
   private func announce(_ revision: Revision) {
     for open in revision.listeners where announced.insert(open.listener.text).inserted {
-      Array("bulkhead: listening on \(open.listener.text)\n".utf8).withUnsafeBytes { Log.emit($0) }
+      Log.shared.announce("bulkhead: listening on \(open.listener.text)")
     }
   }
 

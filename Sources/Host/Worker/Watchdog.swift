@@ -190,9 +190,15 @@ final class Watchdog: @unchecked Sendable {
     }
   }
 
-  /// This process cannot go on: a loop is stuck, or too many threads are frozen. The frames tell the supervisor why.
+  /// This process cannot go on: a loop is stuck, or too many threads are frozen. The frames tell the supervisor why, and
+  /// it tells when: a line with a time would have to be made here.
   private func giveUp() -> Never {
-    let text: StaticString = "bulkhead: a worker's loop is stuck; ending the worker\n"
+    let text: StaticString =
+      switch Log.shared.format {
+      case .text: "bulkhead: a worker's loop is stuck; ending the worker\n"
+      case .json:
+        "{\"level\":\"error\",\"message\":\"bulkhead: a worker's loop is stuck; ending the worker\"}\n"
+      }
     _ = write(STDERR_FILENO, text.utf8Start, text.utf8CodeUnitCount)
     _exit(70)
   }
