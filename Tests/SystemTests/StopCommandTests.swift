@@ -28,6 +28,20 @@ struct StopCommandTests {
     #expect(try last.waitForExit(within: .seconds(10)) == .exited(0))
   }
 
+  @Test("forty commands at once are all answered, beside a hundred clients that say nothing")
+  func manyCommands() throws {
+    let host = try HostProcess(HostSettings(plugins: Section.fault()))
+    let path = host.configurationPath
+    let socket = Endpoint.unix(path: host.stateDirectory + "/control.sock")
+    let silent = try (0..<100).map { _ in try HTTPConnection(socket) }
+    let results = try onThreads(40) { _ in
+      try ReleaseBuild.run(["status", "--json", "--config", path])
+    }
+    #expect(results.count { $0.status == .exited(0) } == 40, "\(results.filter { $0.status != .exited(0) })")
+    #expect(silent.count == 100)
+    #expect(try host.command("stop").status == .exited(0))
+  }
+
   @Test("stop returns no sooner than the request in flight has been answered")
   func waitsForRequests() throws {
     let host = try HostProcess(

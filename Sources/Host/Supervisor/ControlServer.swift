@@ -19,9 +19,13 @@ final class ControlServer {
   }
 
   static let fileName = "control.sock"
-  private static let clientLimit = 16
+  /// Those beyond wait to be accepted.
+  private static let clientLimit = 64
+  private static let backlog: Int32 = 128
   private static let lineLimit = 4096
-  /// For the line to come, and for the answer to go.
+  /// For the line to come: a command sends it at once.
+  private static let linePatience: UInt64 = 1_000_000_000
+  /// For the answer to go.
   private static let patience: UInt64 = 5_000_000_000
 
   private struct Connection {
@@ -55,7 +59,7 @@ final class ControlServer {
     try ControlServer.withAddress(stateDirectory) { address, size throws(SystemError) in
       try checked("bind control.sock") { Glibc.bind(raw, address, size) }
     }
-    try checked("listen") { listen(raw, 16) }
+    try checked("listen") { listen(raw, ControlServer.backlog) }
   }
 
   static let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
@@ -86,7 +90,7 @@ final class ControlServer {
 
   /// What to poll(2) for.
   var interests: [pollfd] {
-    [pollfd(fd: listener.raw, events: Int16(POLLIN), revents: 0)]
+    [pollfd(fd: isFull ? -1 : listener.raw, events: Int16(POLLIN), revents: 0)]
       + connections.map {
         // One that waits for its answer has nothing to say; that it hangs up would be news without end.
         let isWaiting = $0.hasAsked && $0.output.isEmpty
@@ -146,20 +150,22 @@ final class ControlServer {
 
   // MARK: Connections
 
+  private var isFull: Bool { connections.count >= ControlServer.clientLimit }
+
   private func accept(at now: UInt64) {
-    while true {
+    while !isFull {
       let raw = shim_accept(listener.raw, nil, nil)
       guard raw >= 0 else { return }
       let descriptor = FileDescriptor(raw: raw)
-      guard connections.count < ControlServer.clientLimit, ControlServer.isTrusted(descriptor) else {
+      guard ControlServer.isTrusted(descriptor) else {
         descriptor.close()
         continue
       }
       lastNumber += 1
       connections.append(
         Connection(
-          client: Client(number: lastNumber), descriptor: descriptor, deadline: now &+ ControlServer.patience)
-      )
+          client: Client(number: lastNumber), descriptor: descriptor,
+          deadline: now &+ ControlServer.linePatience))
     }
   }
 
