@@ -106,6 +106,15 @@ struct LoadFailureTests {
     try expectFailure(library: "\(directory.path)/libBroken.so", in: directory, reason: "load-failed")
   }
 
+  @Test("a file larger than any library: load-failed, without being read")
+  func tooLarge() throws {
+    let directory = try TemporaryDirectory()
+    let path = try directory.write("libBroken.so", "", mode: 0o755)
+    #expect(truncate(path, 3 << 30) == 0)
+    try expectFailure(
+      library: path, in: directory, reason: "load-failed", message: ["larger than the 512m"])
+  }
+
   @Test("a bare name without a file: load-failed, with the path that was tried")
   func bareNameMissing() throws {
     let directory = try TemporaryDirectory()

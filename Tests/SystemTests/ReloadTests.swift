@@ -126,6 +126,43 @@ struct ReloadTests {
     #expect(try host.plugin("wrong")["state"].string == "failed")
   }
 
+  @Test("a named pipe that nobody writes to is an error of the file, and stops neither host nor check")
+  func pipeForAFile() throws {
+    let directory = try TemporaryDirectory()
+    let pipe = directory.path + "/token"
+    #expect(mkfifo(pipe, 0o600) == 0)
+    let host = try HostProcess(settings(tag: "one"), in: directory)
+    var edited = settings(tag: "two")
+    edited.host = "admin-token = ${file:\(pipe)}"
+    try host.rewrite(edited)
+    let reload = try host.command("reload")
+    #expect(reload.status == .exited(1), "\(reload)")
+    let said = "needs the file \(pipe), which is not a regular file"
+    #expect((reload.output + reload.errors).contains(said), "\(reload)")
+    #expect(try host.command("check").output.contains(said))
+    #expect(try tag(host) == "one")
+    #expect(try host.stop() == .exited(0))
+  }
+
+  @Test("a configuration may come through a pipe; it cannot be read again, and stays")
+  func configurationThroughAPipe() throws {
+    let directory = try TemporaryDirectory()
+    let text = settings(tag: "one").text(stateDirectory: directory.path + "/state")
+    let path = try directory.write("source.conf", text)
+    let host = try ChildProcess(
+      "/bin/sh", ["-c", "cat \"$1\" | \"$0\" run --config /dev/stdin", ReleaseBuild.binary, path],
+      environment: ReleaseBuild.cleanEnvironment, directory: directory.path, name: "host")
+    try wait("the host to listen", within: .seconds(30)) {
+      host.errors.contains("listening on ") || host.exitStatus() != nil
+    }
+    // The host is the shell's child, and is told by its socket.
+    let reload = try ReleaseBuild.run(["reload", "--config", path])
+    #expect(reload.status == .exited(1), "\(reload)")
+    #expect((reload.output + reload.errors).contains("is not a regular file"), "\(reload)")
+    #expect(try ReleaseBuild.run(["stop", "--config", path]).status == .exited(0))
+    #expect(try host.waitForExit(within: .seconds(20)) == .exited(0))
+  }
+
   @Test("swaps under load: no request fails, no connection is closed or reset")
   func underLoad() throws {
     let host = try HostProcess(settings(tag: "0"))

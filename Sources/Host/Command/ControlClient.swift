@@ -84,7 +84,7 @@ enum ControlClient {
   static func host(ofConfiguration path: String) -> Result<HostConfiguration, ConfigurationErrors> {
     let bytes: [UInt8]
     do throws(FileContents.Failure) {
-      bytes = try FileContents.read(path, limit: ConfigurationText.maximumFile)
+      bytes = try FileContents.read(path, limit: ConfigurationText.maximumFile, waits: true)
     } catch {
       return .failure(ConfigurationErrors([ConfigurationError(path: path, message: "\(error)")]))
     }

@@ -4,7 +4,7 @@ enum RunCommand {
     // A listener is a descriptor here and in each worker.
     OpenFileLimit.raise()
     let source: ConfigurationSource
-    switch ConfigurationSource.read(configurationPath, listenOverride: listenOverride) {
+    switch ConfigurationSource.read(configurationPath, listenOverride: listenOverride, waits: true) {
     case .failure(let errors):
       Output.complain(errors.description)
       return .configuration

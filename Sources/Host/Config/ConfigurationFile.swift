@@ -27,7 +27,7 @@ enum ConfigurationFile {
     path: String, environment: [String: String], listenOverride: String? = nil
   ) -> Reading {
     do throws(FileContents.Failure) {
-      let bytes = try FileContents.read(path, limit: ConfigurationText.maximumFile)
+      let bytes = try FileContents.read(path, limit: ConfigurationText.maximumFile, waits: true)
       return read(bytes: bytes, path: path, environment: environment, listenOverride: listenOverride)
     } catch {
       return Reading(

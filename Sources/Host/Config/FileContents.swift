@@ -7,20 +7,28 @@ enum FileContents {
     /// An errno(3).
     case unreadable(Int32)
     case tooLarge(limit: Int)
+    case notRegular
 
     var description: String {
       switch self {
       case .unreadable(let code): "cannot be read: \(String(cString: strerror(code)))"
       case .tooLarge(let limit): "is larger than \(ValueText.render(size: limit))"
+      case .notRegular: "is not a regular file"
       }
     }
   }
 
-  static func read(_ path: String, limit: Int) throws(Failure) -> [UInt8] {
+  /// - Parameter waits: whether a pipe, a terminal or the like will do, and is waited for: of a command's own input. Else
+  ///   only a regular file will, since a named pipe that nobody writes to would never be open.
+  static func read(_ path: String, limit: Int, waits: Bool = false) throws(Failure) -> [UInt8] {
     guard !path.utf8.contains(0) else { throw .unreadable(ENOENT) }
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | (waits ? 0 : O_NONBLOCK))
     guard descriptor >= 0 else { throw .unreadable(errno) }
     defer { close(descriptor) }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else { throw .unreadable(errno) }
+    let type = status.st_mode & S_IFMT
+    guard waits || type == S_IFREG || type == S_IFDIR else { throw .notRegular }
     var bytes: [UInt8] = []
     var chunk = [UInt8](repeating: 0, count: 16 << 10)
     while true {

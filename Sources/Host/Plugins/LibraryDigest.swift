@@ -5,7 +5,8 @@ import LinuxShims
 enum LibraryDigest {
   private static let program = "/usr/bin/sha256sum"
 
-  /// Digests in lower-case hexadecimal, by path; a file that cannot be read is not among them.
+  /// Digests in lower-case hexadecimal, by path; a file that cannot be read, or is larger than a library may be, is not among
+  /// them.
   ///
   /// Several processes share the files, as a start waits for this.
   ///
@@ -20,7 +21,7 @@ enum LibraryDigest {
       }
     }
     let processors = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
-    for files in shares(of: paths.filter { access($0, R_OK) == 0 }, among: min(processors, 4)) {
+    for files in shares(of: paths.filter(isReadable), among: min(processors, 4)) {
       started.append(try start(files))
     }
     return started.flatMap { digests(in: read($0.output)) }
@@ -35,6 +36,13 @@ enum LibraryDigest {
       shares[smallest].files.append(file)
     }
     return shares.map(\.files).filter { !$0.isEmpty }
+  }
+
+  /// Sha256sum would wait for a named pipe until somebody writes to it.
+  private static func isReadable(_ path: String) -> Bool {
+    var status = stat()
+    guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return false }
+    return status.st_size <= LibraryFile.maximum && access(path, R_OK) == 0
   }
 
   private static func size(of path: String) -> Int64 {

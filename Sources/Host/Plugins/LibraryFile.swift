@@ -2,6 +2,9 @@ import Glibc
 
 /// What must hold of a library's file before the loader maps it.
 enum LibraryFile {
+  /// In bytes: what is copied and digested while nobody else is served by the supervisor.
+  static let maximum: Int64 = 512 << 20
+
   /// Throws `unsafe-file` if somebody else could have put code into the file, and `load-failed` if there is none.
   ///
   /// Only root, the host's user and, for a file that its group may write, the host's own group may be able to change
@@ -13,6 +16,11 @@ enum LibraryFile {
     }
     guard status.st_mode & S_IFMT == S_IFREG else {
       throw PluginFailure(reason: .loadFailed, message: "\(path) is not a regular file")
+    }
+    guard status.st_size <= maximum else {
+      throw PluginFailure(
+        reason: .loadFailed,
+        message: "\(path) is larger than the \(ValueText.render(size: Int(maximum))) that a library may have")
     }
     if let fault = weakness(status) {
       throw PluginFailure(reason: .unsafeFile, message: "\(path) \(fault)")

@@ -3,12 +3,13 @@ struct ConfigurationSource: Sendable {
   var configuration: Configuration
   var text: [UInt8]
 
-  static func read(_ path: String, listenOverride: String?) -> Result<
+  /// - Parameter waits: whether the file may be a pipe, as it may before there is anybody who must not wait for it.
+  static func read(_ path: String, listenOverride: String?, waits: Bool = false) -> Result<
     ConfigurationSource, ConfigurationErrors
   > {
     let text: [UInt8]
     do throws(FileContents.Failure) {
-      text = try FileContents.read(path, limit: ConfigurationText.maximumFile)
+      text = try FileContents.read(path, limit: ConfigurationText.maximumFile, waits: waits)
     } catch {
       return .failure(ConfigurationErrors([ConfigurationError(path: path, message: "\(error)")]))
     }

@@ -40,7 +40,6 @@ struct LibraryStore {
   private var known: [String: (stamp: Stamp, file: File)] = [:]
   private var draftCount = 0
 
-  private static let sizeLimit: Int64 = 1 << 30
   /// A file that was changed a moment ago may change again within one tick of the file system's clock.
   private static let settled: Int64 = 1_000_000_000
 
@@ -69,7 +68,7 @@ struct LibraryStore {
       }
       if let draft = draft(of: path) {
         drafts.append((path, draft, stamp))
-      } else if stamp.mode & S_IFMT == S_IFREG {
+      } else if stamp.mode & S_IFMT == S_IFREG, stamp.size <= LibraryFile.maximum {
         unsafe.append((path, stamp))
       }
     }
@@ -165,7 +164,7 @@ struct LibraryStore {
     defer { input.close() }
     var status = stat()
     try checked("stat \(source)") { fstat(input.raw, &status) }
-    guard status.st_mode & S_IFMT == S_IFREG, status.st_size <= sizeLimit else {
+    guard status.st_mode & S_IFMT == S_IFREG, status.st_size <= LibraryFile.maximum else {
       throw SystemError("copy \(source)", EFBIG)
     }
     let output = FileDescriptor(

@@ -175,7 +175,7 @@ enum BisectRequest {
       if !body.isEmpty { head += "Content-Length: \(body.count)\r\n" }
       return completed(Array((head + "\r\n").utf8) + body)
     }
-    return completed(try FileContents.read(options.request[0], limit: 64 << 20))
+    return completed(try FileContents.read(options.request[0], limit: 64 << 20, waits: true))
   }
 
   /// With Host and `Connection: close`; lines that end in LF alone are ended as HTTP wants it.

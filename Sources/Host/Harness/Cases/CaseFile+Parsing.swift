@@ -9,7 +9,7 @@ extension CaseFile {
   /// The same from the file system.
   static func load(_ path: String) -> Result<CaseFile, ConfigurationErrors> {
     do throws(FileContents.Failure) {
-      return parse(try FileContents.read(path, limit: maximum), path: path)
+      return parse(try FileContents.read(path, limit: maximum, waits: true), path: path)
     } catch {
       return .failure(ConfigurationErrors([ConfigurationError(path: path, message: "\(error)")]))
     }

@@ -77,7 +77,7 @@ enum ReplayCommand {
   ) -> Result<String, ConfigurationErrors> {
     let bytes: [UInt8]
     do throws(FileContents.Failure) {
-      bytes = try FileContents.read(configuration, limit: ConfigurationText.maximumFile)
+      bytes = try FileContents.read(configuration, limit: ConfigurationText.maximumFile, waits: true)
     } catch {
       return .failure(
         ConfigurationErrors([ConfigurationError(path: configuration, message: "\(error)")]))
