@@ -37,6 +37,44 @@ struct ListenerTests {
     #expect(throws: HarnessError.self) { try HTTPConnection(next.endpoints[0]) }
   }
 
+  @Test("socket-mode is the mode of a Unix socket from its first moment, and after an edit")
+  func socketMode() throws {
+    let directory = try TemporaryDirectory()
+    let path = directory.path + "/http.sock"
+    func mode() throws -> Int? {
+      try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int
+    }
+    func settings(_ mode: String) -> HostSettings {
+      HostSettings(listen: ["unix:\(path)"], host: "socket-mode = \(mode)", plugins: Section.fault())
+    }
+    let host = try HostProcess(settings("0660"), in: directory)
+    #expect(try mode() == 0o660)
+    let values = try host.get("/__diag/config").text
+    #expect(values.contains("0660"), "\(values)")
+    try host.rewrite(settings("0666"))
+    #expect(try host.command("reload").status == .exited(0))
+    #expect(try mode() == 0o666)
+    #expect(try host.get("/fault/echo").status == 200)
+  }
+
+  @Test("a Unix socket whose file was deleted is made anew by a reload")
+  func socketDeleted() throws {
+    let directory = try TemporaryDirectory()
+    let path = directory.path + "/http.sock"
+    let host = try HostProcess(
+      HostSettings(listen: ["unix:\(path)"], plugins: Section.fault()), in: directory)
+    let open = try host.connect()
+    #expect(try open.request("GET", "/fault/echo").status == 200)
+    try FileManager.default.removeItem(atPath: path)
+    #expect(try host.command("reload").status == .exited(0))
+    #expect(try host.get("/fault/echo").status == 200)
+    #expect(try open.request("GET", "/fault/echo").status == 200)
+    #expect(try host.command("reload").status == .exited(0))
+    #expect(try host.get("/fault/echo").status == 200)
+    #expect(try host.stop() == .exited(0))
+    #expect(!FileManager.default.fileExists(atPath: path))
+  }
+
   @Test("PORT overrides the port, --listen the address")
   func overrides() throws {
     let first = try HostProcess(HostSettings(listen: ["127.0.0.1:1"]), environment: ["PORT": "0"])

@@ -49,6 +49,10 @@ extension HostConfiguration {
   fileprivate var described: [Configuration.DescribedValue] {
     var values = listen.map { Configuration.DescribedValue(key: "listen", value: $0.text) }
     func add(_ key: String, _ value: String) { values.append(.init(key: key, value: value)) }
+    if let socketMode {
+      let digits = String(socketMode, radix: 8)
+      add("socket-mode", String(repeating: "0", count: max(0, 4 - digits.utf8.count)) + digits)
+    }
     add("threads", threads.map { String($0) } ?? "auto")
     add("plugin-path", pluginPath)
     add("state-dir", stateDirectory)

@@ -20,6 +20,8 @@ struct Configuration: Sendable {
 /// The `[host]` section.
 struct HostConfiguration: Sendable {
   var listen: [ListenAddress] = []
+  /// Of the files of Unix sockets; nil for what the umask leaves.
+  var socketMode: UInt32?
   /// Number of event loops; nil for one per core.
   var threads: Int?
   var pluginPath = ".build/release"

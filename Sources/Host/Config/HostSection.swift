@@ -3,6 +3,7 @@
 /// | key | values | default |
 /// | --- | --- | --- |
 /// | `listen` | address and port, or `unix:PATH`; repeatable | `127.0.0.1:8080` |
+/// | `socket-mode` | octal permissions, 0...0777 | by the umask |
 /// | `threads` | `auto`, or 1...256 event loops | `auto` |
 /// | `plugin-path` | directory of bare library names | `.build/release` |
 /// | `state-dir` | directory of what outlives the host | `.bulkhead` |
@@ -24,7 +25,7 @@ enum HostSection {
     single: [
       "threads", "plugin-path", "state-dir", "diagnostics", "admin-token", "trusted-proxies", "log-format",
       "log-level", "max-head", "max-body", "head-timeout", "body-timeout", "idle-timeout", "drain-timeout",
-      "request-timeout", "max-rss",
+      "request-timeout", "max-rss", "socket-mode",
     ],
     repeatable: ["listen", "probe"])
 
@@ -35,6 +36,7 @@ enum HostSection {
     readAddresses(&reader, into: &host, paths: paths)
     readAccess(&reader, into: &host)
     readLimits(&reader, into: &host)
+    host.socketMode = reader.value("socket-mode", permissions)
     if let threads = reader.value("threads", threads) { host.threads = threads }
     host.pluginPath = paths.resolve(reader.value("plugin-path", path) ?? host.pluginPath)
     host.stateDirectory = paths.resolve(reader.value("state-dir", path) ?? host.stateDirectory)
@@ -108,6 +110,15 @@ enum HostSection {
 
   private static func threads(_ text: String) throws(InvalidValue) -> Int? {
     text == "auto" ? nil : try ValueText.integer(text, in: 1...256)
+  }
+
+  /// As chmod(1) takes them: `0660`.
+  private static func permissions(_ text: String) throws(InvalidValue) -> UInt32 {
+    let isOctal = text.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "7")).contains($0) }
+    guard isOctal, (3...4).contains(text.utf8.count), let mode = UInt32(text, radix: 8), mode <= 0o777 else {
+      throw InvalidValue("is \(text.quotedForMessage), which are no permissions in octal, such as 0660")
+    }
+    return mode
   }
 
   static func path(_ text: String) throws(InvalidValue) -> String {

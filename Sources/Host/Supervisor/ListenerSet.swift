@@ -5,26 +5,50 @@ struct ListenerSet {
   struct Open: Sendable {
     let address: ListenAddress
     let listener: Listener
+    /// Of a Unix socket.
+    let file: SocketFile?
+
+    /// False if the socket's file is gone, or another's: nobody finds the way to it any more.
+    fileprivate var isReachable: Bool {
+      guard case .unix(let path) = address else { return true }
+      return SocketFile.of(path) == file
+    }
+  }
+
+  /// The file that a Unix socket is found by, as stat(2) tells it from others of its name.
+  struct SocketFile: Sendable, Equatable {
+    let device: UInt64
+    let inode: UInt64
+
+    static func of(_ path: String) -> SocketFile? {
+      var status = stat()
+      guard lstat(path, &status) == 0 else { return nil }
+      return SocketFile(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
+    }
   }
 
   private var open: [Open] = []
 
   /// Sockets for these addresses: those of `current` where an address is among them, new ones for the rest.
   ///
+  /// - Parameter mode: permissions of Unix sockets' files.
   /// - Throws: the address that cannot be had; then nothing was opened.
-  mutating func take(_ addresses: [ListenAddress], from current: [Open]) throws(SystemError) -> [Open] {
+  mutating func take(
+    _ addresses: [ListenAddress], mode: UInt32?, from current: [Open]
+  ) throws(SystemError) -> [Open] {
     var rest = current
     var taken: [Open] = []
     var new: [Open] = []
     for address in addresses {
-      if let index = rest.firstIndex(where: { $0.address == address }) {
-        taken.append(rest.remove(at: index))
-        continue
-      }
       do throws(SystemError) {
-        let made = Open(address: address, listener: try Listener.open(address))
-        new.append(made)
-        taken.append(made)
+        if let index = rest.firstIndex(where: { $0.address == address && $0.isReachable }) {
+          if case .unix(let path) = address, let mode { try checked("chmod") { chmod(path, mode) } }
+          taken.append(rest.remove(at: index))
+        } else {
+          let made = try ListenerSet.make(address, mode: mode)
+          new.append(made)
+          taken.append(made)
+        }
       } catch {
         for made in new { ListenerSet.close(made) }
         throw SystemError("\(address.text): \(error.call)", error.code)
@@ -32,6 +56,12 @@ struct ListenerSet {
     }
     open += new
     return taken
+  }
+
+  private static func make(_ address: ListenAddress, mode: UInt32?) throws(SystemError) -> Open {
+    let listener = try Listener.open(address, mode: mode)
+    guard case .unix(let path) = address else { return Open(address: address, listener: listener, file: nil) }
+    return Open(address: address, listener: listener, file: SocketFile.of(path))
   }
 
   /// Closes those that none of these revisions has. The kernel refuses new connections from then on, also while an old
@@ -45,7 +75,8 @@ struct ListenerSet {
   mutating func closeAll() { keep(only: []) }
 
   private static func close(_ made: Open) {
-    if case .unix(let path) = made.address { unlink(path) }
+    // Another socket may have its name by now.
+    if case .unix(let path) = made.address, made.isReachable { unlink(path) }
     shutdown(made.listener.descriptor.raw, Int32(SHUT_RDWR))
     made.listener.descriptor.close()
   }

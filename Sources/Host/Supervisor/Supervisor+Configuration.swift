@@ -94,8 +94,9 @@ extension Supervisor {
   private func take(_ source: ConfigurationSource) -> Result<Int, ConfigurationErrors> {
     let opened: [ListenerSet.Open]
     do throws(SystemError) {
+      let host = source.configuration.host
       opened = try listeners.take(
-        source.configuration.host.listen, from: revisions[activeRevision]?.listeners ?? [])
+        host.listen, mode: host.socketMode, from: revisions[activeRevision]?.listeners ?? [])
     } catch {
       let errors = ConfigurationErrors([ConfigurationError(path: configurationPath, message: "\(error)")])
       reject(errors)

@@ -100,7 +100,8 @@ final class Supervisor {
     libraries = try LibraryStore(stateDirectory: stateDirectory)
     ledger = try FaultLedger(stateDirectory: stateDirectory)
     rollBack = RollBack(good: Supervisor.readGoodIndex(libraries))
-    let opened = try listeners.take(source.configuration.host.listen, from: [])
+    let host = source.configuration.host
+    let opened = try listeners.take(host.listen, mode: host.socketMode, from: [])
     control = try ControlServer(stateDirectory: stateDirectory)
     watch = try ConfigurationWatch()
     lastRevision = 1

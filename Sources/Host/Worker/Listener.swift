@@ -11,7 +11,9 @@ struct Listener: Sendable {
   private static let backlog: Int32 = 4096
 
   /// Binds and listens.
-  static func open(_ address: ListenAddress) throws(SystemError) -> Listener {
+  ///
+  /// - Parameter mode: permissions of a Unix socket's file.
+  static func open(_ address: ListenAddress, mode: UInt32? = nil) throws(SystemError) -> Listener {
     switch address {
     case .ipv4(let text, let port):
       var socket = sockaddr_in()
@@ -32,7 +34,7 @@ struct Listener: Sendable {
         descriptor: descriptor, text: "[\(text)]:\(try port == 0 ? assignedPort(descriptor) : port)",
         isTCP: true)
     case .unix(let path):
-      return Listener(descriptor: try unixSocket(path), text: "unix:\(path)", isTCP: false)
+      return Listener(descriptor: try unixSocket(path, mode), text: "unix:\(path)", isTCP: false)
     }
   }
 
@@ -87,7 +89,7 @@ struct Listener: Sendable {
   }
 
   /// A socket file that nobody listens on is a dead host's, and is replaced.
-  private static func unixSocket(_ path: String) throws(SystemError) -> FileDescriptor {
+  private static func unixSocket(_ path: String, _ mode: UInt32?) throws(SystemError) -> FileDescriptor {
     var address = sockaddr_un()
     address.sun_family = sa_family_t(AF_UNIX)
     guard path.utf8.count < MemoryLayout.size(ofValue: address.sun_path) else {
@@ -108,6 +110,8 @@ struct Listener: Sendable {
     let raw = try checked("socket") { socket(AF_UNIX, type, 0) }
     do throws(SystemError) {
       try bind(raw, &address, MemoryLayout<sockaddr_un>.size)
+      // Before anybody can connect.
+      if let mode { try checked("chmod \(path)") { chmod(path, mode) } }
       try checked("listen") { listen(raw, backlog) }
     } catch {
       close(raw)
