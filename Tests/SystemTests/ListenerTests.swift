@@ -104,6 +104,24 @@ struct ListenerTests {
     #expect(try host.get("/health").status == 200)
   }
 
+  @Test("an edit to an address that the host's own excludes needs a restart, says so, and changes nothing")
+  func ownAddressInTheWay() throws {
+    let host = try HostProcess(HostSettings(plugins: Section.fault()))
+    guard case .ipv4(_, let port) = host.endpoints[0] else {
+      Issue.record("\(host.endpoints)")
+      return
+    }
+    try host.rewrite(HostSettings(listen: ["127.0.0.1:\(port)"], plugins: Section.fault()))
+    let same = try host.command("reload")
+    #expect(same.status == .exited(0), "the port that the kernel gave, by its number: \(same)")
+    try host.rewrite(HostSettings(listen: ["0.0.0.0:\(port)"], plugins: Section.fault()))
+    let reload = try host.command("reload")
+    #expect(reload.status == .exited(1), "\(reload)")
+    #expect((reload.output + reload.errors).contains("0.0.0.0:\(port)"), "\(reload)")
+    #expect((reload.output + reload.errors).contains("needs a restart"), "\(reload)")
+    #expect(try host.get("/fault/echo").status == 200)
+  }
+
   @Test("a second host on the same state directory: exit 69, and the first serves on")
   func stateDirectoryInUse() throws {
     let host = try HostProcess()

@@ -55,14 +55,19 @@ enum ConfigurationFile {
     parse(bytes: Array(text.utf8), path: path, environment: environment)
   }
 
+  /// - Parameter listens: false if the addresses are listened on already: that they can be is no question any more.
   static func parse(
-    bytes: [UInt8], path: String, environment: [String: String] = [:], listenOverride: String? = nil
+    bytes: [UInt8], path: String, environment: [String: String] = [:], listenOverride: String? = nil,
+    listens: Bool = true
   ) -> Result<Configuration, ConfigurationErrors> {
-    read(bytes: bytes, path: path, environment: environment, listenOverride: listenOverride).result
+    read(
+      bytes: bytes, path: path, environment: environment, listenOverride: listenOverride, listens: listens
+    ).result
   }
 
   static func read(
-    bytes: [UInt8], path: String, environment: [String: String] = [:], listenOverride: String? = nil
+    bytes: [UInt8], path: String, environment: [String: String] = [:], listenOverride: String? = nil,
+    listens: Bool = true
   ) -> Reading {
     let working = FilePaths(directory: workingDirectory())
     let paths = FilePaths(ofFile: working.resolve(path))
@@ -73,7 +78,11 @@ enum ConfigurationFile {
     builder.errors = text.errors
     builder.read(text.sections)
     builder.applyEnvironment(environment, listens: listenOverride == nil)
-    if let listenOverride { builder.override(listen: listenOverride, paths: working) }
+    if let listenOverride {
+      builder.override(listen: listenOverride, paths: working)
+    } else if listens {
+      builder.checkListeners()
+    }
     return Reading(
       configuration: builder.configuration, errors: builder.errors,
       isPluginPathKnown: builder.isPluginPathKnown)
@@ -93,6 +102,9 @@ private struct ConfigurationBuilder {
   var configuration: Configuration
   var errors: [ConfigurationError] = []
   private(set) var isPluginPathKnown = true
+  /// Of the addresses to listen on, where they stand in the file.
+  private var listenLines: [Int] = []
+  private var isPortGiven = false
 
   init(path: String, paths: FilePaths) {
     self.path = path
@@ -147,6 +159,7 @@ private struct ConfigurationBuilder {
     errors += reader.errors
     guard isFirst(section) else { return }
     configuration.host = host
+    listenLines = section.entries.filter { $0.key == "listen" }.map(\.line)
     isPluginPathKnown =
       !reader.has("plugin-path") || reader.value("plugin-path", HostSection.path) != nil
   }
@@ -178,13 +191,31 @@ private struct ConfigurationBuilder {
     do throws(InvalidValue) {
       let port = try ListenAddress.port(text)
       var listen: [ListenAddress] = []
-      for address in configuration.host.listen.map({ $0.withPort(port) })
+      var lines: [Int] = []
+      for (index, address) in configuration.host.listen.map({ $0.withPort(port) }).enumerated()
       where address.isAnyPort || !listen.contains(address) {
         listen.append(address)
+        if index < listenLines.count { lines.append(listenLines[index]) }
       }
       configuration.host.listen = listen
+      listenLines = lines
+      isPortGiven = true
     } catch {
       errors.append(ConfigurationError(path: "environment", message: "PORT \(error.problem)"))
+    }
+  }
+
+  /// Of two addresses, the one that cannot be had beside the other.
+  mutating func checkListeners() {
+    let listen = configuration.host.listen
+    // One that makes no sense has been complained of, and has a line all the same.
+    guard listenLines.count == listen.count else { return }
+    let origin = isPortGiven ? ", by PORT in the environment" : ""
+    for (index, address) in listen.enumerated() {
+      guard let first = listen[..<index].firstIndex(where: { $0.excludes(address) }) else { continue }
+      complain(
+        "'listen' has \(address.text.quotedForMessage)\(origin), which cannot be had beside "
+          + "\(listen[first].text.quotedForMessage) on line \(listenLines[first])", listenLines[index])
     }
   }
 

@@ -62,6 +62,21 @@ extension ListenAddress {
     }
   }
 
+  /// True if only one of the two can be listened on: they are the same, or one stands for all addresses of the machine.
+  func excludes(_ other: ListenAddress) -> Bool {
+    func areOne(_ first: String, _ second: String, any: String) -> Bool {
+      first == second || first == any || second == any
+    }
+    return switch (self, other) {
+    case (.ipv4(let first, let port), .ipv4(let second, let otherPort)):
+      port != 0 && port == otherPort && areOne(first, second, any: "0.0.0.0")
+    case (.ipv6(let first, let port), .ipv6(let second, let otherPort)):
+      port != 0 && port == otherPort && areOne(first, second, any: "::")
+    case (.unix(let first), .unix(let second)): first == second
+    default: false
+    }
+  }
+
   /// Port 0 is a new port each time, so two of them do not collide.
   var isAnyPort: Bool {
     switch self {

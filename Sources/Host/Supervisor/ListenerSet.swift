@@ -8,6 +8,12 @@ struct ListenerSet {
     /// Of a Unix socket.
     let file: SocketFile?
 
+    /// With the port that the kernel gave, where it was to choose.
+    fileprivate var bound: ListenAddress {
+      let port = listener.text.split(separator: ":").last.flatMap { UInt16($0) }
+      return port.map { address.withPort($0) } ?? address
+    }
+
     /// False if the socket's file is gone, or another's: nobody finds the way to it any more.
     fileprivate var isReachable: Bool {
       guard case .unix(let path) = address else { return true }
@@ -41,7 +47,9 @@ struct ListenerSet {
     var new: [Open] = []
     for address in addresses {
       do throws(SystemError) {
-        if let index = rest.firstIndex(where: { $0.address == address && $0.isReachable }) {
+        if let index = rest.firstIndex(where: {
+          ($0.address == address || $0.bound == address) && $0.isReachable
+        }) {
           if case .unix(let path) = address, let mode { try checked("chmod") { chmod(path, mode) } }
           taken.append(rest.remove(at: index))
         } else {
@@ -51,11 +59,19 @@ struct ListenerSet {
         }
       } catch {
         for made in new { ListenerSet.close(made) }
-        throw SystemError("\(address.text): \(error.call)", error.code)
+        throw SystemError("\(address.text): \(reason(for: address))\(error.call)", error.code)
       }
     }
     open += new
     return taken
+  }
+
+  /// One of our own may be in the way, which is let go only once the next generation serves.
+  private func reason(for address: ListenAddress) -> String {
+    guard let other = open.first(where: { $0.listener.isTCP && $0.bound.excludes(address) })?.bound else {
+      return ""
+    }
+    return "cannot be had beside \(other.text), on which this host listens: that change needs a restart: "
   }
 
   private static func make(_ address: ListenAddress, mode: UInt32?) throws(SystemError) -> Open {

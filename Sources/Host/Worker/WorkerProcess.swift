@@ -26,7 +26,8 @@ enum WorkerProcess {
     }
     guard
       case .success(let configuration) = ConfigurationFile.parse(
-        bytes: manifest.configuration, path: manifest.configurationPath, environment: Environment.all)
+        bytes: manifest.configuration, path: manifest.configurationPath, environment: Environment.all,
+        listens: false)
     else {
       // The supervisor has read the same text a moment ago.
       Log.shared.write(.error, "worker: the configuration cannot be read any more")

@@ -30,6 +30,29 @@ struct ConfigurationFileTests {
       ])
   }
 
+  @Test(
+    "addresses that exclude each other are an error with both lines, also where PORT makes them so",
+    arguments: [
+      ("0.0.0.0:1", "127.0.0.1:1", "", true), ("127.0.0.1:1", "0.0.0.0:1", "", true),
+      ("0.0.0.0:1", "127.0.0.1:2", "", false), ("0.0.0.0:1", "127.0.0.1:2", "3", true),
+      ("0.0.0.0:0", "127.0.0.1:0", "", false), ("0.0.0.0:1", "127.0.0.1:2", "0", false),
+      ("[::]:1", "[::1]:1", "", true), ("[::]:1", "0.0.0.0:1", "", false),
+      ("127.0.0.1:1", "127.0.0.1:2", "3", false), ("unix:/a", "unix:/b", "3", false),
+    ])
+  func excludingAddresses(first: String, second: String, port: String, isError: Bool) {
+    let result = ConfigurationFile.parse(
+      text: "[host]\nlisten = \(first)\nlisten = \(second)\n", path: "plugins.conf",
+      environment: ["PORT": port])
+    guard case .failure(let errors) = result else {
+      #expect(!isError)
+      return
+    }
+    #expect(isError, "\(errors)")
+    #expect(errors.errors.map(\.line) == [3], "\(errors)")
+    #expect(errors.description.contains("on line 2"), "\(errors)")
+    #expect(errors.description.contains("PORT") == !port.isEmpty, "\(errors)")
+  }
+
   @Test("PORT overrides the port of each TCP listener")
   func port() throws {
     let text = "[host]\nlisten = 127.0.0.1:80\nlisten = 127.0.0.1:81\nlisten = [::]:80\nlisten = unix:/s"
