@@ -127,6 +127,22 @@ struct LifecycleTests {
     #expect(attributes[.posixPermissions] as? Int == 0o700)
   }
 
+  @Test("a state directory that nobody can write to is told of, and keeps no plugin from being served")
+  func unwritableStateDirectory() throws {
+    let directory = try TemporaryDirectory()
+    // Whoever runs this, no directory can be made there.
+    let text = HostSettings(plugins: Section.fault()).text(stateDirectory: "/sys/bulkhead/state")
+    let host = try HostProcess(configuration: text, listeners: 1, in: directory)
+    #expect(host.log.contains("the state directory cannot be written"), "\(host.log)")
+    #expect(try host.get("/fault/echo").status == 200)
+    #expect(try host.get("/fault/echo", headers: [("X-Fault", "trap")]).status == 503)
+    try host.waitFor(plugin: "fault", state: "quarantined")
+    try host.directory.write("plugins.conf", text + Section.fault("next", mount: "/next"))
+    host.process.send(signal: SIGHUP)
+    try wait("the edit to be taken") { try host.get("/next/echo").status == 200 }
+    #expect(try host.stop() == .exited(0))
+  }
+
   @Test("metrics are Prometheus text, and count")
   func metrics() throws {
     let host = try HostProcess(HostSettings(plugins: Section.fault()))

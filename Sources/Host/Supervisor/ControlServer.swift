@@ -39,16 +39,23 @@ final class ControlServer {
     var hasAnswer = false
   }
 
-  private let listener: FileDescriptor
+  /// Nil if there is no place for it: then nobody comes.
+  private let listener: FileDescriptor?
   private let path: String
   private var connections: [Connection] = []
   private var lastNumber = 0
 
   /// The caller holds the directory's lock: a socket that is there is a dead host's.
-  init(stateDirectory: String) throws(SystemError) {
-    path = "\(stateDirectory)/\(ControlServer.fileName)"
+  ///
+  /// - Parameter stateDirectory: nil if nothing can be written there.
+  init(stateDirectory: String?) throws(SystemError) {
+    path = "\(stateDirectory ?? "")/\(ControlServer.fileName)"
+    guard let stateDirectory else {
+      listener = nil
+      return
+    }
     unlink(path)
-    listener = FileDescriptor(
+    let listener = FileDescriptor(
       raw: try checked("socket") {
         socket(AF_UNIX, ControlServer.type | Int32(SOCK_NONBLOCK.rawValue), 0)
       })
@@ -60,6 +67,7 @@ final class ControlServer {
       try checked("bind control.sock") { Glibc.bind(raw, address, size) }
     }
     try checked("listen") { listen(raw, ControlServer.backlog) }
+    self.listener = listener
   }
 
   static let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
@@ -90,7 +98,7 @@ final class ControlServer {
 
   /// What to poll(2) for.
   var interests: [pollfd] {
-    [pollfd(fd: isFull ? -1 : listener.raw, events: Int16(POLLIN), revents: 0)]
+    [pollfd(fd: isFull ? -1 : listener?.raw ?? -1, events: Int16(POLLIN), revents: 0)]
       + connections.map {
         // One that waits for its answer has nothing to say; that it hangs up would be news without end.
         let isWaiting = $0.hasAsked && $0.output.isEmpty
@@ -135,6 +143,7 @@ final class ControlServer {
 
   /// Takes no client any more; the socket's name goes.
   func closeListener() {
+    guard let listener else { return }
     unlink(path)
     listener.close()
   }
@@ -153,7 +162,7 @@ final class ControlServer {
   private var isFull: Bool { connections.count >= ControlServer.clientLimit }
 
   private func accept(at now: UInt64) {
-    while !isFull {
+    while let listener, !isFull {
       let raw = shim_accept(listener.raw, nil, nil)
       guard raw >= 0 else { return }
       let descriptor = FileDescriptor(raw: raw)

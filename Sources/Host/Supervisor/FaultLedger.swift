@@ -14,10 +14,13 @@ struct FaultLedger {
   static let requestSuffix = ".request"
 
   /// - Throws: when the directory cannot be made.
-  init(stateDirectory: String, countLimit: Int = 256, byteLimit: Int = 16 << 20) throws(SystemError) {
+  init(
+    stateDirectory: String, isWritable: Bool = true, countLimit: Int = 256, byteLimit: Int = 16 << 20
+  ) throws(SystemError) {
     directory = FaultLedger.directory(in: stateDirectory)
     self.countLimit = countLimit
     self.byteLimit = byteLimit
+    guard isWritable else { return }
     try StateDirectory.make(directory)
     records = FaultLedger.ids(in: directory).map { id in
       (id, FaultLedger.size("\(directory)/\(id).json") + FaultLedger.size("\(directory)/\(id).request"))

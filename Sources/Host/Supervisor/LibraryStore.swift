@@ -44,9 +44,10 @@ struct LibraryStore {
   private static let settled: Int64 = 1_000_000_000
 
   /// - Throws: when the directories cannot be made.
-  init(stateDirectory: String) throws(SystemError) {
+  init(stateDirectory: String, isWritable: Bool = true) throws(SystemError) {
     copies = "\(stateDirectory)/libraries"
     good = "\(stateDirectory)/good"
+    guard isWritable else { return }
     try StateDirectory.make(copies)
     try StateDirectory.make(good)
   }

@@ -19,6 +19,21 @@ enum StateDirectory {
     return FileDescriptor(raw: lock)
   }
 
+  /// The same; nil if nothing can be written there, as on a disk that was remounted read-only after errors. Then the host
+  /// goes without what it would keep: it is wanted most when something is broken.
+  static func openIfWritable(_ path: String) throws(SystemError) -> FileDescriptor? {
+    do throws(SystemError) {
+      return try open(path)
+    } catch {
+      guard [EROFS, EACCES, EPERM].contains(error.code) else { throw error }
+      Log.shared.write(
+        .error,
+        "the state directory cannot be written: \(error); no fault is kept, no library rolled back, and commands do "
+          + "not reach this host")
+      return nil
+    }
+  }
+
   /// A directory with all that lead to it; those that are made are the host's user's alone.
   static func make(_ path: String) throws(SystemError) {
     var made = ""

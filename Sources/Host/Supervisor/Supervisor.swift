@@ -17,7 +17,8 @@ final class Supervisor {
   let watch: ConfigurationWatch
   let startedAt = Clock.monotonic()
   private let signals: FileDescriptor
-  private let stateLock: FileDescriptor
+  /// Nil if nothing can be written to the state directory.
+  private let stateLock: FileDescriptor?
 
   var plan = GenerationPlan()
   /// By generation.
@@ -86,7 +87,8 @@ final class Supervisor {
     configurationPath = path
     self.listenOverride = listenOverride
     stateDirectory = source.configuration.host.stateDirectory
-    stateLock = try StateDirectory.open(stateDirectory)
+    stateLock = try StateDirectory.openIfWritable(stateDirectory)
+    let isWritable = stateLock != nil
     memory = try SharedMemory.create()
     guard let states = PluginStateTable(memory), let counts = PluginCountTable(memory) else {
       throw SystemError("shared memory", ENOMEM)
@@ -97,12 +99,12 @@ final class Supervisor {
     IdleSignals.ignoreFailedWrites()
     let wanted = [SIGTERM, SIGINT, SIGHUP, SIGCHLD, SIGQUIT] + IdleSignals.all
     signals = FileDescriptor(raw: try checked("signalfd") { shim_block_signals(wanted, Int32(wanted.count)) })
-    libraries = try LibraryStore(stateDirectory: stateDirectory)
-    ledger = try FaultLedger(stateDirectory: stateDirectory)
+    libraries = try LibraryStore(stateDirectory: stateDirectory, isWritable: isWritable)
+    ledger = try FaultLedger(stateDirectory: stateDirectory, isWritable: isWritable)
     rollBack = RollBack(good: Supervisor.readGoodIndex(libraries))
     let host = source.configuration.host
     let opened = try listeners.take(host.listen, mode: host.socketMode, from: [])
-    control = try ControlServer(stateDirectory: stateDirectory)
+    control = try ControlServer(stateDirectory: isWritable ? stateDirectory : nil)
     watch = try ConfigurationWatch()
     lastRevision = 1
     activeRevision = 1
@@ -134,7 +136,7 @@ final class Supervisor {
   private func end() {
     control.closeListener()
     listeners.closeAll()
-    stateLock.close()
+    stateLock?.close()
     control.answerLast(stopping, "stopped\n")
   }
 
