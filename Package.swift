@@ -161,6 +161,7 @@ let package = Package(
       path: "Tests/Support/DatabaseTesting",
       swiftSettings: strict),
     tests("DatabaseTests", of: ["DatabaseSettings", "DatabaseTesting"]),
+    tests("JSONBodiesTests", of: ["JSONBodies", "PluginTesting"]),
     tests("HTTPClientTests", of: ["HTTPClient", "LocalServer", "PluginTesting"]),
     tests(
       "SystemTests",

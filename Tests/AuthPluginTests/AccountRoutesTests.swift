@@ -131,7 +131,12 @@ import Testing
     #expect(try auth.logIn("ada@example.com", password: password).status == 200)
   }
 
-  @Test("malformed JSON is 400", arguments: ["", "{", "{]", #"{"email":}"#, "nul", "{} {}", #"{'a':1}"#])
+  @Test(
+    "malformed JSON is 400",
+    arguments: [
+      "", "{", "{]", #"{"email":}"#, "nul", "{} {}", #"{'a':1}"#, #"{"email":"a",}"#, #"{"email":01}"#,
+      #"{"x":"\x"}"#, "\u{FEFF}{}", "{\"a\tb\":1}", "{\"email\":\"a\tb\"}",
+    ])
   func malformed(_ body: String) throws {
     let answer = try auth.post("register", body)
     #expect(answer.status == 400)

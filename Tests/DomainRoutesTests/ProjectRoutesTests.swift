@@ -58,6 +58,66 @@ import Testing
     #expect(a == .array([.number(1), .number(2.5), .null, .boolean(true), .object(["b": .string("ü")])]))
   }
 
+  @Test(
+    "metadata is given again as it was written, but for white space, in lists too",
+    arguments: Backend.allCases)
+  func keptMetadata(on backend: Backend) throws {
+    let shop = try Shop(on: backend)
+    let kept = "{\"z\":1.0,\"\u{E9}\":1,\"e\u{301}\":2,\"a\":\"\\u00e9 \\/\",\"n\":[1E2,-0]}"
+    let sent = kept.replacing(",", with: " ,\n").replacing(":", with: ": ")
+    let project = try id(create(shop, "{\"name\":\"x\", \"metadata\" : \(sent) }"))
+    for path in ["projects/\(project)", "projects"] {
+      #expect(try shop.send("GET", path).text.contains("\"metadata\":\(kept)"))
+    }
+    #expect(
+      try shop.send("PATCH", "projects/\(project)", "{\"name\":\"y\"}").text.contains(
+        "\"metadata\":\(kept)"))
+    #expect(
+      try shop.send("PATCH", "projects/\(project)", "{\"metadata\":null}").json["metadata"] == .object([:]))
+  }
+
+  @Test(
+    "metadata has at most 8192 bytes, white space not counted, and is nested 64 deep at most",
+    arguments: Backend.allCases)
+  func metadataLimits(on backend: Backend) throws {
+    let shop = try Shop(on: backend)
+    func make(_ metadata: String) throws -> Int {
+      try shop.send("POST", "projects", "{\"name\":\"x\",\"metadata\":\(metadata)}").status
+    }
+    let full = String(repeating: "m", count: 8192 - "{\"a\":\"\"}".count)
+    #expect(try make("{\"a\":\"\(full)\"}") == 201)
+    #expect(try make("{ \"a\" : \"\(full)\" }") == 201)
+    #expect(try make("{\"a\":\"\(full)m\"}") == 422)
+    func nested(_ depth: Int) -> String {
+      String(repeating: "{\"a\":", count: depth) + "1" + String(repeating: "}", count: depth)
+    }
+    #expect(try make(nested(64)) == 201)
+    #expect(try make(nested(65)) == 422)
+  }
+
+  /// What one request may make of the data that another was allowed to leave: nothing is decoded, and nothing thrown, for
+  /// each of 40 000 numbers.
+  @Test("a page of projects with metadata of deeply nested numbers is answered", arguments: Backend.allCases)
+  func deepMetadata(on backend: Backend) throws {
+    let shop = try Shop(on: backend)
+    let (depth, numbers) = (62, 3900)
+    let metadata =
+      String(repeating: "{\"a\":", count: depth) + "["
+      + Array(repeating: "1", count: numbers).joined(separator: ",")
+      + "]" + String(repeating: "}", count: depth)
+    let body = "{\"name\":\"x\",\"metadata\":\(metadata)}"
+    for _ in 0..<10 {
+      #expect(
+        try shop.host.send(
+          "POST", "/api/v1/projects", headers: ["Content-Type": "application/json"], body: body,
+          identity: alice
+        ).status == 201)
+    }
+    let page = try shop.host.send("GET", "/api/v1/projects", identity: alice)
+    #expect(page.status == 200)
+    #expect(page.text.ranges(of: metadata).count == 10)
+  }
+
   @Test("an edit changes what it names, and leaves the rest", arguments: Backend.allCases)
   func edit(on backend: Backend) throws {
     let shop = try Shop(on: backend)

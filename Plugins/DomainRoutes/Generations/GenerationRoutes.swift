@@ -222,20 +222,13 @@ extension GenerationRequest {
     let projectID = body.uuid("project_id")
     let model = modelID.flatMap { models[$0] }
     if modelID != nil, model == nil { body.reject("model_id", "is not a configured model") }
-    let parameters = body.object("parameters", maxBytes: 8192) ?? [:]
-    func integer(_ name: String, _ range: ClosedRange<Int>) -> Int? {
-      switch parameters[name] ?? .null {
-      case .null: return nil
-      case .integer(let value) where range.contains(Int(value)): return Int(value)
-      default:
-        body.reject(
-          "parameters.\(name)", "must be a whole number, \(range.lowerBound) to \(range.upperBound)")
-        return nil
-      }
+    var (width, height, seed): (Int?, Int?, Int?)
+    body.fields(of: "parameters", maxBytes: 8192) { parameters in
+      let smallest = Model.sides.lowerBound
+      width = parameters.integer("width", range: smallest...(model?.maxWidth ?? Model.sides.upperBound))
+      height = parameters.integer("height", range: smallest...(model?.maxHeight ?? Model.sides.upperBound))
+      seed = parameters.integer("seed", range: Model.seeds)
     }
-    let width = integer("width", Model.sides.lowerBound...(model?.maxWidth ?? Model.sides.upperBound))
-    let height = integer("height", Model.sides.lowerBound...(model?.maxHeight ?? Model.sides.upperBound))
-    let seed = integer("seed", Model.seeds)
     let (checkedModel, checkedPrompt) = try body.require(model, prompt)
     self.init(
       model: checkedModel, prompt: checkedPrompt, negativePrompt: negativePrompt ?? "",

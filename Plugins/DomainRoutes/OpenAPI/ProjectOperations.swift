@@ -50,7 +50,8 @@ enum ProjectOperations {
   ]
 
   private static let tags = JSONSchema.array(of: .string(length: 1...40), count: 0...20)
-  private static let metadata = JSONSchema.anyObject.described("At most 8 KiB.")
+  private static let metadata = JSONSchema.anyObject.described(
+    "At most 8 KiB without white space, and 64 deep; given as it was written.")
   private static let visibility = JSONSchema.string(of: Project.visibilities)
 
   static let schemas: [String: JSONSchema] = [

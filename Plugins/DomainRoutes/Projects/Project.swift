@@ -1,7 +1,7 @@
 import JSONBodies
 import SQL
 
-/// One project, as clients see it.
+/// One project, as clients see it with `json()`: what is encoded of it lacks the metadata.
 struct Project: Encodable, Sendable {
   static let visibilities = ["private", "team-only", "public"]
 
@@ -11,7 +11,8 @@ struct Project: Encodable, Sendable {
   let description: String
   let visibility: String
   let tags: [String]
-  let metadata: [String: JSONValue]
+  /// As the client wrote it, but for white space. Never decoded: see `json()`.
+  let metadata: JSONFragment
   let generationCount: Int64
   let createdAt: String
   let updatedAt: String
@@ -27,15 +28,20 @@ struct Project: Encodable, Sendable {
     description = try row.text("description")
     visibility = try row.text("visibility")
     self.tags = tags
-    metadata = try JSONText.decode([String: JSONValue].self, from: try row.text("metadata"))
+    metadata = JSONFragment(valid: try row.text("metadata"))
     generationCount = try row.integer("generation_count")
     createdAt = Timestamp.rfc3339(milliseconds: try row.integer("created_at"))
     updatedAt = Timestamp.rfc3339(milliseconds: try row.integer("updated_at"))
     version = try row.integer("version")
   }
 
+  /// The project as the API shows it: what the database holds of the metadata was checked when it came.
+  func json() throws -> JSONFragment {
+    try JSONFragment(self, adding: "metadata", metadata)
+  }
+
   private enum CodingKeys: String, CodingKey {
-    case id, name, description, visibility, tags, metadata
+    case id, name, description, visibility, tags
     case userID = "user_id"
     case generationCount = "generation_count"
     case createdAt = "created_at"
@@ -49,7 +55,7 @@ struct ProjectFields: Sendable {
   var description: String?
   var visibility: String?
   var tags: [String]?
-  var metadata: [String: JSONValue]?
+  var metadata: JSONFragment?
 
   /// Reads the fields that are there. In an edit a null clears what may be empty.
   /// - Throws: `Problem` 422 that names every error; as `FieldReader`.
@@ -64,7 +70,7 @@ struct ProjectFields: Sendable {
     if let name, name.allSatisfy(\.isWhitespace) { body.reject("name", "must not be blank") }
     if body.isNull("description") { description = "" }
     if body.isNull("tags") { tags = [] }
-    if body.isNull("metadata") { metadata = [:] }
+    if body.isNull("metadata") { metadata = .emptyObject }
     try body.check()
     var seen: Set<String> = []
     tags = tags?.filter { seen.insert($0).inserted }

@@ -36,7 +36,8 @@ struct ProjectRoutes {
       let projects = try domain.store.read { [query] in
         try ProjectTable(session: $0).list(of: user, query, page: page)
       }
-      return try .json(Page(projects.items, total: projects.total, of: page))
+      let items = try projects.items.map { try $0.json() }
+      return .json(try JSONFragment(Page(items, total: projects.total, of: page)))
     }
   }
 
@@ -51,8 +52,8 @@ struct ProjectRoutes {
         let table = ProjectTable(session: session)
         let id = try table.create(fields, named: name, by: user)
         guard let project = try table.find(id, of: user) else { throw Self.notFound }
-        return try .json(
-          project, status: 201,
+        return .json(
+          try project.json(), status: 201,
           headers: [project.tag.header, (name: "Location", value: "\(mount)/projects/\(id)")])
       })
   }
@@ -65,7 +66,7 @@ struct ProjectRoutes {
       if project.tag.isKnown(ifNoneMatch: request.headers["if-none-match"]) {
         return Response(status: 304, headers: [project.tag.header])
       }
-      return try .json(project, headers: [project.tag.header])
+      return .json(try project.json(), headers: [project.tag.header])
     }
   }
 
@@ -83,7 +84,7 @@ struct ProjectRoutes {
         guard let updated = try table.find(id, of: user) else { throw Self.notFound }
         return updated
       }
-      return try .json(project, headers: [project.tag.header])
+      return .json(try project.json(), headers: [project.tag.header])
     }
   }
 

@@ -69,7 +69,7 @@ struct ProjectTable {
       """,
       [
         .text(id), .text(user), .text(name), .text(description), .text(fields.visibility ?? "private"),
-        .text(try JSONText.encode(fields.metadata ?? [:])), .text(name.lowercased()),
+        .text((fields.metadata ?? .emptyObject).text), .text(name.lowercased()),
         .text(Self.searchText(name, description)), .integer(session.now),
       ])
     try setTags(fields.tags ?? [], of: id)
@@ -87,7 +87,7 @@ struct ProjectTable {
       """,
       [
         .text(project.id), .text(name), .text(description), .text(fields.visibility ?? project.visibility),
-        .text(try JSONText.encode(fields.metadata ?? project.metadata)), .text(name.lowercased()),
+        .text((fields.metadata ?? project.metadata).text), .text(name.lowercased()),
         .text(Self.searchText(name, description)), .integer(session.now),
       ])
     if let tags = fields.tags { try setTags(tags, of: project.id) }

@@ -23,21 +23,21 @@ public struct FieldReader {
   /// - Throws: `Problem` 415 if the Content-Type is not `application/json` (or `+json`) in UTF-8, 413 past `maxBytes`,
   ///   400 `malformed-json`, 422 `validation-failed` if the JSON is no object.
   public init(_ request: borrowing Request, maxBytes: Int = 1 << 16) throws {
-    body = try JSONBody(request, maxBytes: maxBytes)
+    self.init(body: try JSONBody(request, maxBytes: maxBytes))
+  }
+
+  private init(body: JSONBody) {
+    self.body = body
   }
 
   /// Whether the field is present, if only as null: in a PATCH, null clears and absence leaves.
   public func has(_ name: String) -> Bool {
-    body.fields.contains(FieldName(name))
+    body.member(name) != nil
   }
 
   /// Whether the field is present and null.
   public func isNull(_ name: String) -> Bool {
-    do {
-      return try has(name) && body.fields.decodeNil(forKey: FieldName(name))
-    } catch {
-      return false
-    }
+    body.member(name)?.kind == .null
   }
 
   /// A text. `length` counts Unicode scalars. U+0000 is refused, which databases cannot keep.
@@ -77,11 +77,12 @@ public struct FieldReader {
   public mutating func strings(
     _ name: String, required: Bool = false, count: ClosedRange<Int>? = nil, each: ClosedRange<Int>? = nil
   ) -> [String]? {
-    guard let texts = value(name, [String].self, required, "must be an array of strings") else { return nil }
-    if let count, !count.contains(texts.count) {
+    // Counted before they are made.
+    if let count, let array = body.member(name), array.kind == .array, !count.contains(array.count) {
       reject(name, "must have \(Validation.describe(count)) elements")
       return nil
     }
+    guard let texts = value(name, [String].self, required, "must be an array of strings") else { return nil }
     let before = errors.count
     for (index, text) in texts.enumerated() {
       if let fault = Validation.fault(in: text, length: each) { reject("\(name)[\(index)]", fault) }
@@ -89,20 +90,42 @@ public struct FieldReader {
     return errors.count == before ? texts : nil
   }
 
-  /// An object of any shape, no larger than `maxBytes` when encoded again, compactly.
-  public mutating func object(
-    _ name: String, required: Bool = false, maxBytes: Int
-  ) -> [String: JSONValue]? {
-    guard let object = value(name, [String: JSONValue].self, required, "must be an object") else {
+  /// How deep arrays and objects may be nested in an object of any shape, itself included.
+  public static let maximumDepth = 64
+
+  /// An object of any shape, nested at most `maximumDepth` deep, and no larger than `maxBytes` without the white space
+  /// between its tokens: its text.
+  public mutating func object(_ name: String, required: Bool = false, maxBytes: Int) -> JSONFragment? {
+    guard let member = member(name, required) else { return nil }
+    guard member.kind == .object else {
+      reject(name, "must be an object")
       return nil
     }
-    do {
-      if try JSONText.encoder.encode(object).count <= maxBytes { return object }
+    guard member.depth <= Self.maximumDepth else {
+      reject(name, "must be nested at most \(Self.maximumDepth) deep")
+      return nil
+    }
+    let text = body.compact(member)
+    guard text.text.utf8.count <= maxBytes else {
       reject(name, "must have at most \(maxBytes) bytes")
+      return nil
+    }
+    return text
+  }
+
+  /// Reads the fields of an object within this one: `read` gets its reader, and what it finds wrong with `width` is named
+  /// `parameters.width`. It is not called if the field is missing, null or unacceptable. As `object` otherwise.
+  public mutating func fields(
+    of name: String, required: Bool = false, maxBytes: Int, _ read: (inout FieldReader) -> Void
+  ) {
+    guard let object = object(name, required: required, maxBytes: maxBytes) else { return }
+    do {
+      var reader = FieldReader(body: try JSONBody(object))
+      read(&reader)
+      for error in reader.errors { reject("\(name).\(error.field)", error.message) }
     } catch {
       reject(name, "must be an object")
     }
-    return nil
   }
 
   /// One of the given texts.
@@ -148,16 +171,26 @@ public struct FieldReader {
     return value
   }
 
+  /// One field that is there; records an error if it is not, and required.
+  private mutating func member(_ name: String, _ required: Bool) -> JSONOutline.Member? {
+    guard let member = body.member(name) else {
+      if required { reject(name, "is required") }
+      return nil
+    }
+    guard member.kind != .null else {
+      if required { reject(name, "must not be null") }
+      return nil
+    }
+    return member
+  }
+
   /// Decodes one field; records an error if it is of another type, or missing and required.
   private mutating func value<Value: Decodable>(
     _ name: String, _ type: Value.Type, _ required: Bool, _ expectation: String
   ) -> Value? {
-    guard has(name), !isNull(name) else {
-      if required { reject(name, has(name) ? "must not be null" : "is required") }
-      return nil
-    }
+    guard let member = member(name, required) else { return nil }
     do {
-      return try body.fields.decode(type, forKey: FieldName(name))
+      return try body.decode(type, member)
     } catch {
       // What the decoder says of it names Swift types, and is nothing that a client could use.
       reject(name, expectation)

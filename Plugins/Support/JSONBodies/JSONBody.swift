@@ -1,14 +1,10 @@
-import FoundationEssentials
 import PluginAPI
 
-/// The top level of a request's JSON body: an object whose fields are decoded when they are asked for, so that
-/// fields which nobody reads cost no decoding.
-struct JSONBody: Decodable {
-  let fields: KeyedDecodingContainer<FieldName>
-
-  init(from decoder: any Decoder) throws {
-    fields = try decoder.container(keyedBy: FieldName.self)
-  }
+/// The top level of a JSON object: what its members are, each of which is decoded when it is asked for, so that fields
+/// which nobody reads cost no decoding.
+struct JSONBody {
+  private let outline: JSONOutline
+  private let names: [String]
 
   /// Parses the body of a request.
   ///
@@ -24,32 +20,35 @@ struct JSONBody: Decodable {
       throw Problem(
         status: 413, code: "body-too-large", detail: "The body may have at most \(maxBytes) bytes here.")
     }
-    guard let text = request.body else { throw Self.malformed("The body is not UTF-8.") }
     do {
-      self = try Self.decoder.decode(JSONBody.self, from: Data(text.utf8))
-    } catch DecodingError.typeMismatch, DecodingError.valueNotFound {
-      throw Validation.problem([FieldError(field: "", message: "the body must be a JSON object")])
+      outline = try JSONOutline(request.withBody { [UInt8]($0) })
     } catch {
-      throw Self.malformed("The body is not valid JSON (RFC 8259).")
+      throw Problem.badRequest("The body is not valid JSON (RFC 8259) in UTF-8.", code: "malformed-json")
     }
+    guard outline.kind == .object else {
+      throw Validation.problem([FieldError(field: "", message: "the body must be a JSON object")])
+    }
+    names = try outline.names()
   }
 
-  /// Immutable once configured, and so shared by all threads.
-  private static let decoder = JSONDecoder()
-
-  private static func malformed(_ detail: String) -> Problem {
-    Problem(status: 400, code: "malformed-json", detail: detail)
+  /// - Throws: as `JSONOutline`, not for a fragment.
+  init(_ object: JSONFragment) throws {
+    outline = try JSONOutline([UInt8](object.text.utf8))
+    names = try outline.names()
   }
-}
 
-/// Any field name.
-struct FieldName: CodingKey {
-  let stringValue: String
-  var intValue: Int? { nil }
+  /// The member with a name, the last if there are several; nil if there is none.
+  func member(_ name: String) -> JSONOutline.Member? {
+    names.lastIndex { $0.utf8.elementsEqual(name.utf8) }.map { outline.members[$0] }
+  }
 
-  init(_ name: String) { stringValue = name }
-  init?(stringValue: String) { self.stringValue = stringValue }
-  init?(intValue: Int) { nil }
+  /// - Throws: `DecodingError` if the value is of another type.
+  func decode<Value: Decodable>(_ type: Value.Type, _ member: JSONOutline.Member) throws -> Value {
+    try JSONText.decode(type, from: outline.bytes[member.value])
+  }
+
+  /// The value's text.
+  func compact(_ member: JSONOutline.Member) -> JSONFragment { outline.compact(member.value) }
 }
 
 /// Media types of bodies (RFC 9110 section 8.3).

@@ -18,27 +18,50 @@ public struct PageRequest: Sendable, Equatable {
 }
 
 /// One page of a list as it is answered.
-public struct Page<Item: Encodable>: Encodable {
+public struct Page<Item> {
   public let items: [Item]
-  /// How many items the whole list has.
-  public let total: Int
-  public let page: Int
-  public let perPage: Int
-  /// How many pages the whole list has; 0 if it is empty.
-  public let pages: Int
+  fileprivate let counts: PageCounts
 
   public init(_ items: [Item], total: Int, of request: PageRequest) {
     self.items = items
-    self.total = total
-    page = request.page
-    perPage = request.perPage
-    pages = (total + request.perPage - 1) / request.perPage
+    counts = PageCounts(
+      total: total, page: request.page, perPage: request.perPage,
+      pages: (total + request.perPage - 1) / request.perPage)
   }
+}
+
+/// What a page says beside its items.
+private struct PageCounts: Encodable, Sendable {
+  /// How many items the whole list has.
+  let total: Int
+  let page: Int
+  let perPage: Int
+  /// How many pages the whole list has; 0 if it is empty.
+  let pages: Int
 
   private enum CodingKeys: String, CodingKey {
-    case items, total, page, pages
+    case total, page, pages
     case perPage = "per_page"
   }
 }
 
 extension Page: Sendable where Item: Sendable {}
+
+extension Page: Encodable where Item: Encodable {
+  private enum CodingKeys: CodingKey { case items }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(items, forKey: .items)
+    try counts.encode(to: encoder)
+  }
+}
+
+extension JSONFragment {
+  /// The text of a page whose items are text already.
+  ///
+  /// - Throws: `EncodingError`.
+  public init(_ page: Page<JSONFragment>) throws {
+    try self.init(page.counts, adding: "items", JSONFragment(array: page.items))
+  }
+}
