@@ -1,4 +1,5 @@
 import DatabaseTesting
+import Foundation
 import PluginTesting
 import SQL
 import Testing
@@ -61,6 +62,30 @@ import Testing
     try pool.withConnection { try $0.tables("CREATE TABLE t (a INTEGER)") }
     try pool.withConnection { try $0.tables("BEGIN; INSERT INTO t VALUES (1)") }
     #expect(try pool.withConnection { try $0.first("SELECT COUNT(*) FROM t")?[0] } == 0)
+  }
+
+  @Test("a pool on SQLite has all its connections from the start, and needs no descriptor later")
+  func openedAtOnce() throws {
+    let database = try TestDatabase(.sqlite)
+    let pool = try database.pool(size: 3)
+    try pool.withConnection { try $0.tables("CREATE TABLE t (a INTEGER)") }
+    // A file of another name is not found any more: what is lent now was opened before.
+    let directory = database.path + "-moved"
+    try FileManager.default.moveItem(atPath: database.path, toPath: directory)
+    defer {
+      #expect(throws: Never.self) {
+        try FileManager.default.moveItem(atPath: directory, toPath: database.path)
+      }
+    }
+    try pool.withConnection { first in
+      let counts = try onThreads(1) { _ in
+        try pool.withConnection { second in
+          try second.first("SELECT COUNT(*) FROM t")?[0] == 0
+        }
+      }
+      #expect(counts == [true])
+      #expect(try first.first("SELECT COUNT(*) FROM t")?[0] == 0)
+    }
   }
 
   @Test("who waits too long for a connection is told that the database is busy", arguments: Backend.allCases)

@@ -32,7 +32,8 @@ public final class ConnectionPool: Sendable {
   public let awayAtStart: DatabaseError?
 
   /// Opens the first connection, so that a wrong address is known at once, and migrates the database; the other
-  /// connections when they are needed.
+  /// connections when they are needed, or at once on SQLite, where they cost next to nothing: a process that is out of
+  /// descriptors later has its database all the same.
   ///
   /// A server that is away is no error: what needs it would not start without it, nor start by itself once it is back.
   /// `awayAtStart` says so, whoever asks for a connection is told, and the first that is made migrates.
@@ -63,6 +64,7 @@ public final class ConnectionPool: Sendable {
       away = error
     }
     awayAtStart = away
+    if engine.dialect == .sqlite { try openRest() }
   }
 
   public var dialect: Dialect { engine.dialect }
@@ -129,6 +131,19 @@ public final class ConnectionPool: Sendable {
       state.update { $0.open -= 1 }
       throw error
     }
+  }
+
+  /// Opens as many connections as there may be, unless something is in the way: those are opened when they are needed.
+  private func openRest() throws(DatabaseError) {
+    do throws(DatabaseError) {
+      for _ in 1..<size {
+        let lent = Lent(connection: Connection(try engine.connect()))
+        state.update {
+          $0.open += 1
+          $0.idle.append(lent)
+        }
+      }
+    } catch  where error.isTemporary {}
   }
 
   private func connect() throws -> Lent {
