@@ -1,3 +1,4 @@
+import DatabaseSettings
 import DatabaseTesting
 import Foundation
 import PluginTesting
@@ -98,6 +99,44 @@ import Testing
     #expect(kind("SELECT nonsense") == .misuse)
     if backend == .postgreSQL { #expect(kind("TRUNCATE t CASCADE") == .refusedByTrigger) }
     #expect(kind("INSERT INTO t VALUES (2, 2, 2)") == nil)
+  }
+
+  /// Of any user, whoever runs the tests: a database that may not grow is as full as a disk, and one that only reads is as
+  /// one on a disk that does.
+  @Test("SQLite that is out of room, or may not write, is unavailable for now, and works again afterwards")
+  func fullDisk() throws {
+    let connection = try TestDatabase(.sqlite).connect()
+    try connection.tables("CREATE TABLE t (a TEXT)")
+    func error(_ body: () throws -> Void) -> DatabaseError? {
+      #expect(throws: DatabaseError.self, performing: body)
+    }
+    try connection.execute("PRAGMA max_page_count = 10")
+    let full = error {
+      try connection.transaction {
+        for _ in 0..<100 {
+          try connection.run("INSERT INTO t VALUES (?)", [.text(String(repeating: "x", count: 4000))])
+        }
+      }
+    }
+    #expect(full?.kind == .unavailable)
+    #expect(full?.isTemporary == true)
+    #expect(try connection.first("SELECT COUNT(*) FROM t")?[0] == 0, "it can be read all the same")
+    try connection.execute("PRAGMA max_page_count = 1000; PRAGMA query_only = ON")
+    #expect(error { try connection.run("INSERT INTO t VALUES ('a')") }?.kind == .unavailable)
+    try connection.execute("PRAGMA query_only = OFF")
+    #expect(try connection.run("INSERT INTO t VALUES ('a')") == 1)
+  }
+
+  @Test("a SQLite file that cannot be opened is unavailable: the process may be out of descriptors")
+  func noFile() throws {
+    let path = NSTemporaryDirectory() + "no-such-folder-\(UUID())/x.sqlite3"
+    let error = #expect(throws: DatabaseError.self) {
+      try DatabaseSetting.sqlite.engine(file: path, namespace: "n").connect()
+    }
+    #expect(error?.kind == .unavailable)
+    #expect(throws: DatabaseError.self, "at the start it is an error all the same") {
+      try DatabaseSetting.sqlite.open(file: path, namespace: "n", size: 2)
+    }
   }
 
   @Test("text sorts and compares by its bytes", arguments: Backend.allCases)

@@ -18,8 +18,8 @@ public struct DatabaseError: Error, Sendable, Equatable, CustomStringConvertible
     case serializationFailure
     /// The connection ended while a statement was under way: nobody knows whether it, or the commit, took effect.
     case connectionLost
-    /// No connection could be made, or the server cannot do its work: it is away, starting, a standby, or out of memory,
-    /// disk or connections.
+    /// No connection could be made, or the database cannot do its work: its server is away, starting or a standby; or it
+    /// is out of memory, disk, descriptors or connections, or its disk is broken or read-only.
     case unavailable
     /// The database was migrated by a newer program.
     case newerSchema
