@@ -130,7 +130,21 @@ import Testing
     let shop = try Shop(on: backend)
     #expect(try shop.host.send("POST", "/api/v1/credits/redeem", body: "{}", identity: alice).status == 415)
     #expect(try shop.send("POST", "credits/redeem", "{\"code\":").status == 400)
-    #expect(try shop.send("POST", "credits/redeem", "{\"code\":5}").status == 422)
+    #expect(try shop.send("POST", "credits/redeem", "{\"code\":5}").errorFields == ["code"])
+    #expect(try shop.send("POST", "credits/redeem", "{}").errorFields == ["code"])
+    let generation = try shop.generate()
+    for body in ["{}", "{\"is_favorite\":\"x\"}", "{\"is_favorite\":null}"] {
+      #expect(try shop.send("PATCH", "generations/\(generation)", body).errorFields == ["is_favorite"])
+    }
+    for body in [
+      "{\"code\":\"a\",}", "{\"code\":01}", "{\"code\":\"\\x\"}", "{\"code\":\"\t\"}", "\u{FEFF}{}",
+    ] {
+      #expect(
+        try shop.host.send(
+          "POST", "/api/v1/credits/redeem", headers: ["Content-Type": "application/json"], body: body,
+          identity: alice
+        ).status == 400, "\(body)")
+    }
   }
 
   @Test("what is not built in is a start error that says so", arguments: Backend.allCases)

@@ -156,12 +156,15 @@ public struct FieldReader {
   /// Goes on only if no field was in error.
   ///
   /// - Throws: `Problem` 422, code `validation-failed`, with `errors: [{"field", "message"}]`.
-  public func check() throws {
+  public mutating func check() throws {
     if !errors.isEmpty { throw Validation.problem(errors) }
   }
 
   /// `check`, and hands out the values of required fields, which are then known not to be nil.
-  public func require<each Value>(_ values: repeat (each Value)?) throws -> (repeat each Value) {
+  ///
+  /// It and `check` are mutating so that fields can be read in the call's own parentheses: of a reader that is only
+  /// borrowed a copy would be made first, and what they find wrong would be lost with the original's.
+  public mutating func require<each Value>(_ values: repeat (each Value)?) throws -> (repeat each Value) {
     try check()
     return (repeat try present(each values))
   }
