@@ -54,6 +54,42 @@ import Testing
     #expect(try pool.withConnection { try $0.run("INSERT INTO t VALUES (1)") } == 1)
   }
 
+  @Test("a database that cannot hold every character is refused at the start, in words; SQL_ASCII can")
+  func encodings() throws {
+    let server = try PostgreSQLServer.shared()
+    for (encoding, isGood) in [("LATIN2", false), ("SQL_ASCII", true), ("UTF8", true)] {
+      let name = "encoded_\(encoding.lowercased())_\(getpid())"
+      try server.sql("CREATE DATABASE \(name) ENCODING '\(encoding)' LOCALE 'C' TEMPLATE template0")
+      defer { #expect(throws: Never.self) { try server.drop(name) } }
+      let setting = try #require(DatabaseSetting(server.url(name)))
+      let text = "日本 é 😀"
+      if isGood {
+        let pool = try setting.open(
+          file: "", namespace: "n", size: 1, migrations: ["CREATE TABLE t (a TEXT)"])
+        #expect(
+          try pool.withConnection { try $0.first("INSERT INTO t VALUES (?) RETURNING a", [.text(text)])?[0] }
+            == .text(text))
+      } else {
+        let error = #expect(throws: DatabaseError.self) {
+          try setting.open(file: "", namespace: "n", size: 1, migrations: ["CREATE TABLE t (a TEXT)"])
+        }
+        #expect(error?.isTemporary == false)
+        #expect(error?.message.contains("the database's encoding is LATIN2, and must be UTF8") == true)
+      }
+    }
+  }
+
+  @Test("a text that is too long for an index is an invalid value")
+  func tooLongForAnIndex() throws {
+    let connection = try TestDatabase(.postgreSQL).connect()
+    try connection.tables("CREATE TABLE t (a TEXT PRIMARY KEY)")
+    let long = String((0..<9000).map { _ in Character(Unicode.Scalar(UInt8.random(in: 97...122))) })
+    let error = #expect(throws: DatabaseError.self) {
+      try connection.run("INSERT INTO t VALUES (?)", [.text(long)])
+    }
+    #expect(error?.kind == .invalidValue)
+  }
+
   @Test("pools that were made while the server was away migrate once between them, when it is there")
   func awayAtFirst() throws {
     let server = try PostgreSQLServer()

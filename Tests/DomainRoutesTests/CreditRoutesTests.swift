@@ -147,6 +147,17 @@ import Testing
     }
   }
 
+  @Test("a value that the database cannot keep is refused, and is no fault")
+  func unkeepable() throws {
+    let shop = try Shop(on: .postgreSQL)
+    // Of random letters: what an index compresses may be longer.
+    let long = String((0..<4000).map { _ in Character(Unicode.Scalar(UInt8.random(in: 97...122))) })
+    let answer = try shop.host.send(
+      "GET", "/api/v1/credits/balance", identity: Identity(subject: long, email: "", role: "viewer"))
+    #expect(answer.status == 422)
+    #expect(try answer.json["code"].string == "validation-failed")
+  }
+
   @Test("what is not built in is a start error that says so", arguments: Backend.allCases)
   func startErrors(on backend: Backend) throws {
     for (key, value) in [

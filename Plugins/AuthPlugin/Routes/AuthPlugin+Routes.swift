@@ -25,7 +25,8 @@ extension AuthPlugin: Router {
     }
   }
 
-  /// A database that is busy for too long, or away, is no fault of this plugin's: the client may try again.
+  /// A value that the database cannot hold is the client's. A database that is busy for too long, away, or without room is
+  /// no fault of this plugin's: the client may try again.
   private func unlessAway(_ body: () throws -> Response) throws -> Response {
     do {
       return try body()
@@ -38,6 +39,8 @@ extension AuthPlugin: Router {
       }
       throw Problem.unavailable(
         "The database is busy; try again.", code: "database-busy", retryAfter: .seconds(1))
+    } catch let error as DatabaseError where error.kind == .invalidValue {
+      throw Validation.problem([FieldError(field: "", message: "a value cannot be kept by the database")])
     }
   }
 

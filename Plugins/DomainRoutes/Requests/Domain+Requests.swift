@@ -136,7 +136,8 @@ extension Domain {
     return bytes
   }
 
-  /// A database that is busy for too long, or away, is no fault of this plugin's: the client may try again. Whether a
+  /// A value that the database cannot hold is the client's. A database that is busy for too long, away, or without room is
+  /// no fault of this plugin's: the client may try again. Whether a
   /// change took effect whose connection was lost nobody knows; an `Idempotency-Key` makes it safe to try.
   private func unlessAway<R>(_ body: () throws -> R) throws -> R {
     do {
@@ -153,6 +154,8 @@ extension Domain {
   }
 }
 
+    } catch let error as DatabaseError where error.kind == .invalidValue {
+      throw Validation.problem([FieldError(field: "", message: "a value cannot be kept by the database")])
 /// A claim of an `Idempotency-Key` whose run has ended, and which could not be let go of.
 struct UnreleasedClaim: Sendable, Equatable {
   let key: String

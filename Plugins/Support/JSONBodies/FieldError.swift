@@ -15,9 +15,9 @@ public struct FieldError: Sendable, Equatable, Encodable {
 }
 
 /// Refusals of well-formed requests with unacceptable fields.
-enum Validation {
+public enum Validation {
   /// The 422 that names every error.
-  static func problem(_ errors: [FieldError]) -> any Error {
+  public static func problem(_ errors: [FieldError]) -> any Error {
     do {
       let encoded = String(decoding: try JSONText.encoder.encode(errors), as: UTF8.self)
       return Problem(

@@ -115,7 +115,8 @@ extension DatabaseError.Kind {
     // No memory, no disk, no connection left.
     case _ where sqlState.hasPrefix("53"): self = .unavailable
     case _ where sqlState.hasPrefix("08"): self = .connectionLost
-    case _ where sqlState.hasPrefix("22"): self = .invalidValue
+    // Of class 54 what a value can bring about: a row that is too long for an index.
+    case _ where sqlState.hasPrefix("22"), "54000": self = .invalidValue
     case _ where sqlState.hasPrefix("42"): self = .misuse
     default: self = .other
     }

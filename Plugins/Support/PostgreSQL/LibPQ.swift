@@ -23,6 +23,7 @@ struct LibPQ: Sendable {
   let status: @convention(c) (Connection?) -> ConnStatusType
   let transactionStatus: @convention(c) (Connection?) -> PGTransactionStatusType
   let errorMessage: @convention(c) (Connection?) -> Text?
+  let parameterStatus: @convention(c) (Connection?, Text?) -> Text?
   let socket: @convention(c) (Connection?) -> CInt
   let setNonblocking: @convention(c) (Connection?, CInt) -> CInt
   let setNoticeProcessor:
@@ -66,6 +67,7 @@ struct LibPQ: Sendable {
     status = try library.function("PQstatus")
     transactionStatus = try library.function("PQtransactionStatus")
     errorMessage = try library.function("PQerrorMessage")
+    parameterStatus = try library.function("PQparameterStatus")
     socket = try library.function("PQsocket")
     setNonblocking = try library.function("PQsetnonblocking")
     setNoticeProcessor = try library.function("PQsetNoticeProcessor")

@@ -49,6 +49,7 @@ final class PostgreSQLDriver: Driver {
   /// Sets what the session is to be like: its schema, and how long a statement and an abandoned transaction may last.
   func prepareSession() throws(DatabaseError) {
     guard library.setNonblocking(connection, 1) == 0 else { throw lost("the socket cannot be set up") }
+    try checkEncoding()
     try execute(
       """
       SET search_path TO \(namespace);
@@ -58,6 +59,18 @@ final class PostgreSQLDriver: Driver {
       SET bytea_output = hex;
       SET client_min_messages = warning
       """)
+  }
+
+  /// Of a database in Latin 2, say, half of what clients write would be refused, one request at a time. SQL_ASCII keeps
+  /// the bytes as they are.
+  private func checkEncoding() throws(DatabaseError) {
+    let encoding = library.parameterStatus(connection, "server_encoding").map { String(cString: $0) } ?? "?"
+    guard ["UTF8", "SQL_ASCII"].contains(encoding) else {
+      throw DatabaseError(
+        .other,
+        message: "the database's encoding is \(encoding), and must be UTF8: CREATE DATABASE … ENCODING 'UTF8'"
+      )
+    }
   }
 
   func run(_ sql: String, _ bindings: [SQLValue]) throws(DatabaseError) -> StatementResult {

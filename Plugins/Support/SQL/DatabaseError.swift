@@ -23,7 +23,7 @@ public struct DatabaseError: Error, Sendable, Equatable, CustomStringConvertible
     case unavailable
     /// The database was migrated by a newer program.
     case newerSchema
-    /// A value that the column, or the database, cannot hold.
+    /// A value that the column, or the database, cannot hold, or that is too long for an index.
     case invalidValue
     /// The program's own mistake: wrong SQL, or a wrong number of parameters.
     case misuse
