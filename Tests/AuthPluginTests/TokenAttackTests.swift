@@ -182,6 +182,11 @@ import Testing
     Attack("an audience that ours is a prefix of", .wrongAudience, claims(["aud": "bulkhead-admin"])),
     Attack("no subject", .malformed, claims(["sub": nil])),
     Attack("an empty subject", .malformed, claims(["sub": ""])),
+    Attack("a subject with a NUL in it", .malformed, claims(["sub": "a\u{0}b"])),
+    Attack("a subject of 256 bytes", .malformed, claims(["sub": String(repeating: "é", count: 128)])),
+    Attack("an id with a NUL in it", .malformed, claims(["jti": "a\u{0}b"])),
+    Attack("an id of 256 bytes", .malformed, claims(["jti": String(repeating: "x", count: 256)])),
+    Attack("an empty id", .malformed, claims(["jti": ""])),
     Attack("a subject that is a number", .malformed, claims(["sub": 1])),
     Attack("a role that is a list", .malformed, claims(["role": ["admin"]])),
   ]

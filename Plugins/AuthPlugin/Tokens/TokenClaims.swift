@@ -27,7 +27,8 @@ struct TokenClaims: Codable, Sendable, Equatable {
 }
 
 extension TokenClaims {
-  /// - Throws: `DecodingError` if a claim is missing or of the wrong type, or a time is out of range.
+  /// - Throws: `DecodingError` if a claim is missing or of the wrong type, a time is out of range, or a subject or an id
+  ///   cannot be kept.
   init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     subject = try container.decode(String.self, forKey: .subject)
@@ -46,7 +47,8 @@ extension TokenClaims {
     notBefore = try container.decodeIfPresent(Double.self, forKey: .notBefore).map {
       try Self.time($0, .notBefore)
     }
-    guard !subject.isEmpty else { throw Self.corrupt(.subject) }
+    guard Self.isKeepable(subject) else { throw Self.corrupt(.subject) }
+    guard id.map(Self.isKeepable) ?? true else { throw Self.corrupt(.id) }
   }
 
   func encode(to encoder: any Encoder) throws {
@@ -80,6 +82,15 @@ extension TokenClaims {
   private static func time(_ seconds: Double, _ key: CodingKeys) throws -> Int64 {
     guard seconds >= 0, seconds < 1e12 else { throw corrupt(key) }
     return Int64(seconds)
+  }
+
+  /// How long a subject and an id may be, in bytes.
+  static let maximumByteCount = 255
+
+  /// Whether every database can keep a text as a key: PostgreSQL has none with a NUL in it, and an index none of thousands of
+  /// bytes.
+  private static func isKeepable(_ text: String) -> Bool {
+    1...maximumByteCount ~= text.utf8.count && !text.utf8.contains(0)
   }
 
   private static func corrupt(_ key: CodingKeys) -> DecodingError {
