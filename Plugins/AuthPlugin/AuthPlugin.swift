@@ -64,7 +64,7 @@ extension AccountService {
     // Hashing is bound by cores; more at once only takes more memory.
     turns = HashingTurns(count: max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))))
     passwordParameters = PasswordHash.Parameters(logCost: settings.scryptCost)
-    unmatchedHash = PasswordHash(unmatchedWith: host.random, parameters: passwordParameters)
+    work = PasswordWork(passwordParameters, host)
     adminEmails = Set(settings.adminEmails.map(EmailAddress.normalised))
     refreshLifetime = settings.refreshTTL.milliseconds
     leeway = settings.leeway.components.seconds

@@ -1,3 +1,4 @@
+import DatabaseSettings
 import DatabaseTesting
 import Foundation
 import PluginTesting
@@ -59,6 +60,50 @@ import Testing
     let statuses = try onThreads(10) { _ in try auth.logIn("ada@example.com").status }
     #expect(statuses.count { $0 == 401 } == 3)
     #expect(statuses.count { $0 == 429 } == 7)
+  }
+
+  @Test(
+    "good logins at the same time all succeed, or are told to try again in a second; none counts as failed",
+    arguments: Backend.allCases)
+  func crowd(on backend: Backend) throws {
+    let auth = try AuthHost(on: backend, ["login-attempts": "2"])
+    _ = try auth.register("ada@example.com")
+    let answers = try onThreads(10) { _ in try auth.logIn("ada@example.com") }
+    #expect(answers.contains { $0.status == 200 })
+    for answer in answers where answer.status != 200 {
+      #expect(answer.status == 429)
+      #expect(answer.code == "too-many-logins")
+      #expect(answer.header("Retry-After") == "1")
+    }
+    #expect(try auth.logIn("ada@example.com").status == 200)
+  }
+
+  @Test(
+    "attempts under way use up the limit, and are given back unless they fail", arguments: Backend.allCases)
+  func underWay(on backend: Backend) throws {
+    let database = try PluginDatabase(backend)
+    let setting = try #require(DatabaseSetting(database.setting))
+    let accounts = try AccountDatabase(setting, directory: database.directory)
+    let throttle = LoginThrottle(database: accounts, limitPerEmail: 2, limitPerAddress: 9, window: 900_000)
+    let keys = [192, 0, 2, 1 as UInt8].withUnsafeBytes {
+      LoginThrottle.Keys(email: "ada@example.com", clientIP: $0)
+    }
+    let now: Int64 = 1_800_000_000_000
+    func begin() throws -> LoginThrottle.Decision { try throttle.begin(keys, now: now) }
+    func end(_ outcome: LoginThrottle.Outcome) throws {
+      try accounts.pool.transaction { try throttle.end(keys, outcome, now: now, $0) }
+    }
+    #expect(try (0..<3).map { _ in try begin() } == [.allowed, .allowed, .crowded])
+    try end(.abandoned)
+    #expect(try [begin(), begin()] == [.allowed, .crowded])
+    try end(.failed)
+    #expect(try begin() == .crowded)
+    try end(.succeeded)
+    #expect(try [begin(), begin(), begin()] == [.allowed, .allowed, .crowded])
+    try end(.failed)
+    try end(.failed)
+    #expect(try begin() == .refused(retryAfter: 900))
+    #expect(try throttle.begin(keys, now: now + 900_000) == .allowed, "the window is over")
   }
 
   @Test("the count ends with its window", arguments: Backend.allCases)

@@ -21,7 +21,7 @@ final class AccountDatabase: Sendable {
   /// - Throws: `DatabaseError`.
   init(_ setting: DatabaseSetting, directory: String) throws {
     let file = Self.file(in: directory)
-    // A program from before the second script needs nothing of it.
+    // A program from before the second or the third script needs nothing of them.
     func open(size: Int, timeoutMilliseconds: Int32) throws -> ConnectionPool {
       try setting.open(
         file: file, namespace: Self.namespace, size: size, timeoutMilliseconds: timeoutMilliseconds,
@@ -93,6 +93,10 @@ final class AccountDatabase: Sendable {
     -- that has seen one has seen all before it.
     CREATE TABLE revocation_turn (id INTEGER NOT NULL PRIMARY KEY) STRICT;
     INSERT INTO revocation_turn (id) VALUES (1);
+    """,
+    """
+    -- Logins under way, which may fail yet; count has those that have failed.
+    ALTER TABLE login_attempts ADD COLUMN running INTEGER NOT NULL DEFAULT 0;
     """,
   ]
 }

@@ -9,6 +9,7 @@ struct AccountService: Sendable {
   let revocations: Revocations
   let turns: HashingTurns
   let passwordParameters: PasswordHash.Parameters
+  let work: PasswordWork
   /// Normalised addresses.
   let adminEmails: Set<String>
   /// In milliseconds.
@@ -16,9 +17,6 @@ struct AccountService: Sendable {
   /// In seconds.
   let leeway: Int64
   let host: Host
-  /// What an unknown user's password is compared with.
-  let unmatchedHash: PasswordHash
-
   /// What a client gets for its password or its refresh token.
   struct Grant {
     let accessToken: String
@@ -53,23 +51,53 @@ struct AccountService: Sendable {
   func logIn(email: String, password: String, _ keys: LoginThrottle.Keys, within limit: Duration) throws
     -> Grant
   {
-    if case .refused(let seconds) = try throttle.begin(keys, now: now) {
-      throw Problem(
-        status: 429, code: "too-many-logins", detail: "Too many logins have failed; try again later.",
-        headers: [("Retry-After", "\(seconds)")])
+    switch try throttle.begin(keys, now: now) {
+    case .allowed: break
+    case .refused(let seconds):
+      throw Self.tooMany("Too many logins have failed; try again later.", retryAfter: seconds)
+    case .crowded: throw Self.tooMany("Too many logins are under way; try again.", retryAfter: 1)
     }
+    var outcome = LoginThrottle.Outcome.abandoned
+    do {
+      guard let (user, better) = try authenticate(email, password, within: limit) else {
+        outcome = .failed
+        throw Problem.unauthorized(
+          "The e-mail address or the password is wrong.", code: "invalid-credentials")
+      }
+      return try database.pool.transaction { connection in
+        try throttle.end(keys, .succeeded, now: now, connection)
+        if let better { try AccountDatabase.replacePassword(of: user, with: better, connection) }
+        return try openSession(of: user, connection)
+      }
+    } catch {
+      try database.pool.transaction { try throttle.end(keys, outcome, now: now, $0) }
+      throw error
+    }
+  }
+
+  /// The user with this e-mail address and password, nil if there is none; and a new hash, if the stored one has another
+  /// cost than new ones have.
+  private func authenticate(
+    _ email: String, _ password: String, within limit: Duration
+  ) throws -> (User, better: PasswordHash?)? {
     let user = try database.user(email: email)
-    let stored = try user.map { try PasswordHash($0.password) } ?? unmatchedHash
-    let matches = try hashing(within: limit) { try stored.matches(password) }
-    guard matches, let user else {
-      throw Problem.unauthorized("The e-mail address or the password is wrong.", code: "invalid-credentials")
+    let stored = try user.map { try PasswordHash($0.password) } ?? unmatchedHash(passwordParameters)
+    if try matches(password, stored, within: limit), let user {
+      return (user, try stored.parameters == passwordParameters ? nil : hash(password, within: limit))
     }
-    let better = try stored.parameters == passwordParameters ? nil : hash(password, within: limit)
-    return try database.pool.transaction { connection in
-      try throttle.succeed(keys, connection)
-      if let better { try AccountDatabase.replacePassword(of: user, with: better, connection) }
-      return try openSession(of: user, connection)
+    for parameters in try work.remaining(after: stored.parameters, stored: database.passwordCosts) {
+      _ = try matches(password, unmatchedHash(parameters), within: limit)
     }
+    return nil
+  }
+
+  /// What an unknown user's password is compared with.
+  private func unmatchedHash(_ parameters: PasswordHash.Parameters) -> PasswordHash {
+    PasswordHash(unmatchedWith: host.random, parameters: parameters)
+  }
+
+  private func matches(_ password: String, _ stored: PasswordHash, within limit: Duration) throws -> Bool {
+    try hashing(stored.parameters, within: limit) { try stored.matches(password) }
   }
 
   /// Trades a refresh token for new tokens.
@@ -104,14 +132,19 @@ struct AccountService: Sendable {
   ///
   /// - Throws: `Problem` 503 if too many hashes are being computed.
   func hash(_ password: String, within limit: Duration) throws -> PasswordHash {
-    try hashing(within: limit) {
+    try hashing(passwordParameters, within: limit) {
       try PasswordHash(of: password, salt: host.random(16), parameters: passwordParameters)
     }
   }
 
-  private func hashing<R>(within limit: Duration, _ body: () throws -> R) throws -> R {
+  private func hashing<R>(
+    _ parameters: PasswordHash.Parameters, within limit: Duration, _ body: () throws -> R
+  ) throws -> R {
     do {
-      return try turns.withTurn(within: min(limit, .seconds(10)), body)
+      return try turns.withTurn(within: min(limit, .seconds(10))) {
+        work.add(parameters)
+        return try body()
+      }
     } catch is HashingTurns.Busy {
       throw Problem(
         status: 503, code: "busy", detail: "Too many logins at once; try again.",
@@ -133,6 +166,10 @@ struct AccountService: Sendable {
       hash: try SHA256.hash(refresh), expiresAt: now + refreshLifetime, accessTokenID: claims.id ?? "",
       accessTokenEnd: claims.expiresAt + leeway)
     return (try issuer.sign(claims), refresh, record)
+  }
+
+  private static func tooMany(_ detail: String, retryAfter seconds: Int64) -> Problem {
+    Problem.tooManyRequests(detail, code: "too-many-logins", retryAfter: .seconds(seconds))
   }
 
   private static let emailTaken = Problem.conflict(

@@ -84,6 +84,17 @@ extension AccountDatabase {
     }
   }
 
+  /// What the password hashes cost that are stored: a look at every user.
+  ///
+  /// - Throws: `DatabaseError`.
+  func passwordCosts() throws -> [PasswordHash.Parameters] {
+    let rows = try pool.withConnection {
+      try $0.query(
+        "SELECT DISTINCT substr(password, 1, \(PasswordHash.prefixCount)) AS prefix FROM users")
+    }
+    return try rows.compactMap { PasswordHash.Parameters(prefix: try $0.text("prefix")) }
+  }
+
   /// Replaces a password's hash by a better one of the same password, unless it has been changed meanwhile.
   static func replacePassword(of user: User, with hash: PasswordHash, _ database: Connection) throws {
     try database.run(

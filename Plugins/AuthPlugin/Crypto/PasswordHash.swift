@@ -25,6 +25,8 @@ struct PasswordHash: Sendable, Equatable {
   let salt: [UInt8]
   let hash: [UInt8]
 
+  /// How many characters of the PHC string say what the hash costs: `$scrypt$ln=15,r=8,p=1$`, as we make them.
+  static let prefixCount = 22
   private static let saltCount = 16
   private static let hashCount = 32
 
@@ -75,6 +77,13 @@ struct PasswordHash: Sendable, Equatable {
 
 extension PasswordHash.Parameters {
   fileprivate var text: String { "ln=\(logCost),r=\(blockSize),p=\(parallelism)" }
+
+  /// What the beginning of a PHC string says; nil if it is none of ours.
+  init?(prefix: String) {
+    let parts = prefix.split(separator: "$")
+    guard parts.count == 2, parts[0] == "scrypt" else { return nil }
+    self.init(parts[1])
+  }
 
   fileprivate init?(_ text: Substring) {
     let values = text.split(separator: ",").map { $0.split(separator: "=") }
