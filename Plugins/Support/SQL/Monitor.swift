@@ -7,12 +7,12 @@ import Glibc
 ///
 /// `Synchronization.Mutex` has no condition to wait on. A thread that never comes back (it was frozen by its host)
 /// must not block the others for ever, so every wait is bounded.
-final class Monitor<Value: Sendable>: @unchecked Sendable {
+public final class Monitor<Value: Sendable>: @unchecked Sendable {
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   private let changed = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
   private var value: Value
 
-  init(_ value: Value) {
+  public init(_ value: Value) {
     self.value = value
     pthread_mutex_init(mutex, nil)
     var attributes = pthread_condattr_t()
@@ -30,7 +30,7 @@ final class Monitor<Value: Sendable>: @unchecked Sendable {
   }
 
   /// Changes the value, and wakes those who wait.
-  func update<R>(_ body: (inout Value) throws -> R) rethrows -> R {
+  public func update<R>(_ body: (inout Value) throws -> R) rethrows -> R {
     pthread_mutex_lock(mutex)
     defer {
       pthread_cond_broadcast(changed)
@@ -40,11 +40,13 @@ final class Monitor<Value: Sendable>: @unchecked Sendable {
   }
 
   /// Waits until `condition` holds, and then changes the value, in one step.
+  /// - Parameter milliseconds: How long, by the clock that nobody sets; none if negative.
   /// - Throws: `error` when the time is up first.
-  func wait<R>(
+  public func wait<R, Failure: Error>(
     milliseconds: Int32, until condition: (Value) -> Bool, then body: (inout Value) -> R,
-    orThrow error: @autoclosure () -> DatabaseError
-  ) throws(DatabaseError) -> R {
+    orThrow error: @autoclosure () -> Failure
+  ) throws(Failure) -> R {
+    let milliseconds = max(0, milliseconds)
     var deadline = timespec()
     clock_gettime(CLOCK_MONOTONIC, &deadline)
     let nanoseconds = deadline.tv_nsec + Int(milliseconds % 1000) * 1_000_000
