@@ -1,6 +1,7 @@
 import JSONBodies
 
-/// `/auth`, which AuthPlugin serves, for the API's description: one document for the whole shop.
+/// `/auth`, which AuthPlugin serves, for the API's description: one document for the whole shop. None takes an
+/// `Idempotency-Key`.
 enum AuthOperations {
   static let all: [APIOperation] = [
     .ping("auth"),
@@ -15,7 +16,8 @@ enum AuthOperations {
     APIOperation(
       method: "POST", path: "auth/refresh", id: "refresh",
       summary:
-        "Trades a refresh token, which is spent then, for new tokens. To use a spent one ends the session.",
+        "Trades a refresh token, which is spent then, for new tokens. To use a spent one ends the session. "
+        + "No Idempotency-Key is taken here, or by any POST of auth.",
       access: .anybody, body: .object(["refresh_token": .string(length: 1...512)]),
       answers: [.json(200, .named("Token"), "New tokens.")], refusals: [401: ["invalid-refresh-token"]]),
     APIOperation(
