@@ -254,6 +254,9 @@ import Testing
       "javascript:alert(1)", "data:text/html,x", "//example.com/a", "/a.png", "ftp://example.com/a",
       "https://",
       "https://user:pw@example.com/", "https://" + String(repeating: "a", count: 2048),
+      "https://example.com/a b", #"https://example.com/\ta"#, #"https://example.com/\"onload=x"#,
+      "https://example.com/<a>", "https://example.com/é", #"https://example.com/\\a"#,
+      "https://example.com/{a}",
     ])
   func avatar(_ url: String) throws {
     let grant = try auth.register("ada@example.com")

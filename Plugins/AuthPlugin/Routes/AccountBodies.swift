@@ -86,7 +86,13 @@ enum AccountBodies {
 
   /// Whether a browser may safely be shown it: no `javascript:`, `data:` or credentials.
   static func isWebAddress(_ text: String) -> Bool {
+    // The URL type takes spaces, quotes and more, and escapes them for itself.
+    guard text.utf8.allSatisfy(addressCharacters.contains) else { return false }
     guard let url = URL(string: text), let scheme = url.scheme?.lowercased() else { return false }
     return ["http", "https"].contains(scheme) && url.host?.isEmpty == false && url.user == nil
   }
+
+  /// What a URI is made of (RFC 3986 section 2).
+  private static let addressCharacters = Set(
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~:/?#[]@!$&'()*+,;=%".utf8)
 }
