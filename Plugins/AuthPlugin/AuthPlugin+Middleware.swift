@@ -29,7 +29,12 @@ extension AuthPlugin: Middleware {
 
   /// What a client gets whose token is refused.
   static func refusal(of fault: TokenFault) -> Problem {
-    Problem.unauthorized(
+    guard fault != .repeated else {
+      return Problem(
+        status: 400, code: "invalid-request", detail: fault.advice + ".",
+        headers: [("WWW-Authenticate", BearerCredentials.challenge(for: fault))])
+    }
+    return Problem.unauthorized(
       fault.advice + ".", code: "invalid-token", challenge: BearerCredentials.challenge(for: fault))
   }
 
@@ -37,6 +42,7 @@ extension AuthPlugin: Middleware {
   /// - Throws: `TokenFault`; `Revocations.Unknown` and others if a token's standing cannot be told.
   func verifiedToken(of request: borrowing Request) throws -> VerifiedToken? {
     let now = host.realtimeNanoseconds / 1_000_000_000
+    guard BearerCredentials.areUnambiguous(request.headers) else { throw TokenFault.repeated }
     return try request.headers.withBytes("authorization") { field in
       guard let field, let token = BearerCredentials.token(in: field) else { return nil }
       return try authenticator.authenticate(token, now: now)

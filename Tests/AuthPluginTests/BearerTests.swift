@@ -6,6 +6,30 @@ import Testing
 @testable import AuthPlugin
 
 @Suite struct BearerTests {
+  @Test("two Authorization fields are refused with 400, whichever is good; on a public route they are none")
+  func repeated() throws {
+    let auth = try AuthHost()
+    let good = "Bearer " + (try TokenForge().token())
+    for second in [good, "Bearer x", "Basic eDp5"] {
+      for pair in [[good, second], [second, good]] {
+        func visit(_ access: Routes.Access) throws -> Answer {
+          try auth.host.send(
+            "GET", "/api/v1/projects",
+            headers: Fields([
+              (name: "Authorization", value: pair[0]), (name: "authorization", value: pair[1]),
+            ]),
+            access: access)
+        }
+        let answer = try visit(.authenticated)
+        #expect(answer.status == 400)
+        #expect(answer.code == "invalid-request")
+        #expect(answer.header("WWW-Authenticate")?.hasPrefix(#"Bearer error="invalid_request""#) == true)
+        #expect(!answer.reachedHandler)
+        #expect(try visit(.public).identity == nil)
+      }
+    }
+  }
+
   let forge = TokenForge()
 
   @Test("a good token sets subject, e-mail, role, scopes and expiry, the first time and from the cache")

@@ -82,6 +82,16 @@ import Testing
     #expect(answer.status == 201)
   }
 
+  @Test("two keys are none", arguments: Backend.allCases)
+  func twoKeys(on backend: Backend) throws {
+    let shop = try Shop(on: backend)
+    let answer = try shop.send(
+      "POST", "projects", "{\"name\":\"a\"}", headers: [("Idempotency-Key", "k"), ("Idempotency-Key", "l")])
+    #expect(answer.status == 400)
+    #expect(try answer.json["code"].string == "invalid-idempotency-key")
+    #expect(try shop.get("projects")["total"].int == 0)
+  }
+
   @Test("a request that is malformed does not use up its key", arguments: Backend.allCases)
   func malformed(on backend: Backend) throws {
     let shop = try Shop(on: backend)

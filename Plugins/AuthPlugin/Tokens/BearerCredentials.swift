@@ -1,3 +1,5 @@
+import PluginAPI
+
 /// The `Authorization: Bearer` field (RFC 6750 section 2.1).
 enum BearerCredentials {
   /// The token, a view into the field's value; nil if the scheme is another.
@@ -10,10 +12,21 @@ enum BearerCredentials {
     return UnsafeRawBufferPointer(rebasing: field[start...])
   }
 
+  /// Whether there is one `Authorization` field at most.
+  static func areUnambiguous(_ headers: borrowing Headers) -> Bool {
+    var count = 0
+    headers.withEach { name, _ in
+      if name.count == fieldName.count, zip(name, fieldName).allSatisfy({ $0 | 0x20 == $1 }) { count += 1 }
+    }
+    return count <= 1
+  }
+
+  private static let fieldName = Array("authorization".utf8)
   private static let scheme = Array("bearer".utf8)
 
-  /// The challenge for a token that is refused (RFC 6750 section 3).
+  /// The challenge for a token that is refused (RFC 6750 sections 3 and 3.1).
   static func challenge(for fault: TokenFault) -> String {
-    "Bearer error=\"invalid_token\", error_description=\"\(fault.advice)\""
+    let error = fault == .repeated ? "invalid_request" : "invalid_token"
+    return "Bearer error=\"\(error)\", error_description=\"\(fault.advice)\""
   }
 }

@@ -1,5 +1,7 @@
 /// Why an access token is refused.
 enum TokenFault: Error, Equatable {
+  /// There is more than one `Authorization` field: whoever reads another one of them sees another user.
+  case repeated
   /// Longer than any of ours.
   case oversized
   /// Not three parts of strict base64url, or not JSON of the right shape.
@@ -24,6 +26,7 @@ enum TokenFault: Error, Equatable {
   /// signed is nobody's business.
   var advice: String {
     switch self {
+    case .repeated: "There is more than one Authorization field"
     case .expired: "The access token has expired"
     case .notYetValid: "The access token is not valid yet"
     case .wrongIssuer, .wrongAudience: "The access token is not for this service"

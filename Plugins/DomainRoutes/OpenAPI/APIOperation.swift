@@ -72,10 +72,11 @@ struct APIOperation: Sendable {
     if parameters.contains(where: { $0.name == "If-Match" }) { add(412, "precondition-failed") }
     switch access {
     case .anybody: break
-    case .user: all[401] = all[401] ?? []
-    case .role:
+    case .user, .role:
       all[401] = all[401] ?? []
-      all[403] = []
+      // Two Authorization fields.
+      add(400, "invalid-request")
+      if access != .user { all[403] = [] }
     }
     all[429] = all[429] ?? []
     all[503] = []

@@ -119,7 +119,11 @@ extension Domain {
 
   /// - Throws: `Problem` 400 if it is none.
   func idempotencyKey(of request: borrowing Request) throws -> String? {
-    guard let key = request.headers["idempotency-key"] else { return nil }
+    let keys = request.headers.all("idempotency-key")
+    guard let key = keys.first else { return nil }
+    guard keys.count == 1 else {
+      throw Problem.badRequest("There is more than one Idempotency-Key.", code: "invalid-idempotency-key")
+    }
     guard 1...255 ~= key.utf8.count, key.utf8.allSatisfy({ 0x20...0x7e ~= $0 }) else {
       throw Problem.badRequest(
         "An Idempotency-Key has 1 to 255 visible ASCII characters.", code: "invalid-idempotency-key")
@@ -150,12 +154,12 @@ extension Domain {
       throw Problem.unavailable(
         "The database cannot be reached now; try again.", code: "database-unavailable",
         retryAfter: .seconds(5))
+    } catch let error as DatabaseError where error.kind == .invalidValue {
+      throw Validation.problem([FieldError(field: "", message: "a value cannot be kept by the database")])
     }
   }
 }
 
-    } catch let error as DatabaseError where error.kind == .invalidValue {
-      throw Validation.problem([FieldError(field: "", message: "a value cannot be kept by the database")])
 /// A claim of an `Idempotency-Key` whose run has ended, and which could not be let go of.
 struct UnreleasedClaim: Sendable, Equatable {
   let key: String
