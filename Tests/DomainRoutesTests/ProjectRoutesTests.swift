@@ -118,6 +118,17 @@ import Testing
     #expect(page.text.ranges(of: metadata).count == 10)
   }
 
+  @Test("lines of one condition are one list", arguments: Backend.allCases)
+  func splitConditions(on backend: Backend) throws {
+    let shop = try Shop(on: backend)
+    let path = "projects/\(try id(create(shop, "{\"name\":\"a\"}")))"
+    let tag = try #require(try shop.send("GET", path).header("etag"))
+    let lines = { (name: String) in [(name, "\"other\""), (name, tag)] }
+    #expect(try shop.send("GET", path, headers: lines("If-None-Match")).status == 304)
+    #expect(try shop.send("PATCH", path, "{\"name\":\"b\"}", headers: lines("If-Match")).status == 200)
+    #expect(try shop.send("DELETE", path, headers: lines("If-Match")).status == 412)
+  }
+
   @Test("an edit changes what it names, and leaves the rest", arguments: Backend.allCases)
   func edit(on backend: Backend) throws {
     let shop = try Shop(on: backend)

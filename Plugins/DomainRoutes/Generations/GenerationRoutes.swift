@@ -74,7 +74,7 @@ struct GenerationRoutes {
   private func show() -> Routes.Handler {
     domain.handler { request, user in
       let generation = try find(request, user)
-      if generation.tag.isKnown(ifNoneMatch: request.headers["if-none-match"]) {
+      if generation.tag.isKnown(ifNoneMatch: request.headers.list("if-none-match")) {
         return Response(status: 304, headers: [generation.tag.header])
       }
       return try .json(generation, headers: [generation.tag.header])
@@ -86,7 +86,7 @@ struct GenerationRoutes {
       let id = try Self.id(of: request)
       var body = try FieldReader(request)
       let isFavorite = try body.require(body.boolean("is_favorite", required: true))
-      let ifMatch = request.headers["if-match"]
+      let ifMatch = request.headers.list("if-match")
       let generation = try domain.store.write { session in
         guard let generation = try table(session).find(id, of: user, lock: .update) else {
           throw Self.notFound
@@ -103,7 +103,7 @@ struct GenerationRoutes {
   private func delete() -> Routes.Handler {
     domain.handler { request, user in
       let id = try Self.id(of: request)
-      let ifMatch = request.headers["if-match"]
+      let ifMatch = request.headers.list("if-match")
       let file = try domain.store.write { session in
         guard let generation = try table(session).find(id, of: user, lock: .update) else {
           throw Self.notFound
@@ -149,7 +149,7 @@ struct GenerationRoutes {
         tag.header, (name: "Cache-Control", value: "private, max-age=31536000, immutable"),
         (name: "X-Content-Type-Options", value: "nosniff"),
       ]
-      if tag.isKnown(ifNoneMatch: request.headers["if-none-match"]) {
+      if tag.isKnown(ifNoneMatch: request.headers.list("if-none-match")) {
         return Response(status: 304, headers: headers)
       }
       let body: Response.Body

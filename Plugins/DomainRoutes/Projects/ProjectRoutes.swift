@@ -63,7 +63,7 @@ struct ProjectRoutes {
       let id = try Self.id(of: request)
       guard let project = try domain.store.read({ try ProjectTable(session: $0).find(id, visibleTo: user) })
       else { throw Self.notFound }
-      if project.tag.isKnown(ifNoneMatch: request.headers["if-none-match"]) {
+      if project.tag.isKnown(ifNoneMatch: request.headers.list("if-none-match")) {
         return Response(status: 304, headers: [project.tag.header])
       }
       return .json(try project.json(), headers: [project.tag.header])
@@ -75,7 +75,7 @@ struct ProjectRoutes {
       let id = try Self.id(of: request)
       var body = try FieldReader(request)
       let fields = try ProjectFields(&body, requiresName: false)
-      let ifMatch = request.headers["if-match"]
+      let ifMatch = request.headers.list("if-match")
       let project = try domain.store.write { session in
         let table = ProjectTable(session: session)
         guard let project = try table.find(id, of: user, lock: .update) else { throw Self.notFound }
@@ -91,7 +91,7 @@ struct ProjectRoutes {
   private func delete() -> Routes.Handler {
     domain.handler { [domain] request, user in
       let id = try Self.id(of: request)
-      let ifMatch = request.headers["if-match"]
+      let ifMatch = request.headers.list("if-match")
       try domain.store.write { session in
         let table = ProjectTable(session: session)
         guard let project = try table.find(id, of: user, lock: .update) else { throw Self.notFound }

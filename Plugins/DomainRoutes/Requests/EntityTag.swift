@@ -55,3 +55,11 @@ struct EntityTag: Sendable, Equatable {
     return tag.dropLast().prefix { $0 != "." }
   }
 }
+
+extension Headers {
+  /// The value of a field that is a list: lines of the same name are one list (RFC 9110 section 5.3). nil if there is none.
+  func list(_ name: String) -> String? {
+    let lines = all(name)
+    return lines.isEmpty ? nil : lines.joined(separator: ", ")
+  }
+}
