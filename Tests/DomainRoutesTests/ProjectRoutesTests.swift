@@ -129,6 +129,16 @@ import Testing
     #expect(try shop.send("DELETE", path, headers: lines("If-Match")).status == 412)
   }
 
+  @Test("an accent after a wildcard does not make it one", arguments: Backend.allCases)
+  func accentedWildcard(on backend: Backend) throws {
+    let shop = try Shop(on: backend)
+    _ = try create(shop, "{\"name\":\"100\u{301}\"}")
+    _ = try create(shop, "{\"name\":\"1%\u{301}\"}")
+    #expect(
+      try shop.get("projects?search=1%25%CC%81")["items"].array.map { $0["name"].string } == ["1%\u{301}"])
+    #expect(try shop.get("projects?search=1_%CC%81")["total"].int == 0)
+  }
+
   @Test("an edit changes what it names, and leaves the rest", arguments: Backend.allCases)
   func edit(on backend: Backend) throws {
     let shop = try Shop(on: backend)

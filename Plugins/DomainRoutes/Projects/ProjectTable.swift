@@ -146,12 +146,13 @@ struct ProjectTable {
     "\(name)\n\(description)".lowercased()
   }
 
+  /// By scalars, as LIKE reads them: to Swift a `%` and an accent after it are one character, which is not `%`.
   private static func escaped(_ text: String) -> String {
-    var escaped = ""
-    for character in text {
-      if character == "%" || character == "_" || character == "\\" { escaped.append("\\") }
-      escaped.append(character)
+    var escaped = String.UnicodeScalarView()
+    for scalar in text.unicodeScalars {
+      if scalar == "%" || scalar == "_" || scalar == "\\" { escaped.append("\\") }
+      escaped.append(scalar)
     }
-    return escaped
+    return String(escaped)
   }
 }
