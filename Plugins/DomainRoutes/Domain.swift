@@ -19,7 +19,8 @@ final class Domain: Sendable {
   let payments: Payments?
   private let reconciler: RepeatingThread?
   let unreleased = Mutex<[UnreleasedClaim]>([])
-  private let knownUsers = Mutex<Set<String>>([])
+  /// By their bytes, as the database tells them apart: to Swift, texts that differ only in their normal form are equal.
+  private let knownUsers = Mutex<Set<[UInt8]>>([])
 
   /// - Throws: `SettingsError`; `DatabaseError` if the database cannot be used, `MediaError` if the state directory cannot.
   init(_ start: Start<DomainSettings>) throws {
@@ -71,14 +72,15 @@ final class Domain: Sendable {
 
   /// Opens the account of a user who is seen for the first time.
   func welcome(_ user: String) throws {
-    if knownUsers.withLock({ $0.contains(user) }) { return }
+    let key = [UInt8](user.utf8)
+    if knownUsers.withLock({ $0.contains(key) }) { return }
     if try !store.read({ try Ledger(session: $0).hasAccount(user) }) {
       try store.write { try Ledger(session: $0).openAccount(user, bonus: signupCredits) }
     }
     // Accounts are never closed, so this stays true. Bounded: it is only a memory of the database.
     knownUsers.withLock { users in
       if users.count >= 10_000 { users.removeAll() }
-      users.insert(user)
+      users.insert(key)
     }
   }
 

@@ -147,6 +147,16 @@ import Testing
     }
   }
 
+  @Test(
+    "a user is who the database says: one that differs only in its normal form has an account of its own",
+    arguments: Backend.allCases)
+  func normalForms(on backend: Backend) throws {
+    let shop = try Shop(on: backend)
+    let users = ["ext|\u{E9}", "ext|e\u{301}"].map { Identity(subject: $0, email: "", role: "viewer") }
+    for user in users { #expect(try shop.balance(of: user) == 100) }
+    for user in users { #expect(try shop.get("credits/transactions", as: user)["total"].int == 1) }
+  }
+
   @Test("a value that the database cannot keep is refused, and is no fault")
   func unkeepable() throws {
     let shop = try Shop(on: .postgreSQL)
