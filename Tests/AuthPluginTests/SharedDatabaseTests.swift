@@ -110,6 +110,7 @@ import Testing
       #expect(answer.status == 503)
       #expect(answer.header("Retry-After") != nil)
     }
+    #expect(auth.host.logLines.contains { $0.message.hasPrefix("the database cannot be used: ") })
     try server.start()
     try wait("the token to be accepted again") {
       try auth.visit("Bearer \(kept.accessToken)").status == 200

@@ -119,6 +119,7 @@ import Testing
         #expect(refusal.header("content-type")?.hasPrefix("application/problem+json") == true)
         #expect(refusal.header("retry-after") != nil)
       }
+      #expect(shop.host.logLines.contains { $0.message.hasPrefix("the database cannot be used: ") })
     }
     try server.start()
     // All at once: whoever is first migrates, and a new user's credits are given once.

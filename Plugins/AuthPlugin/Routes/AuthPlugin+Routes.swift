@@ -6,33 +6,37 @@ extension AuthPlugin: Router {
   func routes(_ routes: inout Routes) {
     routes.get("_ping", access: .public) { _ in .json(#"{"status":"ok","service":"auth"}"#) }
     routes.post("register", access: .public, execution: .blocking) { request in
-      try unlessAway { try register(request) }
+      try unlessAway(request) { try register(request) }
     }
     routes.post("login", access: .public, execution: .blocking) { request in
-      try unlessAway { try logIn(request) }
+      try unlessAway(request) { try logIn(request) }
     }
     routes.post("refresh", access: .public, execution: .blocking) { request in
-      try unlessAway { try refresh(request) }
+      try unlessAway(request) { try refresh(request) }
     }
     routes.post("logout", access: .authenticated, execution: .blocking) { request in
-      try unlessAway { try logOut(request) }
+      try unlessAway(request) { try logOut(request) }
     }
     routes.get("me", access: .authenticated, execution: .blocking) { request in
-      try unlessAway { try me(request) }
+      try unlessAway(request) { try me(request) }
     }
     routes.put("profile", access: .authenticated, execution: .blocking) { request in
-      try unlessAway { try updateProfile(request) }
+      try unlessAway(request) { try updateProfile(request) }
     }
   }
 
   /// A value that the database cannot hold is the client's. A database that is busy for too long, away, or without room is
   /// no fault of this plugin's: the client may try again.
-  private func unlessAway(_ body: () throws -> Response) throws -> Response {
+  private func unlessAway(
+    _ request: borrowing Request, _ body: () throws -> Response
+  ) throws -> Response {
     do {
       return try body()
-    } catch let error as any PassingFailure where error.isTemporary {
-      guard let error = error as? DatabaseError, error.kind == .busy || error.kind == .serializationFailure
+    } catch let failure as any PassingFailure where failure.isTemporary {
+      guard let error = failure as? DatabaseError, error.kind == .busy || error.kind == .serializationFailure
       else {
+        // The client is not told what the operator has to know: that the disk is full, say.
+        request.log(.warning, "the database cannot be used: \(failure)")
         throw Problem.unavailable(
           "The database cannot be reached now; try again.", code: "database-unavailable",
           retryAfter: .seconds(5))

@@ -12,7 +12,7 @@ extension Domain {
         // The host lets nobody in without an identity; were it ever to, this opens nothing.
         throw Problem.unauthorized("A token is needed.")
       }
-      return try unlessAway {
+      return try unlessAway(request) {
         try welcome(user)
         return try body(request, user)
       }
@@ -143,7 +143,7 @@ extension Domain {
   /// A value that the database cannot hold is the client's. A database that is busy for too long, away, or without room is
   /// no fault of this plugin's: the client may try again. Whether a
   /// change took effect whose connection was lost nobody knows; an `Idempotency-Key` makes it safe to try.
-  private func unlessAway<R>(_ body: () throws -> R) throws -> R {
+  private func unlessAway<R>(_ request: borrowing Request, _ body: () throws -> R) throws -> R {
     do {
       return try body()
     } catch let error as DatabaseError where error.isTemporary {
@@ -151,6 +151,8 @@ extension Domain {
         throw Problem.unavailable(
           "The database is busy; try again.", code: "database-busy", retryAfter: .seconds(1))
       }
+      // The client is not told what the operator has to know: that the disk is full, say.
+      request.log(.warning, "the database cannot be used: \(error)")
       throw Problem.unavailable(
         "The database cannot be reached now; try again.", code: "database-unavailable",
         retryAfter: .seconds(5))
