@@ -83,6 +83,7 @@ struct ReloadTests {
     let sections =
       Section.plugin("fault", library: "FaultPlugin", ["mount = /fault", "tag = two", "dellay = 1s"])
       + Section.plugin("new", library: "FaultPlugin", ["mount = /new", "probaton = 5s"])
+      + Section.plugin("limit", library: "RateLimitPlugin", ["limit = 5/1m", "limit = 0/1m"])
     try host.rewrite(HostSettings(plugins: sections))
     let reload = try host.command("reload")
     #expect(reload.status == .exited(1), "\(reload)")
@@ -90,6 +91,7 @@ struct ReloadTests {
     for part in [
       "plugins.conf:", "unknown key 'dellay' in [plugin fault]; did you mean 'delay'?",
       "unknown key 'probaton' in [plugin new]; did you mean 'probation'?",
+      "[plugin limit] limit = 0/1m: \"0/1m\" is no rate",
     ] {
       #expect(said.contains(part), "\(said)")
     }
@@ -111,7 +113,8 @@ struct ReloadTests {
 
   @Test("a section that was wrong from the first keeps no other edit from being taken")
   func unchangedWrongSection() throws {
-    let wrong = Section.plugin("wrong", library: "FaultPlugin", ["mount = /wrong", "paths = /wrong", "dellay = 1s"])
+    let wrong = Section.plugin(
+      "wrong", library: "FaultPlugin", ["mount = /wrong", "paths = /wrong", "dellay = 1s"])
     func sections(_ tag: String) -> HostSettings {
       var settings = settings(tag: tag)
       settings.plugins += wrong

@@ -16,9 +16,11 @@ enum InspectCommand {
   private static func inspect(_ options: InspectOptions) throws(SystemError) {
     let output = FileDescriptor(raw: ChildProcess.reportDescriptor)
     var report = LibraryReport()
+    var opened: PluginLibrary?
     do throws(PluginFailure) {
       try LibraryFile.check(options.library)
       let library = try PluginLibrary.open(options.library)
+      opened = library
       report.plugin = LibraryReport.Plugin(
         name: library.name, version: library.version, summary: library.summary,
         abi: "\(library.table.pointee.abi_major).\(library.table.pointee.abi_minor)",
@@ -33,8 +35,8 @@ enum InspectCommand {
     if report.plugin?.capabilities.contains("routes") == true, let directory = options.stateDirectory {
       start(options.library, in: directory, &report)
     }
-    if report.isLoaded, let path = options.configuration, let section = options.section {
-      check(section, of: path, library: options.library, &report)
+    if let opened, let path = options.configuration, let section = options.section {
+      check(section, of: path, opened, &report)
     }
     report.isComplete = true
     try output.writeAll(Array(report.finalLines.utf8))
@@ -42,7 +44,7 @@ enum InspectCommand {
 
   /// Asks the plugin about the settings of its section. Those that do not fit its schema are not for it to judge.
   private static func check(
-    _ section: String, of path: String, library: String, _ report: inout LibraryReport
+    _ section: String, of path: String, _ library: PluginLibrary, _ report: inout LibraryReport
   ) {
     guard case .success(let configuration) = ConfigurationFile.load(path: path, environment: Environment.all),
       let settings = configuration.plugins.first(where: { $0.name == section })
@@ -51,11 +53,12 @@ enum InspectCommand {
     let environment = PluginEnvironment(
       configurationPath: path, stateDirectory: configuration.host.stateDirectory, generation: 1, loopCount: 1,
       host: HostTable.shared)
-    do throws(PluginFailure) {
-      let problems = plugin.problems(findsIn: try PluginLibrary.open(library), environment: environment)
-      report.problems = problems.map { LibraryReport.Problem(line: $0.line ?? 0, message: $0.message) }
-    } catch {
-      report.failure = LibraryReport.Failure(reason: error.reason.rawValue, message: error.message)
+    guard
+      case .success(let values) = SettingsCheck.check(
+        settings.settings, against: library.schema, path: path, section: section, sectionLine: settings.line)
+    else { return }
+    report.problems = library.refusals(of: values, to: plugin, environment).map {
+      LibraryReport.Problem(line: $0.line ?? 0, message: $0.message)
     }
   }
 

@@ -96,16 +96,17 @@ final class Plugin: @unchecked Sendable {
     }
   }
 
-  /// What is wrong with its settings, before anything is started; nil if nothing is, or the library cannot be loaded, of
-  /// which `load` tells.
-  func settingsErrors(configurationPath: String) -> ConfigurationErrors? {
+  /// What is wrong with its settings, before anything is started. Nothing, if the library cannot be loaded, of which `load`
+  /// tells.
+  func settingsErrors(environment: PluginEnvironment) -> [ConfigurationError] {
     do throws(PluginFailure) {
-      switch checkedSettings(try checkedLibrary(), configurationPath: configurationPath) {
-      case .success: return nil
-      case .failure(let errors): return errors
+      let library = try checkedLibrary()
+      switch checkedSettings(library, configurationPath: environment.configurationPath) {
+      case .success(let values): return library.refusals(of: values, to: self, environment)
+      case .failure(let errors): return errors.errors
       }
     } catch {
-      return nil
+      return []
     }
   }
 

@@ -148,7 +148,7 @@ final class Worker: @unchecked Sendable {
       host: HostTable.shared)
     let frame = takeFrame()
     try checked("sigaltstack") { guard_adopt_thread(frame.guarded) }
-    rejection = settingsErrors(culprits, frame)
+    rejection = settingsErrors(culprits, environment, frame)
     guard rejection == nil else { return }
     var images = PluginImages(capacity: plugins.count)
     for plugin in plugins {
@@ -177,13 +177,15 @@ final class Worker: @unchecked Sendable {
   }
 
   /// All that is wrong with the settings of sections that were edited.
-  private func settingsErrors(_ culprits: [Manifest.Culprit], _ frame: FaultFrame) -> ConfigurationErrors? {
+  private func settingsErrors(
+    _ culprits: [Manifest.Culprit], _ environment: PluginEnvironment, _ frame: FaultFrame
+  ) -> ConfigurationErrors? {
     var errors: [ConfigurationError] = []
     for plugin in plugins where edited.contains(plugin.name) && plugin.configuration.mode != .off {
       guard !culprits.contains(where: { $0.plugin == plugin.name }) else { continue }
       frame.enter(
         plugin: plugin.index, phase: FaultFrame.Phase.start, requestID: bh_bytes(), at: Clock.monotonic())
-      errors += plugin.settingsErrors(configurationPath: configurationPath)?.errors ?? []
+      errors += plugin.settingsErrors(environment: environment)
       frame.leave()
     }
     return errors.isEmpty ? nil : ConfigurationErrors(errors)
