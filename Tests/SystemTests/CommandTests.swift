@@ -156,8 +156,8 @@ struct CommandTests {
     let lines = words.output.split(separator: "\n").map { $0.split(separator: ":", maxSplits: 1).last }
     #expect(
       lines == [
-        "5: [plugin one] size: is odd", "4: [plugin one] range = 9-1: ends before it begins",
-        "1: [plugin one] both together are too much", "3 problems",
+        "1: [plugin one] both together are too much",
+        "4: [plugin one] range = 9-1: ends before it begins", "5: [plugin one] size: is odd", "3 problems",
       ], "\(words)")
     // What does not fit the schema is not for the plugin to judge.
     let schema = try check("words", ["range = 9-1", "range = 1-2", "size = three"])
