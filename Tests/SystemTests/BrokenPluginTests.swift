@@ -86,7 +86,7 @@ struct BrokenPluginTests {
     DELETE /api/v1/credits/balance           -     405  405  405  405       503
     DELETE /api/v1/auth/me                   -     405  405  503  405       405
     GET /api/v1/credits/nothing              -     404  404  404  404       503
-    GET /api/v1/auth/nothing                 user  404  404  503  404       404
+    GET /api/v1/auth/nothing                 user  404  404  503  404       503
     GET /nothing                             user  404  404  404  404       404
     GET /%00                                 -     400  400  400  400       400
     OPTIONS /api/v1/credits/stats            -     204  204  204  204       204

@@ -42,7 +42,7 @@ extension Diagnostics {
     json.field("on_failure", configuration.onFailure.rawValue)
     json.field("mode", configuration.mode.rawValue)
     json.field("required", configuration.isRequired)
-    json.field("mount", configuration.mount.isEmpty ? nil : configuration.mount)
+    json.field("mount", configuration.mount.map { $0.isEmpty ? "/" : $0 })
     json.field("routes", worker.pipeline.routes.routes.count { $0.plugin === plugin })
     if plugin.isMiddleware {
       json.object("middleware") {

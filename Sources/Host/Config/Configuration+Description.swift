@@ -98,7 +98,7 @@ extension PluginConfiguration {
     var values: [Configuration.DescribedValue] = []
     func add(_ key: String, _ value: String) { values.append(.init(key: key, value: value)) }
     add("library", library)
-    if !mount.isEmpty { add("mount", mount) }
+    if let mount { add("mount", mount.isEmpty ? "/" : mount) }
     add("applies-to", appliesTo.rawValue)
     if !paths.isEmpty { add("paths", paths.map(\.text).joined(separator: ", ")) }
     if !except.isEmpty { add("except", except.map(\.text).joined(separator: ", ")) }

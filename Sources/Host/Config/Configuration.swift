@@ -79,8 +79,9 @@ struct PluginConfiguration: Sendable {
   var library = ""
   /// The file that `library` stands for: NAME is plugin-path/libNAME.so.
   var libraryPath = ""
-  /// Begins with '/', without a trailing one; empty if the plugin has none.
-  var mount = ""
+  /// Begins with '/', without a trailing one: empty for `/` itself. Nil if the section has none: its routes stand where
+  /// they say, and it answers for nothing else.
+  var mount: String?
   var appliesTo = Scope.routes
   /// The section has `applies-to`, `paths` or `except`: it is about middleware.
   var declaresScope = false

@@ -47,7 +47,7 @@ enum PluginSection {
   }
 
   private static func readScope(_ reader: inout SectionReader, into plugin: inout PluginConfiguration) {
-    plugin.mount = reader.value("mount", mount) ?? ""
+    plugin.mount = reader.value("mount", mount)
     plugin.appliesTo = reader.choice("applies-to", of: Scope.self) ?? .routes
     plugin.declaresScope = ["applies-to", "paths", "except"].contains { reader.has($0) }
     plugin.paths = reader.list("paths", PathPattern.parse) ?? []

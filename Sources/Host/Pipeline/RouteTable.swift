@@ -100,10 +100,8 @@ final class Route: @unchecked Sendable {
     handler = registered.handler
     streamedBodyLimit = registered.streamedBodyLimit
     let tail = registered.pattern.split(separator: "/").joined(separator: "/")
-    pattern =
-      tail.isEmpty
-      ? (plugin.configuration.mount.isEmpty ? "/" : plugin.configuration.mount)
-      : "\(plugin.configuration.mount)/\(tail)"
+    let mount = plugin.configuration.mount ?? ""
+    pattern = tail.isEmpty ? (mount.isEmpty ? "/" : mount) : "\(mount)/\(tail)"
     parameterNames = pattern.split(separator: "/").filter { $0.hasPrefix("{") }
       .map { Permanent.bytes(String($0.dropFirst().dropLast())) }
     patternBytes = Permanent.bytes(pattern)
@@ -137,7 +135,10 @@ struct MethodSet: OptionSet {
 final class RouteTable: @unchecked Sendable {
   let routes: [Route]
   private let root: Node
-  private let mounts: [Plugin]
+  /// Of plugins that have routes, or may have had: the longest first.
+  private let mounts: [Mount]
+  /// Those of them whose routes are not known.
+  private let unknownMounts: [Mount]
   /// Each once, as they were registered.
   private let methods: [String]
 
@@ -150,6 +151,28 @@ final class RouteTable: @unchecked Sendable {
   struct Conflict: Error {
     var plugin: Plugin
     var message: String
+  }
+
+  private struct Mount {
+    let plugin: Plugin
+    /// As in `PluginConfiguration.mount`.
+    let path: bh_bytes
+
+    /// Nil if the plugin has none, or none that paths could be missing under.
+    init?(of plugin: Plugin) {
+      // A library that did not load may have been a router: nobody can tell.
+      guard let mount = plugin.configuration.mount,
+        plugin.library == nil || plugin.capabilities.contains(.routes)
+      else { return nil }
+      self.plugin = plugin
+      path = Permanent.bytes(mount)
+    }
+
+    func covers(_ path: bh_bytes) -> Bool {
+      path.count >= self.path.count && memcmp(path.data, self.path.data, self.path.count) == 0
+        && (path.count == self.path.count
+          || path.data[self.path.count] == CChar(bitPattern: UInt8(ascii: "/")))
+    }
   }
 
   private final class Node {
@@ -203,8 +226,8 @@ final class RouteTable: @unchecked Sendable {
     self.routes = routes
     longestStreamedBody = routes.compactMap(\.streamedBodyLimit).max() ?? -1
     self.methods = methods
-    mounts = plugins.filter { !$0.configuration.mount.isEmpty }
-      .sorted { $0.configuration.mount.utf8.count > $1.configuration.mount.utf8.count }
+    mounts = plugins.compactMap { Mount(of: $0) }.sorted { $0.path.count > $1.path.count }
+    unknownMounts = mounts.filter { [.failed, .off].contains($0.plugin.state) }
   }
 
   /// The value of the Allow field (RFC 9110 section 10.2.1) of a path that has these methods.
@@ -227,8 +250,11 @@ final class RouteTable: @unchecked Sendable {
       rest.count -= 1
     }
     var known: MethodSet = []
-    if let route = find(wanted, root, rest, parameters, 0, &known) { return .route(route) }
-    if let plugin = routerOut(over: path) { return .out(plugin) }
+    if let route = find(wanted, root, rest, parameters, 0, &known) {
+      if !unknownMounts.isEmpty, let owner = unknownRouter(over: path, instead: route) { return .out(owner) }
+      return .route(route)
+    }
+    if let plugin = routerOut(over: path, isKnown: !known.isEmpty) { return .out(plugin) }
     return known.isEmpty ? .none : .otherMethod(known: known)
   }
 
@@ -256,20 +282,23 @@ final class RouteTable: @unchecked Sendable {
     return find(method, child, tail, parameters, depth + 1, &known)
   }
 
-  /// The router that is out, and under whose mount the path lies: what is not known there may yet be a route of its.
-  /// The longest mount over the path decides.
-  private func routerOut(over path: bh_bytes) -> Plugin? {
-    for plugin in mounts {
-      let covers = plugin.configuration.mount.withBytes { mount in
-        path.count >= mount.count && memcmp(path.data, mount.data, mount.count) == 0
-          && (path.count == mount.count || path.data[mount.count] == CChar(bitPattern: UInt8(ascii: "/")))
-      }
-      guard covers else { continue }
-      // A library that did not load may have been a router: nobody can tell.
-      let mayRoute = plugin.library == nil || plugin.capabilities.contains(.routes)
-      guard mayRoute else { continue }
-      return plugin.state == .active || plugin.state == .probing ? nil : plugin
+  /// The router that is out, and under whose mount the path lies, the longest first: what is not known there may yet be a
+  /// route of its. Of a path that is known by another method the longest mount alone decides.
+  private func routerOut(over path: bh_bytes, isKnown: Bool) -> Plugin? {
+    for mount in mounts where mount.covers(path) {
+      let state = mount.plugin.state
+      if state != .active, state != .probing { return mount.plugin }
+      if isKnown { return nil }
     }
     return nil
+  }
+
+  /// The router whose path this may be, although a route was found: it is mounted further in than the route's plugin, and
+  /// its routes are not known. A route without parameters is believed all the same, as it would win over any of them.
+  private func unknownRouter(over path: bh_bytes, instead route: Route) -> Plugin? {
+    guard !route.parameterNames.isEmpty, let mount = unknownMounts.first(where: { $0.covers(path) }) else {
+      return nil
+    }
+    return route.plugin.configuration.mount?.utf8.count ?? 0 < mount.path.count ? mount.plugin : nil
   }
 }

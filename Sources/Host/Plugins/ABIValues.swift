@@ -34,7 +34,7 @@ enum ABIValues {
     start.host = environment.host
     start.context = plugin.handle
     start.name = lasting(plugin.name)
-    start.mount = lasting(plugin.configuration.mount)
+    start.mount = lasting(plugin.configuration.mount ?? "")
     start.state_directory = lasting(environment.stateDirectory)
     start.settings = UnsafePointer(pointers)
     start.setting_count = values.count

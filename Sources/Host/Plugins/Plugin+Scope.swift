@@ -6,7 +6,7 @@ extension Plugin {
   /// 503, and the rest of the host is none of its business.
   func applies(to access: Access?) -> Bool {
     if library == nil {
-      guard configuration.mount.isEmpty || configuration.declaresScope else { return false }
+      guard configuration.mount == nil || configuration.declaresScope else { return false }
     } else if capabilities.isDisjoint(with: [.request, .response]) {
       return false
     }

@@ -72,10 +72,13 @@ extension Worker {
   /// The longest mount over the path decides.
   private func router(of probe: Probe) -> Plugin? {
     let path = probe.target.prefix { $0 != "?" }
-    return plugins.filter { plugin in
-      let mount = plugin.configuration.mount
-      return !mount.isEmpty && (path == mount || path.hasPrefix(mount + "/"))
-    }.max { $0.configuration.mount.utf8.count < $1.configuration.mount.utf8.count }
+    let covering = plugins.compactMap { plugin -> (plugin: Plugin, length: Int)? in
+      guard let mount = plugin.configuration.mount, path == mount || path.hasPrefix(mount + "/") else {
+        return nil
+      }
+      return (plugin, mount.utf8.count)
+    }
+    return covering.max { $0.length < $1.length }?.plugin
   }
 
   // MARK: Afterwards

@@ -204,17 +204,15 @@ final class Worker: @unchecked Sendable {
   /// A plugin whose routes another has taken already does not start; the rest of the table is made without it.
   private func makePipeline() -> Pipeline {
     builtIns = BuiltIns(worker: self)
-    var routers = plugins
     while true {
       do throws(RouteTable.Conflict) {
-        let table = try RouteTable(routers)
+        let table = try RouteTable(plugins)
         return Pipeline(
           plugins: plugins, middleware: plugins, routes: table,
           cors: configuration.cors, builtIns: builtIns, isBare: isBare, maxBody: limits.maxBody)
       } catch {
         error.plugin.fail(PluginFailure(reason: .startFailed, message: error.message))
         error.plugin.routes = []
-        routers.removeAll { $0 === error.plugin }
       }
     }
   }

@@ -289,7 +289,8 @@ struct CaseRoutes {
     let mounts = configuration.plugins.filter { $0.name != Companion.name }.compactMap { other -> String? in
       // What is not loaded yet may be a router.
       let mayRoute = other.name != library.name || library.capabilities.contains(.routes)
-      return mayRoute && (!other.mount.isEmpty || other.name == library.name) ? other.mount : nil
+      guard mayRoute else { return nil }
+      return other.mount ?? (other.name == library.name ? "" : nil)
     }
     for step in entry.steps where !step.circumstances.isUnrouted && step.method != "OPTIONS" {
       guard let path = CaseRoutes.path(of: step.target) else { continue }
