@@ -1,6 +1,8 @@
 /// Gives each resource one spelling of its path, so that none slips past a rule that names it (RFC 3986 section 6.2.2).
 ///
-/// - Escapes of unreserved characters are decoded; the hexadecimal digits of the others are put in upper case.
+/// - Escapes of what may stand in a path as it is are decoded; the hexadecimal digits of the others are put in upper case.
+///   (RFC 3986 section 6.2.2.2 has only unreserved characters decoded, as `@` and `%40` need not mean the same to every
+///   server. To this one they do: it decodes parameters whole.)
 /// - Duplicate slashes become one; then dot segments, however spelled, are removed, never above the root. A slash at
 ///   the end stays, and one takes the place of a dot segment at the end.
 /// - Refused with 400: `%2F` and `%5C`, since decoders differ on whether they divide segments; `%00`; a `%` without two
@@ -46,7 +48,7 @@ public enum PathNormalizer {
       base.load(fromByteOffset: offset &+ 2, as: UInt8.self) < UInt8(ascii: "a")
     else { return false }
     let octet = UInt8(truncatingIfNeeded: high &<< 4 | low)
-    return !isForbidden(octet) && !Octets.isIn(.unreserved, octet)
+    return !isForbidden(octet) && !Octets.isIn(.plainPath, octet)
   }
 
   /// Whether an octet must not be escaped in a path.
@@ -143,7 +145,7 @@ public enum PathNormalizer {
     _ octet: UInt8, _ output: UnsafeMutableRawBufferPointer, _ written: inout Int
   ) throws(RequestError) {
     guard !isForbidden(octet) else { throw .forbiddenEscape }
-    if Octets.isIn(.unreserved, octet) {
+    if Octets.isIn(.plainPath, octet) {
       output[written] = octet
       written &+= 1
     } else {

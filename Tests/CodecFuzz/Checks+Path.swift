@@ -35,6 +35,7 @@ extension Checks {
     if text == "*" { return true }
     let segments = text.split(separator: "/", omittingEmptySubsequences: false).dropFirst()
     return text.hasPrefix("/") && !segments.dropLast().contains("") && !segments.contains(".")
-      && !segments.contains("..") && !text.contains("%2F") && !text.contains("%2E") && !text.contains("%00")
+      && !segments.contains("..")
+      && !["%2F", "%2E", "%00", "%40", "%3A", "%7C"].contains { text.contains($0) }
   }
 }

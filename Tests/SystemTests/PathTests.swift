@@ -42,6 +42,20 @@ struct PathTests {
     }
   }
 
+  @Test("what may stand in a path as it is means the same when it is escaped: to scopes, mounts and routes")
+  func escapedDelimiters() throws {
+    let host = try HostProcess(
+      HostSettings(
+        plugins: Section.fault("guard", mount: "/guard", "paths = /@me:run", "tag = guarded")
+          + Section.fault("fault", mount: "/@me:run", "paths = /nothing")))
+    for segment in ["@me:run", "%40me:run", "@me%3Arun", "%40me%3arun", "%40%6De%3Arun"] {
+      let answer = try host.get("/\(segment)/echo")
+      #expect(answer.status == 200, "\(segment)")
+      #expect(answer.header("X-Fault-Tag") == "guarded", "\(segment)")
+      #expect(answer.json["path"].string == "/@me:run/echo", "\(segment)")
+    }
+  }
+
   @Test(
     "an encoded slash, backslash, NUL or half an escape answers 400 before any plugin runs",
     arguments: [
