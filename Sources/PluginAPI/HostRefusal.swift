@@ -2,7 +2,7 @@
 /// must not ask for.
 public enum HostRefusal: Error, Equatable, CustomStringConvertible {
   /// Not a field's name or value (RFC 9110 section 5: no CR, LF or NUL), or a field of the host's own: Content-Length,
-  /// Transfer-Encoding, Connection, Date, X-Request-Id.
+  /// Transfer-Encoding, Connection, Date, X-Request-Id, traceparent.
   case header(name: String)
   /// Not within 200...599.
   case status(Int)

@@ -203,7 +203,7 @@ extension Exchange {
 /// What a plugin may put on a response.
 enum ResponseField {
   private static let hosts: [StaticString] = [
-    "Content-Length", "Transfer-Encoding", "Connection", "Date", "X-Request-Id",
+    "Content-Length", "Transfer-Encoding", "Connection", "Date", "X-Request-Id", "traceparent",
   ]
 
   static func isAcceptable(_ name: bh_bytes, _ value: bh_bytes) -> Bool {

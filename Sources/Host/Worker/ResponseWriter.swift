@@ -2,15 +2,27 @@ import HTTPCodec
 
 /// Puts an exchange's response on the wire.
 enum ResponseWriter {
-  /// Head and body. A response to HEAD has the head alone; 204 and 304 have no body (RFC 9110 section 6.4.1).
+  /// Whether responses of this status have a body (RFC 9110 sections 6.4.1 and 15.3.6).
+  static func hasBody(status: UInt32) -> Bool { status != 204 && status != 205 && status != 304 }
+
+  /// Says that there is none, where nothing but a length says so.
+  private static func writeEmptiness(_ status: UInt32, into output: inout ByteBuffer) {
+    if status == 205 { ResponseEncoder.contentLength(0, into: &output) }
+  }
+
+  /// Head and body. A response to HEAD has the head alone.
   static func write(
     _ x: Exchange, closing: Bool, dates: inout DateLine, at now: UInt64, into output: inout ByteBuffer
   ) {
     writeHead(x, closing: closing, dates: &dates, at: now, into: &output)
-    let isBodiless = x.status == 204 || x.status == 304
-    if !isBodiless { ResponseEncoder.contentLength(x.body.count, into: &output) }
+    let hasBody = hasBody(status: x.status)
+    if hasBody {
+      ResponseEncoder.contentLength(x.body.count, into: &output)
+    } else {
+      writeEmptiness(x.status, into: &output)
+    }
     ResponseEncoder.endOfHead(into: &output)
-    if !isBodiless && x.request.pointee.method != bh_method(BH_METHOD_HEAD) {
+    if hasBody && x.request.pointee.method != bh_method(BH_METHOD_HEAD) {
       output.append(UnsafeRawBufferPointer(x.body.readable))
     }
   }
@@ -21,7 +33,9 @@ enum ResponseWriter {
     into output: inout ByteBuffer
   ) {
     writeHead(x, closing: closing, dates: &dates, at: now, into: &output)
-    if isChunked && x.status != 204 && x.status != 304 {
+    if !hasBody(status: x.status) {
+      writeEmptiness(x.status, into: &output)
+    } else if isChunked {
       output.append("Transfer-Encoding: chunked\r\n" as StaticString)
     }
     ResponseEncoder.endOfHead(into: &output)

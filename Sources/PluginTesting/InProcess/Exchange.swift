@@ -60,7 +60,7 @@ final class Exchange {
   }
 
   private static let hostFields: Set<String> = [
-    "content-length", "transfer-encoding", "connection", "date", "x-request-id",
+    "content-length", "transfer-encoding", "connection", "date", "x-request-id", "traceparent",
   ]
 
   /// RFC 9457; `false` if it is no problem.

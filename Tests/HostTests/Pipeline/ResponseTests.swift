@@ -32,6 +32,35 @@ struct ResponseTests {
     #expect(problem.all("Access-Control-Allow-Origin") == ["https://own.example"])
   }
 
+  @Test("the trace context is the host's to say, once")
+  func traceparent() throws {
+    let host = try TestHost(ResponseTests.app)
+    let theirs = "00-11111111111111111111111111111111-2222222222222222-01"
+    let answer = try host.send(
+      "GET", "/app/open",
+      [act("app", "route", "set traceparent \(theirs)"), act("app", "route", "add Traceparent \(theirs)")])
+    #expect(answer.status == 200)
+    #expect(answer.all("traceparent").count == 1)
+    #expect(answer["traceparent"] != theirs)
+  }
+
+  @Test(
+    "205 has no body, and says so: streamed, or set before the status was",
+    arguments: ["body abc", "stream 2 10"])
+  func resetContent(_ body: String) throws {
+    let host = try TestHost(ResponseTests.app)
+    let client = try host.connect()
+    client.send(
+      TestClient.request(
+        "GET", "/app/open", [act("app", "route", body), act("app", "route", "status 205")])
+        + TestClient.request("GET", "/health"))
+    let answer = try client.receive()
+    #expect(answer.status == 205)
+    #expect(answer.all("Content-Length") == ["0"])
+    #expect(answer["Transfer-Encoding"] == nil)
+    #expect(try client.receive().status == 200)
+  }
+
   @Test("Vary is one list, each name in it once")
   func vary() throws {
     let host = try TestHost(ResponseTests.cors + ResponseTests.app)

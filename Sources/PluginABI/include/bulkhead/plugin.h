@@ -237,7 +237,7 @@ typedef struct bh_host {
   uint32_t (*status)(const bh_exchange *exchange);                /* 0: none yet */
 
   /* `set_header` replaces, `add_header` appends. BH_INVALID if name or value is not a field's (RFC 9110 section 5),
-   * or the field is the host's own: Content-Length, Transfer-Encoding, Connection, Date, X-Request-Id.
+   * or the field is the host's own: Content-Length, Transfer-Encoding, Connection, Date, X-Request-Id, traceparent.
    * BH_UNAVAILABLE past 64 fields. */
   bh_status (*set_header)(bh_exchange *exchange, bh_bytes name, bh_bytes value);
   bh_status (*add_header)(bh_exchange *exchange, bh_bytes name, bh_bytes value);
