@@ -3,22 +3,34 @@ import HTTPCodec
 
 /// The client's address behind proxies that are trusted.
 enum ClientAddress {
-  /// Sets the client's address from `X-Forwarded-For`, or else from `Forwarded` (RFC 7239): the last address that is not
-  /// a trusted proxy's. What is not an address ends the search: beyond it nothing can be believed.
+  /// Sets the client's address from `X-Forwarded-For` or `Forwarded` (RFC 7239): the last address that is not a trusted
+  /// proxy's. What is not an address ends the search: beyond it nothing can be believed.
   ///
-  /// A proxy writes one of the two, and passes on what the client wrote into the other: so only one is read, and it is
-  /// the one that proxies write.
+  /// A proxy writes one of the two, and may pass on what the client wrote into the other. Which of them, nobody says: if
+  /// they name different clients, neither is believed, and the client is the proxy.
   ///
   /// - Parameter isTrusted: whether an address, in network order, is one of the trusted proxies.
   static func readForwarded(_ x: Exchange, isTrusted: (bh_bytes) -> Bool) {
-    var hops = Hops(of: x, named: "X-Forwarded-For")
-    if hops.isEmpty { hops = Hops(of: x, named: "Forwarded") }
-    while let hop = hops.popLast() {
-      guard let (text, ip) = parse(hop, in: &x.arena) else { return }
-      x.request.pointee.client_address = text
-      x.request.pointee.client_ip = ip
-      guard isTrusted(ip) else { return }
+    let list = claim(of: x, named: "X-Forwarded-For", isTrusted)
+    let forwarded = claim(of: x, named: "Forwarded", isTrusted)
+    if let list, let forwarded, !list.ip.equals(forwarded.ip) { return }
+    guard let claim = list ?? forwarded else { return }
+    x.request.pointee.client_address = claim.text
+    x.request.pointee.client_ip = claim.ip
+  }
+
+  /// The client as fields of one name have it; the peer if they say nothing that can be believed, nil if there are none.
+  private static func claim(
+    of x: Exchange, named name: StaticString, _ isTrusted: (bh_bytes) -> Bool
+  ) -> (text: bh_bytes, ip: bh_bytes)? {
+    var hops = Hops(of: x, named: name)
+    guard !hops.isEmpty else { return nil }
+    var client = (text: x.request.pointee.client_address, ip: x.request.pointee.client_ip)
+    while let hop = hops.popLast(), let address = parse(hop, in: &x.arena) {
+      client = address
+      guard isTrusted(address.ip) else { break }
     }
+    return client
   }
 
   /// True if the request comes from this machine: the peer does, and so does every hop that any proxy, trusted or not,
