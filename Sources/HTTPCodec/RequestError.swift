@@ -118,9 +118,7 @@ extension RequestError {
     bad("malformed-transfer-encoding", "Transfer-Encoding must be `chunked`, once.")
   }
   static var unsupportedTransferEncoding: RequestError {
-    RequestError(
-      status: 501, code: "unsupported-transfer-encoding",
-      detail: "The only transfer coding of this host is chunked.")
+    bad("unsupported-transfer-encoding", "The only transfer coding of this host is chunked.")
   }
   static var transferEncodingInHTTP10: RequestError {
     bad("transfer-encoding-in-http-1-0", "HTTP/1.0 has no Transfer-Encoding.")

@@ -46,7 +46,7 @@ extension RequestParser {
     head.framing = .chunked
   }
 
-  /// 501 for codings that another server might know, 400 for what none may send.
+  /// Of codings that another server might know, or of what none may send.
   private static func transferEncodingError(_ value: UnsafeRawBufferPointer) -> RequestError {
     var list = TokenList(value)
     var isChunked = false

@@ -54,7 +54,7 @@ struct MalformedRequestTests {
   @Test(
     "a refusal has CORS headers for an allowed origin, if the head could be read that far",
     arguments: [
-      ("Content-Length: 1\r\nContent-Length: 2", 400), ("Transfer-Encoding: gzip", 501), ("X : y", 400),
+      ("Content-Length: 1\r\nContent-Length: 2", 400), ("Transfer-Encoding: gzip", 400), ("X : y", 400),
       ("Content-Length: 99999999999", 413), ("Expect: 200-ok", 417),
     ])
   func refusalsHaveCORS(line: String, status: Int) throws {

@@ -145,10 +145,10 @@ struct MalformedRequest: CustomStringConvertible, Sendable {
   ]
 
   static let codings: [MalformedRequest] = [
-    field("unknown transfer coding", "Transfer-Encoding: gzip", 501),
-    field("another coding under chunked", "Transfer-Encoding: gzip, chunked", 501),
-    field("identity", "Transfer-Encoding: identity", 501),
-    field("a coding that looks like chunked", "Transfer-Encoding: xchunked", 501),
+    field("unknown transfer coding", "Transfer-Encoding: gzip", 400),
+    field("another coding under chunked", "Transfer-Encoding: gzip, chunked", 400),
+    field("identity", "Transfer-Encoding: identity", 400),
+    field("a coding that looks like chunked", "Transfer-Encoding: xchunked", 400),
     field("chunked twice", "Transfer-Encoding: chunked, chunked"),
     field("chunked in two fields", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked"),
     field("chunked, then overridden", "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity"),
