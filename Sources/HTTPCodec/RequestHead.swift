@@ -29,7 +29,7 @@ public struct RequestHead: Sendable {
   /// The fields, in the order received.
   public var fields: [FieldRange] = []
   /// Bytes of the head, from the first byte received (empty lines before the request line included) to the blank
-  /// line, which is included.
+  /// line, which is included. 0 until the head is whole.
   public var count: Int = 0
 
   /// For each `KnownField` that is present, the index of its first occurrence.
@@ -37,6 +37,10 @@ public struct RequestHead: Sendable {
   private var knownPresent: UInt16 = 0
 
   public init() {}
+
+  /// Whether the head was read to its end: also when what it asks for was refused then, with 413, 417 or for want of a
+  /// host.
+  public var isWhole: Bool { count > 0 }
 
   /// The value of the first field of a known name, without the whitespace around it.
   ///
@@ -59,6 +63,7 @@ public struct RequestHead: Sendable {
   /// Makes the head ready for the next request.
   @inline(__always)
   mutating func clear() {
+    count = 0
     method = .other
     path = .empty
     query = .empty

@@ -57,8 +57,8 @@ extension RequestParser {
       }
       offset &+= 1
       if state == .lastLineFeed {
-        try finish(&head)
         head.count = offset
+        try finish(&head)
         reset()
         return true
       }
@@ -96,11 +96,11 @@ extension RequestParser {
     case .contentLength: try heedContentLength(base, value, &head)
     case .transferEncoding: try heedTransferEncoding(base, value, &head)
     case .connection: try heedConnection(base, value)
-    case .expect: try heedExpect(base, value)
+    case .expect: heedExpect(base, value)
     }
   }
 
-  /// What can only be judged once all fields are known.
+  /// What can only be judged once all fields are known, or is only said then.
   @inline(__always)
   private mutating func finish(_ head: inout RequestHead) throws(RequestError) {
     if head.versionMinor == 1 {
@@ -109,6 +109,10 @@ extension RequestParser {
     } else {
       head.isKeepAlive = seen.contains(.keepAlive) && !seen.contains(.close)
     }
+    if case .length(let length) = head.framing, length > limits.maxBody || length == Int.max {
+      throw .bodyTooLarge
+    }
+    guard !seen.contains(.otherExpectation) else { throw .unsupportedExpectation }
     if seen.contains(.expectContinue), head.versionMinor == 1 {
       head.expectsContinue = head.framing != .none && head.framing != .length(0)
     }

@@ -28,7 +28,7 @@ extension RequestParser {
       let (sum, isTooLongStill) = tens.addingReportingOverflow(Int(digit))
       length = isTooLong || isTooLongStill ? Int.max : sum
     }
-    guard length <= limits.maxBody, length < Int.max else { throw .bodyTooLarge }
+    // Whether it is too long is said once the head is whole.
     head.framing = .length(length)
   }
 
@@ -74,10 +74,9 @@ extension RequestParser {
 
   /// Expect (RFC 9110 section 10.1.1): nothing but `100-continue`.
   @inline(never)
-  mutating func heedExpect(_ base: UnsafeRawPointer, _ value: ByteRange) throws(RequestError) {
+  mutating func heedExpect(_ base: UnsafeRawPointer, _ value: ByteRange) {
     let bytes = UnsafeRawBufferPointer(start: base + value.start, count: value.count)
-    guard FieldSyntax.equalsIgnoringCase(bytes, "100-continue") else { throw .unsupportedExpectation }
-    seen.insert(.expectContinue)
+    seen.insert(FieldSyntax.equalsIgnoringCase(bytes, "100-continue") ? .expectContinue : .otherExpectation)
   }
 }
 

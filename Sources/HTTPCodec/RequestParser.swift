@@ -2,9 +2,10 @@
 ///
 /// A state machine over octets that can stop after any of them: however the bytes of a request are cut into calls,
 /// the result is the same, errors included, and no octet is looked at more than a constant number of times. A
-/// request is refused at the first octet with which it can no longer be a good one. Whatever two recipients might
-/// read in two ways is refused, since that is what request smuggling is made of: only CRLF ends a line, single spaces
-/// divide the request line, framing is said once, and so is the host.
+/// request is refused at the first octet with which it can no longer be a good one; one that is good, and asks for too
+/// much (413, 417), once its head is whole, so that the answer can say whose it is. Whatever two recipients might read
+/// in two ways is refused, since that is what request smuggling is made of: only CRLF ends a line, single spaces divide
+/// the request line, framing is said once, and so is the host.
 ///
 /// Use one for each connection, from one thread at a time. Allocates nothing, but for `RequestHead.fields` growing to
 /// what the largest head so far needed.
@@ -31,6 +32,7 @@ public struct RequestParser: Sendable {
     static let keepAlive = Seen(rawValue: 16)
     static let expectContinue = Seen(rawValue: 32)
     static let targetAuthority = Seen(rawValue: 64)
+    static let otherExpectation = Seen(rawValue: 128)
   }
 
   /// Empty lines tolerated before a request line: RFC 9112 section 2.2 asks for one at least.
@@ -74,7 +76,8 @@ public struct RequestParser: Sendable {
   ///     may have moved. Bytes after the head are not looked at.
   ///   - head: The same one in every call for a request.
   /// - Returns: True once the head is whole; the next call then begins a new request.
-  /// - Throws: What is wrong, as soon as it can be known. Neither parser nor head may be used again before `reset`.
+  /// - Throws: What is wrong, as soon as it can be known. The parser may not be used again before `reset`, nor the head
+  ///   unless it `isWhole`.
   public mutating func parse(
     _ bytes: UnsafeRawBufferPointer, into head: inout RequestHead
   ) throws(RequestError) -> Bool {

@@ -35,11 +35,12 @@ struct RequestLimitTests {
     #expect(status(parse(three + "D", limits: limits)) == 431)
   }
 
-  @Test("allows a body just as long, and refuses a longer one when it is declared")
+  @Test("allows a body just as long, and refuses a longer one once the head that declares it is whole")
   func body() throws {
     let line = "POST / HTTP/1.0\r\nContent-Length: "
     #expect(try #require(parsed(line + "1000\r\n\r\n", limits: limits)).framing == .length(1000))
-    #expect(status(parse(line + "1001\r\n", limits: limits)) == 413)
+    #expect(parse(line + "1001\r\n", limits: limits) == .incomplete)
+    #expect(status(parse(line + "1001\r\n\r\n", limits: limits)) == 413)
   }
 
   @Test("that is out of range counts as the nearest in range")

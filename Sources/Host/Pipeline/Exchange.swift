@@ -118,6 +118,7 @@ final class Exchange: @unchecked Sendable {
   /// Forgets the request that is done; `input` keeps what follows it.
   func reset(limits: CodecLimits) {
     parser.reset()
+    head.count = 0
     decoder = ChunkedDecoder(maxBody: limits.maxBody)
     reading = .head
     if requestBody != nil { requestBody = nil }

@@ -39,13 +39,28 @@ enum RequestView {
     view.pointee.path = try path(of: x)
   }
 
-  /// A request that the codec refused: only what a problem needs.
+  /// A request that is refused: if its head is whole, all that the head says, with the path as it was sent if that is what
+  /// is refused; else only what a problem needs.
   static func prepareRefusal(_ x: Exchange, _ context: Context, random: inout IdentifierGenerator) {
+    if x.head.isWhole {
+      do throws(RequestError) {
+        try prepare(x, context, random: &random)
+      } catch {
+        x.request.pointee.path = x.bytes(x.head.path)
+      }
+      // It has not come.
+      x.request.pointee.body = bh_bytes()
+      return
+    }
+    x.origin = RefusedRequest.origin(in: UnsafeRawBufferPointer(x.input.readable))
     x.request.pointee = bh_request()
     x.request.pointee.size = UInt32(MemoryLayout<bh_request>.size)
     x.head = RequestHead()
     identify(x, random: &random)
     setClient(x, context)
+    let method = RefusedRequest.method(in: UnsafeRawBufferPointer(x.input.readable))
+    x.request.pointee.method_name = method
+    if method.equals("HEAD") { x.request.pointee.method = bh_method(BH_METHOD_HEAD) }
   }
 
   private static func setClient(_ x: Exchange, _ context: Context) {

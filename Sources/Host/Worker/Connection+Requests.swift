@@ -97,14 +97,10 @@ extension Connection {
     }
   }
 
-  /// The codec, or the path, is malformed: one answer, and the end.
+  /// The codec or the path is malformed, or the request too much or too late: one answer, and the end.
   func refuse(_ x: Exchange, _ error: RequestError) {
     loop.statistics.refused.wrappingAdd(1, ordering: .relaxed)
-    x.origin = RefusedRequest.origin(in: UnsafeRawBufferPointer(x.input.readable))
-    let line = RefusedRequest.method(in: UnsafeRawBufferPointer(x.input.readable))
     RequestView.prepareRefusal(x, viewContext(), random: &loop.random)
-    x.request.pointee.method_name = line
-    if line.equals("HEAD") { x.request.pointee.method = bh_method(BH_METHOD_HEAD) }
     loop.worker.pipeline.refuse(x, error)
     finish(x)
   }
