@@ -92,6 +92,23 @@ struct LimitTests {
     try expectRefusal(try connection.receive(to: "POST"), 408, connection)
   }
 
+  @Test("a body that drips in has no more time than its request: 408, before its last byte")
+  func drippingBody() throws {
+    let host = try start("body-timeout = 30s", "request-timeout = 1s")
+    let connection = try host.connect()
+    try connection.send("POST /fault/echo HTTP/1.1\r\nHost: a\r\nContent-Length: 500\r\n\r\n")
+    var bytes: [UInt8]?
+    // A byte every 50 ms or so for as long as there is no answer: 20 s at most.
+    for _ in 0..<400 where bytes == nil {
+      try connection.send([65])
+      bytes = try connection.receiveBytes(within: .milliseconds(50))
+    }
+    let answer = String(decoding: bytes ?? [], as: UTF8.self)
+    #expect(answer.hasPrefix("HTTP/1.1 408 "), "\(answer)")
+    #expect(answer.contains("body-timeout"))
+    #expect(try host.plugin("fault")["calls"].int == 0)
+  }
+
   @Test("an idle connection is closed without a word, one in use is not")
   func idle() throws {
     let host = try start("idle-timeout = 500ms")

@@ -126,7 +126,7 @@ final class Connection: @unchecked Sendable {
       x.input.commit(count)
       // A short read has emptied the socket (epoll(7)), unless the end is still to be read.
       if count < space.count && !sawEnd { mayRead = false }
-      if x.reading == .body { loop.setDeadline(self, loop.now + loop.worker.timeouts.body) }
+      if x.reading == .body { loop.setDeadline(self, bodyDeadline(x)) }
       return true
     }
     if count == 0 {
@@ -173,7 +173,7 @@ final class Connection: @unchecked Sendable {
     } else if x.reading == .head {
       loop.setDeadline(self, x.startedAt + loop.worker.timeouts.head)
     } else {
-      loop.setDeadline(self, loop.now + loop.worker.timeouts.body)
+      loop.setDeadline(self, bodyDeadline(x))
     }
   }
 
@@ -181,6 +181,12 @@ final class Connection: @unchecked Sendable {
   func proceed() {
     guard send() else { return }
     if isLast && state == .reading && unsent.isEmpty { return startLingering() }
+  /// When more of the body must have come, and all of it: a client that sends a byte now and then has no more time for
+  /// its request than any other.
+  private func bodyDeadline(_ x: Exchange) -> UInt64 {
+    min(loop.now &+ loop.worker.timeouts.body, x.startedAt &+ loop.worker.timeouts.request)
+  }
+
     // What arrived meanwhile was not read.
     mayRead = true
     advance()
