@@ -21,18 +21,24 @@ struct AccessLog: ~Copyable {
   /// - Parameter time: nanoseconds since 1970.
   static func line(of x: Exchange, at time: Int64, nanoseconds: UInt64, format: LogFormat) -> String {
     var log = AccessLog(format: format)
-    log.append(x, time, nanoseconds)
+    log.append(x, x.body.count, time, nanoseconds)
     return String(decoding: UnsafeRawBufferPointer(log.buffer.readable), as: UTF8.self)
   }
 
-  /// - Parameter time: nanoseconds since 1970.
-  mutating func append(_ x: Exchange, at time: Int64, nanoseconds: UInt64) {
-    append(x, time, nanoseconds)
+  /// - Parameters:
+  ///   - bytes: of the body, as far as they were sent.
+  ///   - time: nanoseconds since 1970.
+  mutating func append(_ x: Exchange, bytes: Int, at time: Int64, nanoseconds: UInt64) {
+    append(x, bytes, time, nanoseconds)
     if buffer.count >= AccessLog.room { write() }
   }
 
-  private mutating func append(_ x: Exchange, _ time: Int64, _ nanoseconds: UInt64) {
-    if format == .json { appendJSON(x, time, nanoseconds) } else { appendText(x, time, nanoseconds) }
+  private mutating func append(_ x: Exchange, _ bytes: Int, _ time: Int64, _ nanoseconds: UInt64) {
+    if format == .json {
+      appendJSON(x, bytes, time, nanoseconds)
+    } else {
+      appendText(x, bytes, time, nanoseconds)
+    }
   }
 
   /// Writes what has waited long enough.
@@ -48,7 +54,7 @@ struct AccessLog: ~Copyable {
   }
 
   /// `TIME info GET /path 200 12 B 0.034 ms client=… request_id=… traceparent=… route=… plugin=…`
-  private mutating func appendText(_ x: Exchange, _ time: Int64, _ nanoseconds: UInt64) {
+  private mutating func appendText(_ x: Exchange, _ bytes: Int, _ time: Int64, _ nanoseconds: UInt64) {
     let view = x.request.pointee
     appendTime(time)
     buffer.append(" info " as StaticString)
@@ -58,7 +64,7 @@ struct AccessLog: ~Copyable {
     buffer.append(byte: 0x20)
     buffer.append(decimal: Int(x.status))
     buffer.append(byte: 0x20)
-    buffer.append(decimal: x.body.count)
+    buffer.append(decimal: bytes)
     buffer.append(" B " as StaticString)
     appendMilliseconds(nanoseconds)
     buffer.append(" ms client=" as StaticString)
@@ -78,7 +84,7 @@ struct AccessLog: ~Copyable {
     buffer.append(byte: 0x0a)
   }
 
-  private mutating func appendJSON(_ x: Exchange, _ time: Int64, _ nanoseconds: UInt64) {
+  private mutating func appendJSON(_ x: Exchange, _ bytes: Int, _ time: Int64, _ nanoseconds: UInt64) {
     let view = x.request.pointee
     var json = JSONWriter()
     json.object {
@@ -88,7 +94,7 @@ struct AccessLog: ~Copyable {
       $0.field("method", view.method_name.string)
       $0.field("path", view.path.string)
       $0.field("status", Int(x.status))
-      $0.field("bytes", x.body.count)
+      $0.field("bytes", bytes)
       $0.field("duration_us", Int(nanoseconds / 1000))
       $0.field("client", view.client_address.string)
       $0.field("request_id", view.request_id.string)

@@ -20,10 +20,9 @@ extension Connection {
       proceed()
     case .streaming:
       loop.worker.freeze(frame, exchange: nil)
-      let isChunked = stream?.isChunked ?? true
       stream?.abandon()
       stream = nil
-      if isChunked { close() } else { cut() }
+      cut()
     case .reading, .lingering:
       loop.worker.freeze(frame, exchange: nil)
     }

@@ -113,21 +113,25 @@ extension Connection {
       return startStream(x, source, isOver: isOver)
     }
     ResponseWriter.write(x, closing: isOver, dates: &loop.dates, at: loop.now, into: &loop.output)
+    if isOver { isLast = true }
     account(x)
-    if isOver {
-      isLast = true
+    leave(x)
+  }
+
+  /// Makes ready for the next request, if there is to be one.
+  func leave(_ x: Exchange) {
+    if isLast {
       intake = nil
       x.input.removeAll()
-      x.reset(limits: loop.worker.limits)
     } else {
       x.input.consume(consumed(x))
       takeBackUnread(x)
-      x.reset(limits: loop.worker.limits)
-      x.startedAt = loop.now
     }
+    x.reset(limits: loop.worker.limits)
+    x.startedAt = loop.now
   }
 
-  func consumed(_ x: Exchange) -> Int {
+  private func consumed(_ x: Exchange) -> Int {
     if x.requestBody != nil { return x.head.count }
     return switch x.head.framing {
     case .none: x.head.count
@@ -136,15 +140,26 @@ extension Connection {
     }
   }
 
-  func account(_ x: Exchange) {
-    let end = Clock.monotonic()
-    let spent = end &- x.startedAt
+  private func account(_ x: Exchange) {
+    let now = Clock.monotonic()
+    count(x, at: now)
+    log(x, bytes: x.body.count, at: now)
+  }
+
+  /// The head of the answer is made: that is what latency means, also of a stream.
+  func count(_ x: Exchange, at now: UInt64) {
+    let spent = now &- x.startedAt
     loop.statistics.count(status: x.status)
     loop.statistics.latency.record(spent)
     if case .route(let route) = x.match { route.latency.record(spent, by: loop.index) }
-    let realtime = loop.dates.realtime(at: end)
-    if Log.shared.isEnabled(.info) { loop.accessLog.append(x, at: realtime, nanoseconds: spent) }
-    loop.recent.record(x, nanoseconds: spent, realtime: realtime)
+    loop.recent.record(x, nanoseconds: spent, realtime: loop.dates.realtime(at: now))
+  }
+
+  /// The answer is over.
+  func log(_ x: Exchange, bytes: Int, at now: UInt64) {
+    guard Log.shared.isEnabled(.info) else { return }
+    loop.accessLog.append(
+      x, bytes: bytes, at: loop.dates.realtime(at: now), nanoseconds: now &- x.startedAt)
   }
 
   // MARK: Handlers on the pool

@@ -4,32 +4,43 @@ extension Connection {
     // The host's own streams have no route.
     var plugin: Plugin?
     if case .route(let route) = x.match { plugin = route.plugin }
-    let hasBody = x.request.pointee.method != bh_method(BH_METHOD_HEAD) && x.status != 204 && x.status != 304
+    let hasBody =
+      x.request.pointee.method != bh_method(BH_METHOD_HEAD) && ResponseWriter.hasBody(status: x.status)
     // HTTP/1.0 knows no chunks: the end of the connection ends the body.
     let isChunked = x.head.versionMinor >= 1
     let closes = isOver || (!isChunked && hasBody)
     ResponseWriter.writeStreamHead(
       x, closing: closes, isChunked: isChunked, dates: &loop.dates, at: loop.now, into: &loop.output)
-    account(x)
+    if closes { isLast = true }
+    let now = Clock.monotonic()
+    count(x, at: now)
     x.stream = nil
     let body = StreamBody(
       source, plugin: plugin, isChunked: isChunked, requestID: x.request.pointee.request_id.string)
-    if closes { isLast = true }
-    if isLast {
-      intake = nil
-      x.input.removeAll()
-    } else {
-      x.input.consume(consumed(x))
-      takeBackUnread(x)
+    guard hasBody else {
+      log(x, bytes: 0, at: now)
+      leave(x)
+      return release(body)
     }
-    x.reset(limits: loop.worker.limits)
-    guard hasBody else { return release(body) }
     stream = body
+    endsBody = !isChunked
+    streamedBytes = 0
     lastOutputAt = loop.now
     state = .streaming
     // Not from here, where requests are still in hand: what is pulled at once may also end at once.
     if body.isHosts { return loop.setDeadline(self, loop.now) }
     pull()
+  }
+
+  /// The stream's request is over, to its end or not: what the socket has taken of the body is logged, and the next request
+  /// begins.
+  func concludeStream() {
+    guard state == .streaming, let x = exchange else { return }
+    // A head that is still unsent has no byte of the body before it.
+    let sent = streamedBytes - unsent.count - loop.output.count
+    log(x, bytes: max(0, sent), at: Clock.monotonic())
+    leave(x)
+    state = .reading
   }
 
   func releaseDroppedStreams(_ x: Exchange) {
@@ -65,7 +76,9 @@ extension Connection {
     guard let stream else { return }
     stream.isPulling = false
     if isClosed { return endStream() }
-    if stream.moveBytes(into: &loop.output) { lastOutputAt = loop.now }
+    let moved = stream.moveBytes(into: &loop.output)
+    if moved > 0 { lastOutputAt = loop.now }
+    streamedBytes += moved
     switch stream.result {
     case .more, .later: break
     case .end:
@@ -73,7 +86,7 @@ extension Connection {
       endStream()
     case .fault:
       endStream()
-      return stream.isChunked ? close() : cut()
+      return cut()
     }
     guard send() else { return }
     proceedWithStream()
@@ -83,7 +96,7 @@ extension Connection {
   func proceedWithStream() {
     guard unsent.isEmpty, !isClosed else { return }
     guard let stream else {
-      state = .reading
+      concludeStream()
       if isLast { return startLingering() }
       mayRead = true
       return advance()

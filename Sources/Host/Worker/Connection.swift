@@ -18,6 +18,10 @@ final class Connection: @unchecked Sendable {
   /// What the socket has not taken yet.
   var unsent = ByteBuffer(capacity: 0)
   var stream: StreamBody?
+  /// The end of the connection is the end of the body that is streamed.
+  var endsBody = false
+  /// Of the stream's body, without framing; what is in `unsent` included.
+  var streamedBytes = 0
   /// When the stream last had something to say.
   var lastOutputAt: UInt64 = 0
 
@@ -177,16 +181,16 @@ final class Connection: @unchecked Sendable {
     }
   }
 
-  /// After an answer that was not made on the way through `advance`.
-  func proceed() {
-    guard send() else { return }
-    if isLast && state == .reading && unsent.isEmpty { return startLingering() }
   /// When more of the body must have come, and all of it: a client that sends a byte now and then has no more time for
   /// its request than any other.
   private func bodyDeadline(_ x: Exchange) -> UInt64 {
     min(loop.now &+ loop.worker.timeouts.body, x.startedAt &+ loop.worker.timeouts.request)
   }
 
+  /// After an answer that was not made on the way through `advance`.
+  func proceed() {
+    guard send() else { return }
+    if isLast && state == .reading && unsent.isEmpty { return startLingering() }
     // What arrived meanwhile was not read.
     mayRead = true
     advance()
@@ -246,7 +250,7 @@ final class Connection: @unchecked Sendable {
     case .lingering: close()
     case .handling: bodyDeadlinePassed()
     case .streaming:
-      if !unsent.isEmpty { close() } else { pull() }
+      if !unsent.isEmpty { cut() } else { pull() }
     case .reading:
       if !unsent.isEmpty { return close() }
       guard let x = exchange, !x.input.isEmpty else { return close() }
@@ -269,10 +273,11 @@ final class Connection: @unchecked Sendable {
     advance()
   }
 
-  /// Ends a body without chunks before its end: with a reset, as the plain end of the connection would be the body's. (Of
-  /// a chunked body the missing last chunk tells, and what was sent still arrives.)
+  /// Ends a streamed body before its end: one without chunks with a reset, as the plain end of the connection would be the
+  /// body's. (Of a chunked body the missing last chunk tells, and what was sent still arrives.)
   func cut() {
     guard !isClosed else { return }
+    guard endsBody else { return close() }
     var option = linger(l_onoff: 1, l_linger: 0)
     setsockopt(descriptor.raw, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
     close()
@@ -282,6 +287,7 @@ final class Connection: @unchecked Sendable {
     guard !isClosed else { return }
     isClosed = true
     intake?.fail(.gone)
+    concludeStream()
     loop.output.removeAll()
     descriptor.close()
     unsent.removeAll()

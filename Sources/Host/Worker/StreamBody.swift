@@ -83,13 +83,13 @@ final class StreamBody: @unchecked Sendable {
   /// The pool thread that has it will not come back: it stays that thread's, and is released by nobody.
   func abandon() { result = .fault }
 
-  /// Appends the piece, framed. False if it is empty.
-  func moveBytes(into output: inout ByteBuffer) -> Bool {
-    guard !piece.bytes.isEmpty else { return false }
+  /// Appends the piece, framed. Returns its bytes, without the framing.
+  func moveBytes(into output: inout ByteBuffer) -> Int {
+    guard !piece.bytes.isEmpty else { return 0 }
     let bytes = UnsafeRawBufferPointer(piece.bytes.readable)
     if isChunked { ResponseEncoder.chunk(bytes, into: &output) } else { output.append(bytes) }
-    piece.bytes.removeAll()
-    return true
+    defer { piece.bytes.removeAll() }
+    return bytes.count
   }
 
   func writeEnd(into output: inout ByteBuffer) {

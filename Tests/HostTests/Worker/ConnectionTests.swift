@@ -72,6 +72,33 @@ struct ConnectionTests {
     #expect(!String(decoding: new.receiveAll().bytes, as: UTF8.self).hasSuffix("0\r\n\r\n"))
   }
 
+  @Test("a reader of HTTP/1.0 that stalls past body-timeout meets a reset: half a body looks whole otherwise")
+  func stalledReader() throws {
+    let host = try TestHost(host: "body-timeout = 300ms", app)
+    let released = try ActorPlugin.counter("actor_released", of: library)
+    let client = try TestClient(port: host.port, receiveBuffer: 4096)
+    client.send("GET /app/open HTTP/1.0\r\nAct: app route endless 100000\r\n\r\n")
+    try wait(for: "the stream to be let go") {
+      try ActorPlugin.counter("actor_released", of: library) > released
+    }
+    let (bytes, end) = client.receiveAll()
+    #expect(bytes.starts(with: "HTTP/1.1 200 OK\r\n".utf8))
+    #expect(end == .reset)
+  }
+
+  @Test("what is pipelined behind a long stream has its own time")
+  func behindStream() throws {
+    let host = try TestHost(host: "request-timeout = 1s", app)
+    let client = try TestClient(port: host.port, receiveBuffer: 4096)
+    client.send(
+      TestClient.request("GET", "/app/open", [act("app", "route", "stream 40 200000")])
+        + TestClient.request("GET", "/app/open"))
+    // The reader takes its time: more than a request has.
+    usleep(1_200_000)
+    #expect(try client.receive().body.count == 8_000_000)
+    #expect(try client.receive().status == 200)
+  }
+
   @Test("a quiet stream whose client has gone is let go")
   func quietStream() throws {
     let host = try TestHost(host: "body-timeout = 300ms", app)
