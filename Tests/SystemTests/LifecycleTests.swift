@@ -104,6 +104,90 @@ struct LifecycleTests {
     #expect(try host.process.waitForExit(within: .seconds(10)) == .exited(0))
   }
 
+  @Test("a host that stops refuses new connections while it finishes what is under way", arguments: [1, 3])
+  func refusesNewConnections(threads: Int) throws {
+    let host = try HostProcess(HostSettings(host: "threads = \(threads)", plugins: Section.fault()))
+    let connection = try host.connect()
+    try connection.send("POST /fault/echo HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabc")
+    #expect(try connection.end(within: .milliseconds(100)) == .open)
+    host.process.send(signal: SIGTERM)
+    try wait("new connections to be refused") {
+      do {
+        _ = try host.connect()
+        return false
+      } catch is HarnessError {
+        return true
+      }
+    }
+    #expect(try connection.end(within: .milliseconds(100)) == .open)
+    try connection.send("def")
+    #expect(try connection.receive(to: "POST").status == 200)
+    #expect(try host.process.waitForExit(within: .seconds(10)) == .exited(0))
+  }
+
+  @Test("a client that waited to be accepted when the host was stopped is answered")
+  func acceptsThoseThatWait() throws {
+    let host = try HostProcess(
+      HostSettings(
+        host: "threads = 1",
+        plugins: Section.fault("slow", mount: "/slow", "delay = 1s", "paths = /slow")
+          + Section.fault("fault", mount: "/fault", "paths = /nothing")))
+    let busy = try host.connect()
+    #expect(try busy.request("GET", "/health").status == 200)
+    // The one loop is held up for a second; whoever comes meanwhile waits in the kernel's queue.
+    try busy.send("GET /slow/echo HTTP/1.1\r\nHost: a\r\n\r\n")
+    usleep(50_000)
+    // More than are taken in one turn.
+    let waiting = try (0..<150).map { _ in try host.connect() }
+    for connection in waiting { try connection.send("GET /fault/echo HTTP/1.1\r\nHost: a\r\n\r\n") }
+    host.process.send(signal: SIGTERM)
+    #expect(try busy.receive().status == 200)
+    for connection in waiting { #expect(try connection.receive().status == 200) }
+    #expect(try host.process.waitForExit(within: .seconds(10)) == .exited(0))
+  }
+
+  @Test(
+    "a second SIGINT ends at once what the first would have waited for: 130, and no fault is put down to anybody"
+  )
+  func interruptedTwice() throws {
+    let host = try HostProcess(
+      HostSettings(
+        plugins: Section.fault("slow", mount: "/slow", "delay = 25s", "timeout = 60s", "paths = /slow")))
+    let worker = try host.worker().pid
+    let connection = try host.connect()
+    try connection.send("GET /slow/echo HTTP/1.1\r\nHost: a\r\n\r\n")
+    #expect(try connection.end(within: .milliseconds(100)) == .open)
+    host.process.send(signal: SIGINT)
+    try wait("the host to stop") { host.log.contains("interrupt once more (Ctrl-C)") }
+    try wait("the end") {
+      host.process.send(signal: SIGINT)
+      return host.process.exitStatus() != nil
+    }
+    #expect(try host.process.waitForExit(within: .seconds(1)) == .exited(130))
+    #expect(host.log.contains("interrupted again"))
+    #expect(try connection.end() != .open)
+    #expect(!RunningProcess.exists(worker))
+    let faults = try FileManager.default.contentsOfDirectory(atPath: host.stateDirectory + "/faults")
+    #expect(faults.isEmpty, "\(faults)")
+  }
+
+  @Test("SIGTERM twice, or a SIGINT after it, still finishes what is under way")
+  func terminatedTwice() throws {
+    let host = try HostProcess(HostSettings(plugins: Section.fault()))
+    let connection = try host.connect()
+    try connection.send("POST /fault/echo HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabc")
+    #expect(try connection.end(within: .milliseconds(100)) == .open)
+    host.process.send(signal: SIGTERM)
+    try wait("the host to stop") { host.log.contains("stopping") }
+    host.process.send(signal: SIGTERM)
+    host.process.send(signal: SIGINT)
+    try wait("the SIGINT to be seen") { host.log.contains("interrupt once more") }
+    #expect(try connection.end(within: .milliseconds(100)) == .open)
+    try connection.send("def")
+    #expect(try connection.receive(to: "POST").status == 200)
+    #expect(try host.process.waitForExit(within: .seconds(10)) == .exited(0))
+  }
+
   @Test("a request that does not end is cut off after drain-timeout, and the host still ends with 0")
   func drainTimeout() throws {
     let host = try HostProcess(

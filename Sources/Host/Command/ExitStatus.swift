@@ -5,4 +5,6 @@ enum ExitStatus: Int32, Error {
   case usage = 64
   case unavailable = 69
   case configuration = 78
+  /// By a second SIGINT, as a shell has it.
+  case interrupted = 130
 }

@@ -10,7 +10,8 @@ enum HelpText {
       \(table(shown.map { (usage(of: $0), $0.summary) }))
 
       'bulkhead COMMAND --help' tells more of one command.
-      Exit status: 0 done; 1 the answer is no; 64 wrong usage; 69 unavailable; 78 the configuration is wrong.
+      Exit status: 0 done; 1 the answer is no; 64 wrong usage; 69 unavailable; 78 the configuration is wrong;
+      130 ended by a second Ctrl-C.
 
       """
   }

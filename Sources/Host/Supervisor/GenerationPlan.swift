@@ -43,10 +43,12 @@ struct GenerationPlan: Sendable {
     /// No process could be made.
     case cannotStart(generation: Int)
     case stop
+    /// What is under way is not waited for any longer.
+    case cut
     case tick
   }
 
-  enum KillCause: Sendable, Equatable { case notReady, notDrained, superseded }
+  enum KillCause: Sendable, Equatable { case notReady, notDrained, superseded, cut }
 
   enum Effect: Sendable, Equatable {
     case start(generation: Int, revision: Int, isBare: Bool)
@@ -139,6 +141,7 @@ struct GenerationPlan: Sendable {
     case .ended(let number, let isExplained): return ended(number, isExplained: isExplained, at: now)
     case .cannotStart(let number): return ended(number, isExplained: false, at: now)
     case .stop: return stop(at: now)
+    case .cut: return cut()
     case .tick: return tick(at: now)
     }
   }
@@ -344,6 +347,14 @@ extension GenerationPlan {
       }
     }
     return effects
+  }
+
+  private mutating func cut() -> [Effect] {
+    guard isStopping else { return [] }
+    return generations.filter { !$0.isKilled }.map { generation in
+      mark(generation.number) { $0.killed = .cut }
+      return .kill(generation: generation.number, cause: .cut)
+    }
   }
 
   private mutating func mark(_ number: Int, _ change: (inout Generation) -> Void) {

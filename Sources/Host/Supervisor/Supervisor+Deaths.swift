@@ -38,7 +38,7 @@ extension Supervisor {
     guard let generation = plan[worker.generation], generation.killed != .superseded else { return false }
     let isEndExpected =
       generation.phase == .draining && shim_exited(status) != 0 && shim_exit_code(status) == 0
-    guard !isEndExpected, generation.killed != .notDrained else { return false }
+    guard !isEndExpected, generation.killed != .notDrained, generation.killed != .cut else { return false }
     if let errors = worker.rejection {
       ends[worker.generation] = errors
       return false

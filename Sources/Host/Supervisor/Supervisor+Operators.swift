@@ -15,7 +15,7 @@ extension Supervisor {
       }
     case "stop":
       stopping.append(request.client)
-      stop()
+      stopServing()
     case "quarantine", "release": switchPlugin(request.line, argument, request.client)
     case "bypass":
       guard let mode = Bypass(rawValue: argument) else {

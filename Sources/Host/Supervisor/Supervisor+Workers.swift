@@ -180,6 +180,7 @@ extension Supervisor {
     case .operate(let line): operate(line)
     case .passing:
       if successor?.from == worker.generation { announceSuccessor() }
+      if stop?.generation == worker.generation { closeListeners() }
     case .pong: break
     }
   }

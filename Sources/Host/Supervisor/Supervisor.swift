@@ -48,6 +48,10 @@ final class Supervisor {
   /// The generation that was last told to serve, until the one before takes no new connection any more.
   var successor: Successor?
   var stopping: [ControlServer.Client] = []
+  /// Since the host is to end.
+  private(set) var stop: Stop?
+  /// When the first SIGINT came.
+  private var interruptedAt: UInt64?
   /// Clients of `status` whom the worker has not answered yet, and when they are answered without it.
   var statusDue: [(client: ControlServer.Client, at: UInt64)] = []
 
@@ -78,6 +82,15 @@ final class Supervisor {
     var dueAt: UInt64
     /// The generation before.
     var from: Int?
+  }
+
+  struct Stop {
+    /// The generation that serves to the last.
+    var generation: Int?
+    /// When new connections are refused in any case: that generation may be at a standstill.
+    var closesAt: UInt64?
+    /// What was under way then is not waited for.
+    var isCut = false
   }
 
   /// Opens everything that workers share.
@@ -170,7 +183,8 @@ final class Supervisor {
     case .giveUp:
       Log.shared.write(.error, "no worker can be started; giving up")
       exitStatus = ExitStatus.unavailable.rawValue
-    case .finished: exitStatus = ExitStatus.success.rawValue
+    case .finished:
+      exitStatus = (stop?.isCut == true ? ExitStatus.interrupted : ExitStatus.success).rawValue
     }
   }
 
@@ -229,6 +243,7 @@ final class Supervisor {
       worker.isHung = true
     case .notDrained: Log.shared.write(.warning, "generation \(generation) does not end: killing it")
     case .superseded: Log.shared.write(.info, "generation \(generation) is superseded before it served")
+    case .cut: break
     }
     kill(worker.pid, SIGKILL)
   }
@@ -256,7 +271,7 @@ final class Supervisor {
     // Once a second in any case: hearts are listened to, and files looked at.
     let due =
       [
-        plan.nextTick, rollBack.nextPass, quietAt, control.nextDeadline, successor?.dueAt,
+        plan.nextTick, rollBack.nextPass, quietAt, control.nextDeadline, successor?.dueAt, stop?.closesAt,
         statusDue.map(\.at).min(),
       ].compactMap { $0 }.min() ?? .max
     let wait = due <= now ? 0 : min((due - now) / 1_000_000 + 1, 1000)
@@ -267,10 +282,11 @@ final class Supervisor {
     var info = signalfd_siginfo()
     while read(signals.raw, &info, MemoryLayout<signalfd_siginfo>.size) > 0 {
       switch Int32(info.ssi_signo) {
-      case SIGTERM, SIGINT: stop()
+      case SIGTERM: stopServing()
+      case SIGINT: interrupt()
       case SIGHUP: _ = reload()
       // nginx's word for it.
-      case SIGQUIT: stop()
+      case SIGQUIT: stopServing()
       case let number where IdleSignals.all.contains(number): noteIdle(number)
       default: break
       }
@@ -285,17 +301,43 @@ final class Supervisor {
       .warning, "signal \(number) (\(String(cString: strsignal(number)))) is disregarded\(hint)")
   }
 
-  func stop() {
-    guard !plan.isStopping else { return }
+  func stopServing() {
+    guard stop == nil else { return }
     Log.shared.write(.info, "stopping: requests in flight are finished first")
+    stop = Stop(generation: plan.serving?.number, closesAt: Clock.monotonic() &+ 5_000_000_000)
     step(.stop)
   }
+
+  /// New connections are refused, whichever worker still has the sockets. Not before the last worker has taken those that
+  /// wait: the kernel resets them.
+  func closeListeners() {
+    stop?.closesAt = nil
+    listeners.closeAll()
+  }
+
+  /// Ctrl-C: stops, and the second time ends. What starts the host may pass on a signal that the terminal has sent to both:
+  /// that is no second time.
+  private func interrupt() {
+    let now = Clock.monotonic()
+    guard let first = interruptedAt else {
+      interruptedAt = now
+      stopServing()
+      return Log.shared.write(.info, "interrupt once more (Ctrl-C) to end without them")
+    }
+    guard now &- first >= Supervisor.echo, stop?.isCut == false else { return }
+    Log.shared.write(.warning, "interrupted again: ending now, requests in flight are cut off")
+    stop?.isCut = true
+    step(.cut)
+  }
+
+  private static let echo: UInt64 = 200_000_000
 
   private func watchTimes() {
     let now = Clock.monotonic()
     step(.tick)
     if let quietAt, now >= quietAt { examine() }
     if let successor, now >= successor.dueAt { announceSuccessor() }
+    if let at = stop?.closesAt, now >= at { closeListeners() }
     answerLateStatus(at: now)
     passProbations(at: now)
     listenToHearts(at: now)

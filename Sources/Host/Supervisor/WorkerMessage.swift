@@ -11,7 +11,7 @@
 /// | `request ID` and, on further lines, bytes | the redacted request of that record |
 /// | `answer ok TEXT`, `answer no TEXT` | to the oldest question that has none yet |
 /// | `operate LINE` | somebody with the admin token asks for it: a command as on the control socket |
-/// | `passing` | since `handover`: it takes no new connection any more |
+/// | `passing` | since `handover` or `drain`: it takes no new connection any more |
 /// | `pong` | the control thread is alive |
 ///
 /// The supervisor in turn says `serve`, `drain`, `adopt` and `handover` (with a descriptor), `faulted PLUGIN REASON` (in

@@ -31,6 +31,9 @@ final class EventLoop: @unchecked Sendable {
   private var eventCount = 0
   private var eventIndex = 0
   private static let batch = 256
+  private static let acceptBatch = 64
+  /// For the first request of a connection that was taken when the host stopped.
+  private static let lastPatience: UInt64 = 1_000_000_000
 
   /// When this turn began, monotonic.
   private(set) var now = Clock.monotonic()
@@ -233,9 +236,11 @@ final class EventLoop: @unchecked Sendable {
     }
   }
 
-  private func accept(_ listener: Listener) {
-    for _ in 0..<64 {
-      guard isAccepting else { return }
+  /// True if more may be waiting.
+  @discardableResult
+  private func accept(_ listener: Listener) -> Bool {
+    for _ in 0..<EventLoop.acceptBatch {
+      guard isAccepting else { return false }
       var address = sockaddr_storage()
       var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
       let raw = withUnsafeMutablePointer(to: &address) {
@@ -245,18 +250,28 @@ final class EventLoop: @unchecked Sendable {
       }
       guard raw >= 0 else {
         switch errno {
-        case EAGAIN: return
+        case EAGAIN: return false
         case EMFILE, ENFILE, ENOBUFS, ENOMEM:
           // Those that wait stay in the kernel's queue until there is room again.
           Log.shared.write(
             .error, "cannot accept: \(String(cString: strerror(errno))); trying again in 500 ms")
           stopAccepting()
           resumeAcceptingAt = now + 500_000_000
-          return
+          return false
         default: continue  // the client went away while it waited (accept(2), error handling)
         }
       }
       open(FileDescriptor(raw: raw), Peer(&address), isTCP: listener.isTCP, unread: [])
+    }
+    return true
+  }
+
+  /// Those that wait in the kernel's queue have met a host that was there.
+  private func acceptWaiting() {
+    for listener in worker.listeners {
+      // As many as a queue can hold: who comes in their place comes later.
+      var batches = Int(Listener.backlog) / EventLoop.acceptBatch
+      while batches > 0, accept(listener) { batches -= 1 }
     }
   }
 
@@ -279,7 +294,7 @@ final class EventLoop: @unchecked Sendable {
     }
     statistics.open.wrappingAdd(1, ordering: .relaxed)
     statistics.accepted.wrappingAdd(1, ordering: .relaxed)
-    wheel.set(connection, deadline: now + worker.timeouts.idle)
+    wheel.set(connection, deadline: now + (isDraining ? EventLoop.lastPatience : worker.timeouts.idle))
     // Swaps may come so fast that a connection arrives in a worker that is on its way out itself.
     connection.passIfIdle()
   }
@@ -299,12 +314,16 @@ final class EventLoop: @unchecked Sendable {
 
   // MARK: Ending
 
-  /// Takes no new connection, closes idle ones, and lets requests in flight come to their end.
+  /// Closes idle connections, lets requests in flight come to their end, and takes no connection but those that wait.
   private func drain() {
     guard !isDraining else { return }
     isDraining = true
-    stopAccepting()
+    // The turn may have been a long one, and those that are taken now are not to pay for it.
+    now = Clock.monotonic()
     wheel.visitAll { $0.drain() }
+    acceptWaiting()
+    stopAccepting()
+    worker.loopStoppedAccepting()
   }
 
   /// Takes no new connection, and passes each that it has to the next worker when no request of it is in hand.

@@ -8,7 +8,7 @@ struct Listener: Sendable {
   let text: String
   let isTCP: Bool
 
-  private static let backlog: Int32 = 4096
+  static let backlog: Int32 = 4096
 
   /// Binds and listens.
   ///

@@ -264,7 +264,7 @@ final class Worker: @unchecked Sendable {
 
   private let loopsNotAccepting = Atomic<Int>(0)
 
-  /// A loop that hands over takes no connection any more. When none does, the supervisor is told.
+  /// A loop that hands over or drains takes no connection any more. When none does, the supervisor is told.
   func loopStoppedAccepting() {
     if loopsNotAccepting.wrappingAdd(1, ordering: .relaxed).newValue == loops.count { report("passing") }
   }

@@ -47,6 +47,16 @@ struct GenerationPlanTests {
       ])
   }
 
+  @Test("what drains is cut off once it is asked for, and not before the host stops")
+  func cut() {
+    var plan = serving()
+    #expect(plan.handle(.cut, at: second) == [])
+    #expect(plan.handle(.stop, at: 2 * second) == [.drain(generation: 1)])
+    #expect(plan.handle(.cut, at: 2 * second) == [.kill(generation: 1, cause: .cut)])
+    #expect(plan.handle(.cut, at: 2 * second) == [])
+    #expect(plan.handle(.ended(generation: 1, isExplained: false), at: 2 * second) == [.finished])
+  }
+
   @Test("a prepared generation that a plugin takes down is prepared again, without that plugin")
   func explainedStart() {
     var plan = serving()
