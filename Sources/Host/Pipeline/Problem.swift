@@ -18,7 +18,8 @@ struct HostProblem {
     status: 401, code: "unauthorized", detail: "This route needs a valid token.",
     challenge: "Bearer realm=\"bulkhead\"")
   static let forbidden = HostProblem(
-    status: 403, code: "forbidden", detail: "This route needs a role that you do not have.")
+    status: 403, code: "forbidden", detail: "This route needs a role that you do not have.",
+    challenge: "Bearer realm=\"bulkhead\", error=\"insufficient_scope\"")
   static let overloaded = HostProblem(
     status: 503, code: "overloaded", detail: "Too many requests are waiting.", retryAfter: 1)
   static let bare = HostProblem(

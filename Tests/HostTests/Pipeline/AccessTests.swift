@@ -18,7 +18,9 @@ struct AccessTests {
     #expect(anonymous.status == 401)
     #expect(anonymous["WWW-Authenticate"]?.hasPrefix("Bearer") == true)
     #expect(try host.send("GET", "/app/private", [act("auth", "request", "identity u viewer")]).status == 200)
-    #expect(try host.send("GET", "/app/admin", [act("auth", "request", "identity u viewer")]).status == 403)
+    let refused = try host.send("GET", "/app/admin", [act("auth", "request", "identity u viewer")])
+    #expect(refused.status == 403)
+    #expect(refused["WWW-Authenticate"] == "Bearer realm=\"bulkhead\", error=\"insufficient_scope\"")
     #expect(try host.send("GET", "/app/admin", [act("auth", "request", "identity u admin")]).status == 200)
     #expect(try host.send("GET", "/app/open").status == 200)
   }
