@@ -2,6 +2,7 @@
 #include "LinuxShims.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -17,6 +18,18 @@ int shim_accept(int listener, struct sockaddr *address, socklen_t *length) {
 }
 
 int shim_memfd(const char *name) { return memfd_create(name, MFD_CLOEXEC); }
+
+int shim_sealed_memfd(const char *name, off_t size) {
+  int descriptor = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (descriptor < 0) return -1;
+  if (ftruncate(descriptor, size) == 0 &&
+      fcntl(descriptor, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
+    return descriptor;
+  int code = errno;
+  close(descriptor);
+  errno = code;
+  return -1;
+}
 
 int shim_pipe(int descriptors[2]) { return pipe2(descriptors, O_CLOEXEC); }
 

@@ -11,6 +11,7 @@ final class SharedMemory: @unchecked Sendable {
   /// The worker's; set once, before any plugin starts.
   nonisolated(unsafe) static var current: SharedMemory?
 
+  /// The supervisor's; a worker closes its own once the memory is mapped, as plugins need not find it.
   let descriptor: FileDescriptor
   private let base: UnsafeMutableRawPointer
 
@@ -24,11 +25,11 @@ final class SharedMemory: @unchecked Sendable {
   private static let directoryOffset = bankCount * frameCount * frameSize
   private static let regionsOffset = (directoryOffset + entryCount * entrySize + 4095) & ~4095
 
-  /// Supervisor: makes the memory, all zero; pages take room only once they are written.
+  /// Supervisor: makes the memory, all zero; pages take room only once they are written. Its size is sealed: were it
+  /// shortened by a plugin, whoever reads it would die, the supervisor among them.
   static func create() throws(SystemError) -> SharedMemory {
-    let descriptor = FileDescriptor(raw: try checked("memfd_create") { shim_memfd("bulkhead-shared") })
-    try checked("ftruncate") { ftruncate(descriptor.raw, off_t(byteCount)) }
-    return try SharedMemory(descriptor)
+    let raw = try checked("memfd_create") { shim_sealed_memfd("bulkhead-shared", off_t(byteCount)) }
+    return try SharedMemory(FileDescriptor(raw: raw))
   }
 
   /// Maps memory that another process made.

@@ -20,7 +20,11 @@ enum WorkerProcess {
   }
 
   private static func serve(_ control: FileDescriptor) throws(SystemError) -> Int32 {
-    guard let manifest = Manifest(try FileDescriptor(raw: Manifest.Descriptors.manifest).readAll()) else {
+    let file = FileDescriptor(raw: Manifest.Descriptors.manifest)
+    let bytes = try file.readAll()
+    // Closed, as the memory below: what plugins do not find they cannot spoil.
+    file.close()
+    guard let manifest = Manifest(bytes) else {
       Log.shared.write(.error, "worker: no manifest; a worker is started by 'bulkhead run'")
       return ExitStatus.usage.rawValue
     }
@@ -39,6 +43,7 @@ enum WorkerProcess {
       supervisor: manifest.supervisor, listeners: manifest.listeners.count,
       drainTimeout: configuration.host.drainTimeout)
     let memory = try SharedMemory(FileDescriptor(raw: Manifest.Descriptors.sharedMemory))
+    memory.descriptor.close()
     SharedMemory.current = memory
     let listeners = manifest.listeners.enumerated().map { index, text in
       Listener(

@@ -24,6 +24,9 @@ int shim_accept(int listener, struct sockaddr *address, socklen_t *length);
 /* memfd_create(2), close-on-exec. */
 int shim_memfd(const char *name);
 
+/* The same, of `size` bytes, all zero; whoever has the descriptor can change no more than what is in them (F_ADD_SEALS). */
+int shim_sealed_memfd(const char *name, off_t size);
+
 /* pipe2(2), close-on-exec. */
 int shim_pipe(int descriptors[2]);
 

@@ -125,4 +125,15 @@ struct SharedMemoryTests {
     #expect(frame.occupant?.isTaken == true)
     #expect(frame.occupant?.plugin == 2)
   }
+
+  @Test("nobody who has its descriptor can make it shorter or longer, or unseal it")
+  func sealed() throws {
+    let memory = try SharedMemory.create()
+    for size in [0, SharedMemory.byteCount - 4096, SharedMemory.byteCount + 4096] {
+      #expect(ftruncate(memory.descriptor.raw, off_t(size)) == -1 && errno == EPERM)
+    }
+    let region = try #require(memory.region("a/counters", count: 8))
+    region.storeBytes(of: 42, as: UInt64.self)
+    #expect(region.load(as: UInt64.self) == 42)
+  }
 }

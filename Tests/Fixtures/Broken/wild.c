@@ -1,0 +1,242 @@
+/* A router that does to its process, on request, what no plugin should: GET do/DEED answers with what came of it.
+ *
+ *     -DVERSION='"2.0.0"'   another release of the same
+ *     -DBALLAST=64          it holds so many megabytes from the start
+ *     on-stop = crash       it crashes, or hangs, when it is stopped
+ */
+#define _GNU_SOURCE
+#include "broken.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef VERSION
+#define VERSION "1.0.0"
+#endif
+
+static const bh_host *host;
+static char on_stop[32];
+
+static void trap(void) { *(volatile int *)0 = 1; }
+
+/* ---- Threads of its own */
+
+static void *thread_trap(void *argument) { return trap(), argument; }
+static void *thread_exit(void *argument) { return exit(3), argument; }
+static void *thread__exit(void *argument) { return _exit(3), argument; }
+static void *thread__Exit(void *argument) { return _Exit(3), argument; }
+static void *thread_quick_exit(void *argument) { return quick_exit(3), argument; }
+static void *thread_kill(void *argument) { return kill(getpid(), SIGKILL), argument; }
+
+static const struct {
+  const char *deed;
+  void *(*run)(void *);
+} threads[] = {
+    {"thread-trap", thread_trap},       {"thread-exit", thread_exit},
+    {"thread-_exit", thread__exit},     {"thread-_Exit", thread__Exit},
+    {"thread-quick_exit", thread_quick_exit}, {"thread-kill", thread_kill},
+};
+
+/* ---- Children */
+
+static const char *end_of(pid_t child) {
+  static char text[32];
+  int status = 0;
+  if (child < 0 || waitpid(child, &status, 0) != child) return "no child";
+  if (WIFSIGNALED(status))
+    snprintf(text, sizeof text, "signal %d", WTERMSIG(status));
+  else
+    snprintf(text, sizeof text, "exit %d", WEXITSTATUS(status));
+  return text;
+}
+
+static const char *child_executes(void) {
+  pid_t child = fork();
+  if (child == 0) {
+    execlp("true", "true", (char *)NULL);
+    _exit(99);
+  }
+  return end_of(child);
+}
+
+static const char *child_crashes(void) {
+  pid_t child = fork();
+  if (child == 0) trap();
+  return end_of(child);
+}
+
+static const char *child_leaves(void) {
+  pid_t child = fork();
+  if (child == 0) _exit(5);
+  return end_of(child);
+}
+
+static const char *child_shares_memory(void) {
+  pid_t child = vfork();
+  if (child == 0) _exit(6);
+  return end_of(child);
+}
+
+static const char *child_of_shell(void) {
+  static char text[32];
+  snprintf(text, sizeof text, "exit %d", WEXITSTATUS(system("exit 7")));
+  return text;
+}
+
+/* It keeps what it has inherited open, until its group ends. */
+static const char *child_stays(void) {
+  pid_t child = fork();
+  for (; child == 0;) pause();
+  return child > 0 ? "stays" : "no child";
+}
+
+/* ---- Descriptors that are not its own */
+
+static const char *close_links_to(const char *part) {
+  char path[64], target[64];
+  for (int descriptor = 3; descriptor < 256; descriptor++) {
+    snprintf(path, sizeof path, "/proc/self/fd/%d", descriptor);
+    ssize_t count = readlink(path, target, sizeof target - 1);
+    if (count <= 0) continue;
+    target[count] = 0;
+    if (strstr(target, part)) close(descriptor);
+  }
+  return "closed";
+}
+
+static const char *lose_listeners(int is_shut) {
+  for (int descriptor = 3; descriptor < 256; descriptor++) {
+    int is_listening = 0;
+    socklen_t size = sizeof is_listening;
+    if (getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &size) != 0 || !is_listening) continue;
+    if (is_shut)
+      shutdown(descriptor, SHUT_RDWR);
+    else
+      close(descriptor);
+  }
+  return "lost";
+}
+
+static const char *truncate_all(void) {
+  for (int descriptor = 3; descriptor < 256; descriptor++)
+    if (ftruncate(descriptor, 0) == 0) return "shortened";
+  return "refused";
+}
+
+static const char *limit_descriptors(void) {
+  struct rlimit limit = {.rlim_cur = 3, .rlim_max = 3};
+  return setrlimit(RLIMIT_NOFILE, &limit) == 0 ? "limited" : "refused";
+}
+
+/* ---- Signals */
+
+static const char *send_signals(void) {
+  const int signals[] = {SIGHUP,  SIGUSR1, SIGUSR2, SIGALRM,   SIGVTALRM, SIGPROF,     SIGXCPU,
+                                SIGXFSZ, SIGIO,   SIGPWR,  SIGSTKFLT, SIGPIPE,   SIGRTMIN + 1};
+  for (size_t index = 0; index < sizeof signals / sizeof signals[0]; index++) kill(getpid(), signals[index]);
+  return "sent";
+}
+
+static const char *signal_host(int signal) { return kill(getppid(), signal) == 0 ? "sent" : "refused"; }
+
+static const char *outcome(const char *deed) {
+  for (size_t index = 0; index < sizeof threads / sizeof threads[0]; index++) {
+    pthread_t thread;
+    if (strcmp(deed, threads[index].deed) != 0) continue;
+    if (pthread_create(&thread, NULL, threads[index].run, NULL) != 0) return "no thread";
+    pthread_detach(thread);
+    return "started";
+  }
+  if (strcmp(deed, "child-executes") == 0) return child_executes();
+  if (strcmp(deed, "child-crashes") == 0) return child_crashes();
+  if (strcmp(deed, "child-leaves") == 0) return child_leaves();
+  if (strcmp(deed, "child-shares-memory") == 0) return child_shares_memory();
+  if (strcmp(deed, "child-of-shell") == 0) return child_of_shell();
+  if (strcmp(deed, "child-stays") == 0) return child_stays();
+  if (strcmp(deed, "close-epoll") == 0) return close_links_to("eventpoll");
+  if (strcmp(deed, "close-eventfd") == 0) return close_links_to("eventfd");
+  if (strcmp(deed, "close-listeners") == 0) return lose_listeners(0);
+  if (strcmp(deed, "shut-listeners") == 0) return lose_listeners(1);
+  if (strcmp(deed, "truncate-all") == 0) return truncate_all();
+  if (strcmp(deed, "limit-descriptors") == 0) return limit_descriptors();
+  if (strcmp(deed, "send-signals") == 0) return send_signals();
+  if (strcmp(deed, "end-host") == 0) return signal_host(SIGTERM);
+  return "nothing";
+}
+
+/* ---- The plugin */
+
+static bh_status handle(void *instance, uint32_t handler, bh_exchange *exchange, const bh_request *request) {
+  char deed[64] = "";
+  bh_bytes word = request->parameters[0].value;
+  (void)instance;
+  (void)handler;
+  if (word.count < sizeof deed) memcpy(deed, word.data, word.count);
+  if (strcmp(deed, "child-returns") == 0) {
+    pid_t child = fork();
+    if (child == 0) return BH_OK;
+    host->set_body(exchange, view(end_of(child)));
+    return BH_OK;
+  }
+  host->set_body(exchange, view(outcome(deed)));
+  return BH_OK;
+}
+
+#ifdef BALLAST
+static char ballast[BALLAST << 20];
+static void take_ballast(void) { memset(ballast, 1, sizeof ballast); }
+#else
+static void take_ballast(void) {}
+#endif
+
+static bh_status start(const bh_plugin *plugin, const bh_start *start, void **instance) {
+  const bh_route route = {.size = sizeof route, .method = "GET", .pattern = "do/{deed}", .access = BH_ACCESS_PUBLIC};
+  (void)plugin;
+  *instance = on_stop;
+  host = start->host;
+  take_ballast();
+  for (size_t index = 0; index < start->setting_count; index++) {
+    bh_bytes text = start->settings[index]->text;
+    if (text.count < sizeof on_stop) memcpy(on_stop, text.data, text.count);
+  }
+  return host->add_route(start->context, &route);
+}
+
+static void stop(void *instance) {
+  (void)instance;
+  if (strcmp(on_stop, "crash") == 0) trap();
+  for (; strcmp(on_stop, "hang") == 0;) pause();
+}
+
+static const bh_setting_schema when_stopped = {
+    .size = sizeof(bh_setting_schema),
+    .type = BH_SETTING_STRING,
+    .name = "on-stop",
+    .default_value = "end",
+    .help = "What it does when it is stopped",
+    .choices = "end|crash|hang",
+};
+static const bh_setting_schema *const settings[] = {&when_stopped};
+
+static const bh_plugin table = {
+    .size = sizeof(bh_plugin),
+    .abi_major = BH_ABI_MAJOR,
+    .abi_minor = BH_ABI_MINOR,
+    .capabilities = BH_ROUTES,
+    .name = "wild",
+    .version = VERSION,
+    .summary = "Does what no plugin should",
+    .settings = settings,
+    .setting_count = 1,
+    .start = start,
+    .stop = stop,
+    .handle = handle,
+};
+
+const bh_plugin *bulkhead_plugin(void) { return &table; }
