@@ -10,6 +10,8 @@ final class Connection: @unchecked Sendable {
   let peer: Peer
   let descriptor: FileDescriptor
   private let isTCP: Bool
+  /// What the kernel calls it: `TagTable`.
+  var tag: UInt64 = 0
 
   /// The request in hand; nil while the connection is idle.
   var exchange: Exchange?

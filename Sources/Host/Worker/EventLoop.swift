@@ -45,6 +45,7 @@ final class EventLoop: @unchecked Sendable {
   private static let maxOutputKept = 1 << 20
   private var spare: [Exchange] = []
   private var closed: [Connection] = []
+  private var connections = TagTable<Connection>()
   private let wheel: TimerWheel
   private var isAccepting = false
   private var resumeAcceptingAt: UInt64 = 0
@@ -53,9 +54,9 @@ final class EventLoop: @unchecked Sendable {
   private(set) var handOver: HandOver?
   private var isEnding = false
 
+  // Below `TagTable.firstTag`.
   private static let wakeupTag: UInt64 = 1
   private static let firstListenerTag: UInt64 = 16
-  private static let lastListenerTag: UInt64 = 1023
 
   init(index: Int, worker: Worker, frame: FaultFrame) throws(SystemError) {
     self.index = index
@@ -154,9 +155,8 @@ final class EventLoop: @unchecked Sendable {
 
   private func dispatch(_ event: epoll_event) {
     let tag = event.data.u64
-    if tag > EventLoop.lastListenerTag {
-      guard let pointer = UnsafeRawPointer(bitPattern: UInt(tag)) else { return }
-      Unmanaged<Connection>.fromOpaque(pointer).takeUnretainedValue().ready(event.events)
+    if tag >= TagTable<Connection>.firstTag {
+      connections[tag]?.ready(event.events)
     } else if tag == EventLoop.wakeupTag {
       receive()
     } else {
@@ -283,11 +283,13 @@ final class EventLoop: @unchecked Sendable {
     let connection = Connection(descriptor, peer, isTCP: isTCP, loop: self)
     connection.begin(with: unread)
     let reference = Unmanaged.passRetained(connection)
+    connection.tag = connections.add(connection)
     do throws(SystemError) {
       let interest = EPOLLIN.rawValue | EPOLLOUT.rawValue | EPOLLRDHUP.rawValue | EPOLLET.rawValue
-      try watch(descriptor, interest, tag: UInt64(UInt(bitPattern: reference.toOpaque())))
+      try watch(descriptor, interest, tag: connection.tag)
     } catch {
       Log.shared.write(.error, "cannot watch a connection: \(error)")
+      connections.remove(connection.tag)
       descriptor.close()
       reference.release()
       return
@@ -299,9 +301,10 @@ final class EventLoop: @unchecked Sendable {
     connection.passIfIdle()
   }
 
-  /// The connection's descriptor is closed; its memory stays until the turn is over, as events may still name it.
+  /// The connection's descriptor is closed; its memory stays until the turn is over, as it may be in hand.
   func retire(_ connection: Connection) {
     wheel.remove(connection)
+    connections.remove(connection.tag)
     statistics.open.wrappingSubtract(1, ordering: .relaxed)
     closed.append(connection)
   }
