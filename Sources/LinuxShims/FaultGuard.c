@@ -22,6 +22,10 @@ static guard_frame *background_frame;
 static volatile sig_atomic_t is_preparing;
 static const guard_image *images;
 static size_t image_count;
+/* The worker itself. What a plugin forks is another process, whatever it has inherited. */
+static pid_t worker;
+static guard_frame *frames;
+static size_t frames_size;
 
 /* Initial-exec: a plain load in the handler, which may not allocate. */
 static __thread guard_frame *own_frame __attribute__((tls_model("initial-exec")));
@@ -29,7 +33,12 @@ static __thread uintptr_t stack_start __attribute__((tls_model("initial-exec")))
 static __thread uintptr_t stack_end __attribute__((tls_model("initial-exec")));
 static __thread uint32_t made_by __attribute__((tls_model("initial-exec")));
 
+static bool is_forked(void) { return worker != 0 && getpid() != worker; }
+
+enum { FORKED_EXIT_STATUS = 70 };
+
 void guard_park(void) {
+  if (is_forked()) _exit(FORKED_EXIT_STATUS);
   for (;;) pause();
 }
 
@@ -180,28 +189,57 @@ static void on_other_thread(int signal, const siginfo_t *info, const ucontext_t 
 }
 
 static void on_fault(int signal, siginfo_t *info, void *context) {
+  if (is_forked()) die(signal);
   if (own_frame)
     on_own_thread(own_frame, signal, info, context);
   else
     on_other_thread(signal, info, context);
 }
 
-/* exit(3) on a thread of a plugin's own. Of the host's threads the frames tell. */
-static void on_exit_call(void) {
-  if (own_frame || gettid() == getpid()) return;
-  uintptr_t start, end;
-  uint32_t plugin = made_by;
-  if (find_stack(&start, &end)) {
-    uint32_t named = plugin_on_stack((uintptr_t)__builtin_frame_address(0), end);
-    if (named != 0) plugin = named;
-  }
+/* Of the host's threads the frames tell. */
+static bool is_hosts_thread(void) { return own_frame || is_forked() || gettid() == worker; }
+
+static void note_exit(uintptr_t stack, uintptr_t end) {
+  uint32_t plugin = plugin_on_stack(stack, end);
+  if (plugin == 0) plugin = made_by;
   if (plugin != 0) claim_background_frame(plugin);
 }
 
-int guard_prepare(guard_frame *background) {
+/* exit(3) or quick_exit(3) on a thread of a plugin's own. */
+static void on_exit_call(void) {
+  uintptr_t start, end = stack_end;
+  if (is_hosts_thread()) return;
+  if (end == 0 && !find_stack(&start, &end)) end = 0;
+  note_exit((uintptr_t)__builtin_frame_address(0), end);
+}
+
+void guard_note_exit(void) {
+  if (is_hosts_thread()) return;
+  uintptr_t stack = (uintptr_t)__builtin_frame_address(0);
+  note_exit(stack, stack_end ? stack_end : (stack | 0xfff) + 1);
+}
+
+/* In a forked child, which has the worker's memory but for the frames: it gets some of its own, in which its one thread
+ * has been given up, so that it does not come back from the plugin into the worker's work. */
+static void after_fork(void) {
+  if (!frames) return;
+  void *memory =
+      mmap(frames, frames_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+  if (memory == MAP_FAILED) _exit(FORKED_EXIT_STATUS);
+  if (own_frame) own_frame->owner = GUARD_TAKEN;
+}
+
+int guard_prepare(guard_frame *background, guard_frame *first, size_t count) {
   is_preparing = 1;
-  if (!background_frame && atexit(on_exit_call) != 0) return -1;
+  if (!background_frame &&
+      (atexit(on_exit_call) != 0 || at_quick_exit(on_exit_call) != 0 || pthread_atfork(0, 0, after_fork) != 0))
+    return -1;
   background_frame = background;
+  worker = getpid();
+  frames = first;
+  frames_size = count * sizeof *first;
+  /* Whoever forks by other means than fork(3) has none. */
+  if (madvise(frames, frames_size, MADV_DONTFORK) != 0) return -1;
   struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
   sigemptyset(&action.sa_mask);
   for (int index = 0; index < FAULT_COUNT; index++)

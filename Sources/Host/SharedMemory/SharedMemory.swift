@@ -45,6 +45,11 @@ final class SharedMemory: @unchecked Sendable {
 
   // MARK: Frames
 
+  /// All frames of all generations, in whole pages.
+  var frames: (first: UnsafeMutablePointer<guard_frame>, count: Int) {
+    (base.assumingMemoryBound(to: guard_frame.self), SharedMemory.bankCount * SharedMemory.frameCount)
+  }
+
   /// Frame `index` of a generation.
   func frame(_ index: Int, generation: Int) -> FaultFrame {
     let offset =

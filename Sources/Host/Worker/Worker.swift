@@ -116,7 +116,8 @@ final class Worker: @unchecked Sendable {
   /// plugin is the plugin's state; what is thrown is the system's. With a `rejection` it ends before anything is started.
   func prepare(culprits: [Manifest.Culprit]) throws(SystemError) {
     let background = takeFrame()
-    try checked("sigaction") { guard_prepare(background.guarded) }
+    let frames = memory.frames
+    try checked("sigaction") { guard_prepare(background.guarded, frames.first, frames.count) }
     try startPlugins(culprits)
     guard rejection == nil else { return }
     pipeline = makePipeline()

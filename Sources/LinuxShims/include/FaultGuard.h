@@ -45,8 +45,11 @@ typedef struct guard_image {
 
 /* Installs the handler for SIGILL, SIGTRAP, SIGSEGV, SIGBUS, SIGFPE and SIGABRT. `background` is the frame that takes the
  * record of a fault on a thread without a frame of its own. At first a fault is recorded, for whoever finds the process
- * dead, and ends it: nobody is served yet. */
-int guard_prepare(guard_frame *background);
+ * dead, and ends it: nobody is served yet.
+ *
+ * `first` and `count` are the frames, whole pages of them. What a plugin forks shares none: a fault there is the child's
+ * own, and a child that comes back from the plugin is ended. */
+int guard_prepare(guard_frame *background, guard_frame *first, size_t count);
 
 /* From here on a fault is contained: once it is recorded, `eventfd` is written to, and the thread is parked. */
 void guard_contain(int eventfd);
@@ -65,6 +68,10 @@ uint32_t guard_creator(const void *caller);
  * back as it ends; NULL if the system has none, and the thread goes on without. */
 void *guard_enter_plugin_thread(uint32_t plugin);
 void guard_leave_plugin_thread(void *alternate_stack);
+
+/* The calling thread is about to end the process: should it be a plugin's own, the plugin is put on record.
+ * Async-signal-safe. */
+void guard_note_exit(void);
 
 /* A plugin is about to be on the stack, or has left it. `guard_leave` does not return if the watchdog has taken the
  * frame meanwhile. */

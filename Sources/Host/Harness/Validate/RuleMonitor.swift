@@ -29,7 +29,7 @@ final class RuleMonitor: @unchecked Sendable {
     SharedMemory.current = memory
     notice = FileDescriptor(raw: try checked("eventfd") { eventfd(0, Int32(EFD_CLOEXEC)) })
     background = memory.frame(0, generation: 1)
-    try checked("sigaction") { guard_prepare(background.guarded) }
+    try checked("sigaction") { guard_prepare(background.guarded, memory.frames.first, memory.frames.count) }
     guard_contain(notice.raw)
     frames.withLock { $0.append(background) }
     guard Thread.start(named: "monitor", { self.run() }) else { throw SystemError("pthread_create", EAGAIN) }

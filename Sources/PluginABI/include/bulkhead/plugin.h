@@ -22,6 +22,8 @@
  *   Ownership   Nothing changes hands. The host copies what it is given before the call returns, and a plugin
  *               copies what it wants to keep past the lifetime that is stated.
  *   Faults      A plugin never unwinds through the host: no C++ exception and no longjmp crosses a call.
+ *   Processes   A child that a plugin forks is the plugin's: it calls nothing of the host's, and ends, or executes a
+ *               program, before it returns from the call that it was forked in; else it is ended there.
  */
 #ifndef BULKHEAD_PLUGIN_H
 #define BULKHEAD_PLUGIN_H
