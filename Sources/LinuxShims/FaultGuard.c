@@ -42,10 +42,15 @@ void guard_park(void) {
   for (;;) pause();
 }
 
-static uint32_t plugin_of(uintptr_t address) {
-  for (size_t index = 0; index < image_count; index++)
-    if (address >= images[index].start && address < images[index].end) return images[index].plugin;
-  return 0;
+/* The plugin whose image holds the address: of several sections with one library, the likely one. */
+static uint32_t plugin_of(uintptr_t address, uint32_t likely) {
+  uint32_t plugin = 0;
+  for (size_t index = 0; index < image_count; index++) {
+    if (address < images[index].start || address >= images[index].end) continue;
+    if (images[index].plugin == likely) return likely;
+    if (plugin == 0) plugin = images[index].plugin;
+  }
+  return plugin;
 }
 
 static bool find_stack(uintptr_t *start, uintptr_t *end) {
@@ -150,7 +155,7 @@ static bool claim_background_frame(uint32_t plugin) {
 static uint32_t plugin_on_stack(uintptr_t low, uintptr_t high) {
   uint32_t plugin = 0;
   for (uintptr_t word = low & ~(uintptr_t)7; plugin == 0 && word + 8 <= high; word += 8)
-    plugin = plugin_of(*(const uintptr_t *)word);
+    plugin = plugin_of(*(const uintptr_t *)word, made_by);
   return plugin;
 }
 
@@ -168,7 +173,7 @@ static void on_other_thread(int signal, const siginfo_t *info, const ucontext_t 
   uintptr_t high = (low | 0xfff) + 1;
   uint32_t count = walk(context, counters, low, stack_end ? stack_end : high);
   uint32_t plugin = 0;
-  for (uint32_t index = 0; index < count && plugin == 0; index++) plugin = plugin_of((uintptr_t)counters[index]);
+  for (uint32_t index = 0; index < count && plugin == 0; index++) plugin = plugin_of((uintptr_t)counters[index], made_by);
   if (plugin == 0) plugin = plugin_on_stack(low, high);
   if (plugin == 0) plugin = made_by;
   if (plugin == 0) die(signal);
@@ -278,8 +283,8 @@ int guard_adopt_thread(guard_frame *frame) {
 }
 
 uint32_t guard_creator(const void *caller) {
-  uint32_t plugin = plugin_of((uintptr_t)caller);
-  if (plugin == 0 && own_frame) plugin = guard_owner(own_frame) & GUARD_PLUGIN_MASK;
+  uint32_t plugin = own_frame ? guard_owner(own_frame) & GUARD_PLUGIN_MASK : 0;
+  if (plugin == 0) plugin = plugin_of((uintptr_t)caller, made_by);
   return plugin != 0 ? plugin : made_by;
 }
 

@@ -49,4 +49,27 @@ struct OwnThreadTests {
     }
     return (status["plugins"]["victim", by: "name"], status["generation"].int ?? 0)
   }
+
+  @Test(
+    "of two sections with one library, the one whose thread it is has faulted, in whatever way",
+    arguments: [
+      ("thread-trap", "crashed"), ("thread-exit", "exited"), ("thread-_exit", "exited"),
+      ("thread-_Exit", "exited"), ("thread-quick_exit", "exited"),
+    ])
+  func oneLibrary(deed: String, reason: String) throws {
+    let directory = try TemporaryDirectory()
+    let library = try WildHost.library(in: directory)
+    let sections = ["first", "second"].map {
+      Section.plugin($0, library: library, ["mount = /\($0)", "recover = never"])
+    }
+    let host = try HostProcess(HostSettings(plugins: sections.joined()), in: directory)
+    WildHost.doAtAnyCost(deed, of: "/second", on: host)
+    var plugins = JSONValue.null
+    try wait("a plugin to be out", within: .seconds(30)) {
+      plugins = try JSONValue(parsing: host.command("status", "--json").output.utf8)["plugins"]
+      return plugins.array.contains { $0["state"].string == "quarantined" }
+    }
+    #expect(plugins["first", by: "name"]["state"].string == "active", "\(plugins)")
+    #expect(plugins["second", by: "name"]["reason"].string == reason, "\(plugins)")
+  }
 }

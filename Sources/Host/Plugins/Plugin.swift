@@ -81,9 +81,12 @@ final class Plugin: @unchecked Sendable {
   // MARK: Loading and starting
 
   /// Checks the file, the pin, the ABI and the settings, then starts the plugin and has it test itself.
-  func load(environment: PluginEnvironment) {
+  ///
+  /// - Parameter willStart: called once the library is there, before anything but its constructors has run.
+  func load(environment: PluginEnvironment, willStart: (PluginLibrary) -> Void = { _ in }) {
     do throws(PluginFailure) {
       let library = try checkedLibrary()
+      willStart(library)
       let settings: [SettingValue]
       switch checkedSettings(library, configurationPath: environment.configurationPath) {
       case .success(let values): settings = values

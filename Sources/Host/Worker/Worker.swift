@@ -165,9 +165,8 @@ final class Worker: @unchecked Sendable {
       }
       frame.enter(
         plugin: plugin.index, phase: FaultFrame.Phase.start, requestID: bh_bytes(), at: Clock.monotonic())
-      plugin.load(environment: environment)
+      plugin.load(environment: environment) { images.add($0, plugin: plugin.index) }
       frame.leave()
-      if let library = plugin.library { images.add(library, plugin: plugin.index) }
       plugin.resume()
     }
     setBypass(bypass)

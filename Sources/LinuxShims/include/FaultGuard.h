@@ -60,8 +60,8 @@ void guard_set_images(const guard_image *images, size_t count);
 /* Makes `frame` the calling thread's, and gives the thread an alternate signal stack. */
 int guard_adopt_thread(guard_frame *frame);
 
-/* Whose thread one is that code at `caller` makes on the calling thread: the plugin that this code is of, or is on the
- * stack, or had the calling thread made; as its index plus 1, and 0 for the host's own. */
+/* Whose thread one is that code at `caller` makes on the calling thread: the plugin that is on the stack, or this code is
+ * of, or had the calling thread made; as its index plus 1, and 0 for the host's own. */
 uint32_t guard_creator(const void *caller);
 
 /* Makes the calling thread one of this plugin's, with an alternate signal stack, which is returned for the thread to give
