@@ -116,4 +116,35 @@ struct SupervisorReleaseTests {
       }
     }
   }
+
+  @Test("a release since which workers end for no known reason is rolled back before all plugins go")
+  func endsForNoReason() throws {
+    let directory = try TemporaryDirectory()
+    let library = try directory.copy(try WildHost.library(in: directory), as: "libSwapped.so")
+    func settings(_ probation: String) -> HostSettings {
+      HostSettings(
+        plugins: Section.plugin("swapped", library: library, ["mount = /wild", "probation = \(probation)"]))
+    }
+    let host = try HostProcess(settings("300ms"), in: directory)
+    let digest = try #require(try host.plugin("swapped")["sha256"].string)
+    try wait("the library to be good") {
+      FileManager.default.fileExists(atPath: "\(host.stateDirectory)/good/\(digest)")
+    }
+    var generation = try WildHost.generation(of: host)
+    try host.rewrite(settings("600s"))
+    try wait("the edit") { try WildHost.generation(of: host) > generation }
+    let other = try TemporaryDirectory()
+    try directory.copy(try WildHost.library(in: other, version: "2.0.0"), as: "libSwapped.so")
+    try wait("the release") { try host.plugin("swapped")["version"].string == "2.0.0" }
+    for _ in 1...2 {
+      generation = try WildHost.generation(of: host)
+      WildHost.doAtAnyCost("thread-kill", on: host)
+      try wait("the next worker") { try WildHost.generation(of: host) > generation }
+    }
+    let plugin = try host.plugin("swapped")
+    #expect(plugin["rolled_back"]["to"].string == digest, "\(plugin)")
+    #expect(plugin["version"].string == "1.0.0" && plugin["state"].string == "active", "\(plugin)")
+    #expect(try host.get("/health").json["status"].string != "bare")
+  }
+
 }

@@ -6,6 +6,7 @@
 /// | has served for its probation without a fault | | it is good |
 /// | is good | it faults | nothing here: quarantine alone |
 /// | is not good | it fails to load or start, or faults, and there is a good one | the good one is loaded in its place |
+/// | is not good | the worker ends twice, nobody is to blame, and there is a good one | the same |
 /// | is rolled back | another file, or an edit of the configuration | the file is tried again |
 struct RollBack: Sendable {
   struct Change: Sendable, Equatable {
@@ -26,7 +27,11 @@ struct RollBack: Sendable {
     var sha256: String
     var since: UInt64
     var probation: UInt64
+    var unexplainedEnds = 0
   }
+
+  /// Ends of workers that nobody is to blame for, until what is on trial is held to be the cause. One may be the machine's.
+  static let unexplainedLimit = 2
 
   /// Digests that served well, by plugin, the latest last.
   private(set) var good: [String: [String]]
@@ -74,14 +79,32 @@ struct RollBack: Sendable {
     return true
   }
 
+  /// The worker that served has ended, and nobody can be named. The plugins that are rolled back for it.
+  ///
+  /// - Parameter pins: the digests that the configuration insists on, by plugin.
+  mutating func noteUnexplainedEnd(pins: [String: String], at now: UInt64) -> [String] {
+    var due: [String] = []
+    for (plugin, trial) in trials.sorted(by: { $0.key < $1.key }) {
+      let ends = trial.unexplainedEnds + 1
+      trials[plugin]?.unexplainedEnds = ends
+      trials[plugin]?.since = now
+      guard ends >= RollBack.unexplainedLimit else { continue }
+      if note(faultOf: plugin, file: trial.sha256, pin: pins[plugin], at: now) { due.append(plugin) }
+    }
+    return due
+  }
+
   /// These serve from `now` on; a library that served before goes on with its probation.
   mutating func note(serving: [Served], at now: UInt64) {
     var next: [String: Trial] = [:]
     for served in serving {
       guard let sha256 = served.sha256, good[served.plugin]?.last != sha256 else { continue }
-      let before = trials[served.plugin]
-      let since = before?.sha256 == sha256 ? before?.since ?? now : now
-      next[served.plugin] = Trial(sha256: sha256, since: since, probation: served.probation)
+      if var before = trials[served.plugin], before.sha256 == sha256 {
+        before.probation = served.probation
+        next[served.plugin] = before
+      } else {
+        next[served.plugin] = Trial(sha256: sha256, since: now, probation: served.probation)
+      }
     }
     trials = next
   }

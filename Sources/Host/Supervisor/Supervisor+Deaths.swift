@@ -61,9 +61,20 @@ extension Supervisor {
     let end = "generation \(worker.generation) ended \(how)" + (name.map { " in plugin \($0)" } ?? "")
     ends[worker.generation] = end
     history.cause = end
-    guard let occupant, let name else { return false }
+    guard let occupant, let name else {
+      if generation.phase == .serving { noteUnexplainedEnd(of: worker) }
+      return false
+    }
     blame(name, reason(of: worker, occupant, signal: signal), message, occupant, worker, generation.phase)
     return true
+  }
+
+  /// Nobody can be named. What came with the last swap is the likeliest cause, and goes before all plugins do.
+  private func noteUnexplainedEnd(of worker: WorkerHandle) {
+    let pins = worker.configuration.plugins.compactMap { plugin in plugin.sha256.map { (plugin.name, $0) } }
+    let due = rollBack.noteUnexplainedEnd(
+      pins: Dictionary(pins) { first, _ in first }, at: Clock.monotonic())
+    for plugin in due { sayRolledBack(plugin, "workers end for no known reason since it came") }
   }
 
   private func reason(of worker: WorkerHandle, _ occupant: FaultFrame.Occupant, signal: Int32)

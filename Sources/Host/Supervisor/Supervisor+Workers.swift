@@ -244,11 +244,16 @@ extension Supervisor {
     else { return false }
     let isDue = rollBack.note(
       faultOf: plugin, file: entry.sha256, pin: configuration.sha256, at: Clock.monotonic())
-    if isDue, let change = rollBack.changes[plugin] {
-      Log.shared.write(
-        .error, "plugin \(plugin) is rolled back from \(change.from ?? "no file") to \(change.to)",
-        fields: [("plugin", plugin)])
-    }
+    if isDue { sayRolledBack(plugin, nil) }
     return isDue
+  }
+
+  func sayRolledBack(_ plugin: String, _ why: String?) {
+    guard let change = rollBack.changes[plugin] else { return }
+    Log.shared.write(
+      .error,
+      "plugin \(plugin) is rolled back from \(change.from ?? "no file") to \(change.to)"
+        + (why.map { ": \($0)" } ?? ""),
+      fields: [("plugin", plugin)])
   }
 }

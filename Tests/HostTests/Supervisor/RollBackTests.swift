@@ -106,4 +106,33 @@ struct RollBackTests {
     #expect(RollBack.good(index: book.index) == book.good)
     #expect(RollBack.good(index: "auth\n\ncors \(old) nonsense \(new)\n x \n") == ["cors": [old, new]])
   }
+
+  @Test(
+    "at the second end of a worker that nobody explains, what is on trial is rolled back; what is good is not"
+  )
+  func unexplained() {
+    var book = RollBack(good: ["auth": [old], "cors": [old]])
+    book.note(
+      serving: [served(new), RollBack.Served(plugin: "cors", sha256: old, probation: 60 * second)], at: 0)
+    #expect(book.noteUnexplainedEnd(pins: [:], at: 50 * second) == [])
+    // The next generation is of the same libraries.
+    book.note(serving: [served(new)], at: 51 * second)
+    #expect(book.passed(at: 100 * second).map(\.sha256) == [], "its probation has begun anew")
+    #expect(book.noteUnexplainedEnd(pins: [:], at: 101 * second) == ["auth"])
+    #expect(book.changes == ["auth": RollBack.Change(from: new, to: old)])
+    #expect(book.noteUnexplainedEnd(pins: [:], at: 102 * second) == [], "once")
+  }
+
+  @Test(
+    "nothing is rolled back for such ends once its probation is over, or without a good one that may be loaded"
+  )
+  func unexplainedInVain() {
+    var book = RollBack(good: ["auth": [old]])
+    book.note(serving: [served(new)], at: 0)
+    #expect(book.noteUnexplainedEnd(pins: ["auth": new], at: 0) == [])
+    #expect(book.noteUnexplainedEnd(pins: ["auth": new], at: 0) == [], "pinned")
+    #expect(book.passed(at: 60 * second).count == 1)
+    for _ in 1...3 { #expect(book.noteUnexplainedEnd(pins: [:], at: 61 * second) == []) }
+    #expect(book.changes.isEmpty)
+  }
 }
