@@ -197,4 +197,19 @@ struct SupervisorTests {
     }
     #expect(try host.plugin("fault")["state"].string == "active")
   }
+
+  @Test("max-rss below what any worker needs: it is said, and workers are replaced ever more seldom")
+  func recycledInVain() throws {
+    let directory = try TemporaryDirectory()
+    let library = try BrokenPlugin.compile(
+      "wild", in: directory, links: ["pthread"], defining: ["BALLAST=64"])
+    let host = try HostProcess(
+      HostSettings(
+        host: "max-rss = 32m", plugins: Section.plugin("wild", library: library, ["mount = /wild"])),
+      in: directory)
+    try wait("the warning", within: .seconds(40)) { host.log.contains("a worker needs more than max-rss") }
+    #expect(try host.worker().generation <= 4)
+    #expect(try host.get("/wild/do/nothing").status == 200)
+  }
+
 }

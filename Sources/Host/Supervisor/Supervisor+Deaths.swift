@@ -154,28 +154,44 @@ extension Supervisor {
     } else if silent > Supervisor.pingInterval {
       worker.tell("ping")
     }
-    recycle(worker)
+    recycle(worker, at: now)
   }
 
-  /// A worker that has grown past `max-rss` is replaced without loss.
-  private func recycle(_ worker: WorkerHandle) {
-    let limit = worker.configuration.host.maxResidentSize
-    guard limit > 0, plan.preparing == nil else { return }
-    let pages: Int
-    do throws(FileContents.Failure) {
-      let bytes = try FileContents.read("/proc/\(worker.pid)/statm", limit: 4096)
-      let words = String(decoding: bytes, as: UTF8.self).split(separator: " ")
-      guard words.count > 1, let count = Int(words[1]) else { return }
-      pages = count
-    } catch {
-      // It has ended, which is noticed elsewhere.
-      return
+  /// A worker that has grown past `max-rss`, or has lost what it needs to take connections, is replaced without loss.
+  private func recycle(_ worker: WorkerHandle, at now: UInt64) {
+    guard plan.preparing == nil else { return }
+    let age = now &- worker.startedAt
+    if let unfit = worker.unfit, pace.admits(age: age) {
+      history.cause = "the worker \(unfit)"
+      return step(.replace(generation: worker.generation))
     }
-    let size = pages * sysconf(Int32(_SC_PAGESIZE))
-    guard size > limit else { return }
+    let limit = worker.configuration.host.maxResidentSize
+    guard limit > 0, let size = residentSize(of: worker), size > limit else { return }
+    guard pace.admits(age: age) else {
+      guard pace.isSlowed, warnedSize != limit else { return }
+      warnedSize = limit
+      return Log.shared.write(
+        .warning,
+        "generation \(worker.generation) has \(size) bytes already: a worker needs more than max-rss, "
+          + "and is replaced ever more seldom")
+    }
     Log.shared.write(
       .info, "generation \(worker.generation) has grown to \(size) bytes, past max-rss: replacing it")
     history.cause = "the worker has grown past max-rss"
     step(.replace(generation: worker.generation))
+  }
+
+  /// In bytes; nil if it has ended, which is noticed elsewhere.
+  private func residentSize(of worker: WorkerHandle) -> Int? {
+    let pages: Int
+    do throws(FileContents.Failure) {
+      let bytes = try FileContents.read("/proc/\(worker.pid)/statm", limit: 4096)
+      let words = String(decoding: bytes, as: UTF8.self).split(separator: " ")
+      guard words.count > 1, let count = Int(words[1]) else { return nil }
+      pages = count
+    } catch {
+      return nil
+    }
+    return pages * sysconf(Int32(_SC_PAGESIZE))
   }
 }

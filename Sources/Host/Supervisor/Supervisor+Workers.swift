@@ -15,6 +15,9 @@ extension Supervisor {
     history.begin(generation, isBare: isBare, at: Clock.realtime())
     revision.files = libraries.take(revision.configuration.plugins.map(\.libraryPath))
     revisions[number] = revision
+    for open in revision.listeners where !open.listener.isListening {
+      listenAgain(open.listener, mode: revision.configuration.host.socketMode)
+    }
     if lastTried?.number == number { lastTried = revision }
     let manifest = manifest(generation, revision, isBare: isBare)
     do throws(SystemError) {
@@ -25,6 +28,17 @@ extension Supervisor {
       Log.shared.write(.error, "cannot start a worker: \(error)")
       ends[generation] = "cannot start a worker: \(error)"
       step(.cannotStart(generation: generation))
+    }
+  }
+
+  /// A plugin has shut a socket that all share: nobody hears at it any more, in whatever process.
+  private func listenAgain(_ listener: Listener, mode: UInt32?) {
+    do throws(SystemError) {
+      try listener.reopen(mode: mode)
+      Log.shared.write(.warning, "\(listener.text) was shut down by a plugin, and is listened on again")
+    } catch {
+      Log.shared.write(
+        .error, "cannot listen on \(listener.text) again, which a plugin has shut down: \(error)")
     }
   }
 
@@ -181,6 +195,10 @@ extension Supervisor {
     case .passing:
       if successor?.from == worker.generation { announceSuccessor() }
       if stop?.generation == worker.generation { closeListeners() }
+    case .unfit(let why):
+      guard plan.serving?.number == worker.generation, worker.unfit == nil else { return }
+      worker.unfit = why
+      Log.shared.write(.error, "generation \(worker.generation) \(why): replacing it")
     case .pong: break
     }
   }

@@ -66,6 +66,9 @@ final class Supervisor {
   var stateKeys: [String: UInt64] = [:]
   /// Of the latest that served.
   var servedKeys: [String: UInt64] = [:]
+  var pace = ReplacementPace()
+  /// The `max-rss` that was found to be too little for any worker.
+  var warnedSize: Int?
   /// How generations ended that did not come to serve.
   var ends: [Int: String] = [:]
   var history = GenerationHistory()

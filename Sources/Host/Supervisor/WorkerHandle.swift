@@ -18,6 +18,8 @@ final class WorkerHandle {
   /// Who asked what it has not answered yet, oldest first; nil for nobody.
   var questions: [ControlServer.Client?] = []
   var heardAt = Clock.monotonic()
+  /// What it has lost that it needs to take connections; nil if nothing.
+  var unfit: String?
   /// Killed because it had come to a standstill.
   var isHung = false
 

@@ -12,7 +12,8 @@
 /// | `answer ok TEXT`, `answer no TEXT` | to the oldest question that has none yet |
 /// | `operate LINE` | somebody with the admin token asks for it: a command as on the control socket |
 /// | `passing` | since `handover` or `drain`: it takes no new connection any more |
-/// | `pong` | the control thread is alive |
+/// | `unfit TEXT` | it cannot take connections any more, and why: replace this worker |
+/// | `pong` | the control thread is alive, and every loop |
 ///
 /// The supervisor in turn says `serve`, `drain`, `adopt` and `handover` (with a descriptor), `faulted PLUGIN REASON` (in
 /// another generation), `quarantine PLUGIN`, `release PLUGIN`, `bypass MODE`, `draining MODE`, `log-level LEVEL`, `status`
@@ -27,6 +28,7 @@ enum WorkerMessage: Sendable, Equatable {
   case answer(isYes: Bool, text: String)
   case operate(line: String)
   case passing
+  case unfit(String)
   case pong
 
   /// In bytes: what fits into a socket's buffer.
@@ -43,6 +45,7 @@ enum WorkerMessage: Sendable, Equatable {
     case "operate": self = .operate(line: text)
     case "pong": self = .pong
     case "rejected": self = .rejected(errors: text)
+    case "unfit": self = .unfit(text)
     case "fault": self = .fault(json: rest)
     case "failed":
       guard let (plugin, reason) = WorkerMessage.blame(text) else { return nil }

@@ -49,6 +49,11 @@ final class EventLoop: @unchecked Sendable {
   private let wheel: TimerWheel
   private var isAccepting = false
   private var resumeAcceptingAt: UInt64 = 0
+  /// When there was no descriptor for a connection for the first time since there was one; 0 if there was.
+  private var exhaustedSince: UInt64 = 0
+  private static let longestExhaustion: UInt64 = 5_000_000_000
+  /// The supervisor knows that this worker is to be replaced.
+  private var hasSaidUnfit = false
   private(set) var isDraining = false
   /// Where connections are passed on to, in a worker that is to end.
   private(set) var handOver: HandOver?
@@ -126,6 +131,10 @@ final class EventLoop: @unchecked Sendable {
     eventIndex = 0
     eventCount = 0
     let count = epoll_wait(epoll.raw, events, Int32(EventLoop.batch), nextTimeout())
+    // A plugin has closed what is not its own: without it nothing is heard any more.
+    if count < 0, errno != EINTR {
+      Worker.giveUp("a loop cannot wait for events: \(SystemError("epoll_wait"))")
+    }
     eventCount = max(0, Int(count))
     now = Clock.monotonic()
     turn.store(now, ordering: .sequentiallyConsistent)
@@ -145,7 +154,10 @@ final class EventLoop: @unchecked Sendable {
 
   private func wake() {
     var one: UInt64 = 1
-    _ = write(wakeup.raw, &one, 8)
+    // EAGAIN: it has been told so often already.
+    if write(wakeup.raw, &one, 8) < 0, errno != EAGAIN, errno != EINTR {
+      Worker.giveUp("a loop cannot be woken: \(SystemError("write"))")
+    }
   }
 
   private func nextTimeout() -> Int32 {
@@ -160,7 +172,7 @@ final class EventLoop: @unchecked Sendable {
     } else if tag == EventLoop.wakeupTag {
       receive()
     } else {
-      accept(worker.listeners[Int(tag - EventLoop.firstListenerTag)])
+      accept(worker.listeners[Int(tag - EventLoop.firstListenerTag)], event.events)
     }
   }
 
@@ -205,6 +217,7 @@ final class EventLoop: @unchecked Sendable {
       case .pulled(let connection): connection.pullReturned()
       case .bodyWanted(let connection): connection.bodyWanted()
       case .drain: drain()
+      case .beat(let number): lastBeat.store(number, ordering: .sequentiallyConsistent)
       case .end: isEnding = true
       }
     }
@@ -236,9 +249,10 @@ final class EventLoop: @unchecked Sendable {
     }
   }
 
-  /// True if more may be waiting.
+  /// - Parameter events: what the kernel said of the listener.
+  /// - Returns: true if more may be waiting.
   @discardableResult
-  private func accept(_ listener: Listener) -> Bool {
+  private func accept(_ listener: Listener, _ events: UInt32 = 0) -> Bool {
     for _ in 0..<EventLoop.acceptBatch {
       guard isAccepting else { return false }
       var address = sockaddr_storage()
@@ -250,17 +264,25 @@ final class EventLoop: @unchecked Sendable {
       }
       guard raw >= 0 else {
         switch errno {
-        case EAGAIN: return false
+        case EAGAIN:
+          // To say so of a Unix socket that was shut down is left to epoll(7).
+          if events & (EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 { lose(listener, EINVAL) }
+          return false
         case EMFILE, ENFILE, ENOBUFS, ENOMEM:
+          noteExhaustion(errno)
           // Those that wait stay in the kernel's queue until there is room again.
           Log.shared.write(
             .error, "cannot accept: \(String(cString: strerror(errno))); trying again in 500 ms")
           stopAccepting()
           resumeAcceptingAt = now + 500_000_000
           return false
+        case EBADF, ENOTSOCK, EINVAL, EOPNOTSUPP:
+          lose(listener, errno)
+          return false
         default: continue  // the client went away while it waited (accept(2), error handling)
         }
       }
+      exhaustedSince = 0
       open(FileDescriptor(raw: raw), Peer(&address), isTCP: listener.isTCP, unread: [])
     }
     return true
@@ -273,6 +295,27 @@ final class EventLoop: @unchecked Sendable {
       var batches = Int(Listener.backlog) / EventLoop.acceptBatch
       while batches > 0, accept(listener) { batches -= 1 }
     }
+  }
+
+  /// The socket is closed here, or nobody's: the supervisor opens it anew, if it did not shut it itself, and replaces this
+  /// worker, which passes on the connections that it has.
+  private func lose(_ listener: Listener, _ code: Int32) {
+    unwatch(listener.descriptor)
+    sayUnfit("cannot accept on \(listener.text): \(SystemError("accept", code))")
+  }
+
+  /// Something in this process keeps the descriptors that connections need, and does not give them back.
+  private func noteExhaustion(_ code: Int32) {
+    guard code == EMFILE else { return }
+    if exhaustedSince == 0 { exhaustedSince = now }
+    guard now - exhaustedSince > EventLoop.longestExhaustion else { return }
+    sayUnfit("has had no descriptor for a connection for \((now - exhaustedSince) / 1_000_000_000) s")
+  }
+
+  private func sayUnfit(_ why: String) {
+    guard !hasSaidUnfit else { return }
+    hasSaidUnfit = true
+    worker.report("unfit \(why)")
   }
 
   private func open(_ descriptor: FileDescriptor, _ peer: Peer, isTCP: Bool, unread: [UInt8]) {
@@ -307,6 +350,20 @@ final class EventLoop: @unchecked Sendable {
     connections.remove(connection.tag)
     statistics.open.wrappingSubtract(1, ordering: .relaxed)
     closed.append(connection)
+  }
+
+  // MARK: Beats
+
+  private let lastBeat = Atomic<Int>(0)
+  private var beatsAsked = 0
+
+  /// Whether the loop has answered the beat that it was asked for the last time; if so it is asked for the next. One that is
+  /// at work is for the watchdog to judge. Control thread.
+  func isBeating() -> Bool {
+    guard lastBeat.load(ordering: .sequentiallyConsistent) == beatsAsked else { return turnStartedAt != 0 }
+    beatsAsked += 1
+    post(.beat(beatsAsked))
+    return true
   }
 
   // MARK: Time
@@ -390,6 +447,8 @@ enum LoopMessage {
   /// Its handler waits for the body, or has room for more of it.
   case bodyWanted(Connection)
   case drain
+  /// Says that it hears.
+  case beat(Int)
   case end
 }
 

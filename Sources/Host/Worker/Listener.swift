@@ -48,6 +48,28 @@ struct Listener: Sendable {
     guard isListening != 0 else { throw SystemError("listener \(text)", EINVAL) }
   }
 
+  /// False if somebody has shut it down (shutdown(2)), in whichever process.
+  var isListening: Bool {
+    var state = pollfd(fd: descriptor.raw, events: 0, revents: 0)
+    return poll(&state, 1, 0) >= 0 && state.revents & Int16(POLLHUP | POLLERR | POLLNVAL) == 0
+  }
+
+  /// A new socket at the same address, under the same descriptor. Processes that have the old one keep that.
+  ///
+  /// - Throws: when the address cannot be had; then nothing has changed.
+  func reopen(mode: UInt32?) throws(SystemError) {
+    let address: ListenAddress
+    do throws(InvalidValue) {
+      address = try ListenAddress.parse(text, paths: FilePaths(directory: ""))
+    } catch {
+      throw SystemError("listen \(text)", EINVAL)
+    }
+    let made = try Listener.open(address, mode: mode)
+    defer { made.descriptor.close() }
+    try checked("dup2") { dup2(made.descriptor.raw, descriptor.raw) }
+    try checked("fcntl") { fcntl(descriptor.raw, F_SETFD, FD_CLOEXEC) }
+  }
+
   private static func bound<Address>(_ family: Int32, _ address: inout Address) throws(SystemError)
     -> FileDescriptor
   {

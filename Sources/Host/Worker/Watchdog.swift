@@ -86,7 +86,9 @@ final class Watchdog: @unchecked Sendable {
 
   private func wake() {
     var one: UInt64 = 1
-    _ = write(notice.raw, &one, 8)
+    if write(notice.raw, &one, 8) < 0, errno != EAGAIN, errno != EINTR {
+      giveUp("the watchdog cannot be woken")
+    }
   }
 
   // MARK: The thread
@@ -115,6 +117,7 @@ final class Watchdog: @unchecked Sendable {
       shim_release_code()
       hasReleasedCode = true
     }
+    if descriptor.revents & Int16(POLLNVAL) != 0 { giveUp("the watchdog cannot be woken") }
     sleptQuietly = isQuiet
     isAsleep.store(false, ordering: .relaxed)
     var count: UInt64 = 0
@@ -129,7 +132,7 @@ final class Watchdog: @unchecked Sendable {
         if isLate, since != 0, now > since, now - since > Watchdog.patience,
           guard_owner(loop.frame.guarded) == 0
         {
-          giveUp()
+          giveUp("a loop is stuck")
         }
         continue
       }
@@ -169,7 +172,7 @@ final class Watchdog: @unchecked Sendable {
       sem_post(&standby.pointee.wakeup)
       return
     }
-    giveUp()
+    giveUp("too many threads are frozen")
   }
 
   private static func wait(_ standby: UnsafeMutablePointer<Standby>) {
@@ -190,16 +193,17 @@ final class Watchdog: @unchecked Sendable {
     }
   }
 
-  /// This process cannot go on: a loop is stuck, or too many threads are frozen. The frames tell the supervisor why, and
-  /// it tells when: a line with a time would have to be made here.
-  private func giveUp() -> Never {
-    let text: StaticString =
+  /// This process cannot go on. The frames tell the supervisor why, and it tells when: a line with a time would have to be
+  /// made here.
+  private func giveUp(_ why: StaticString) -> Never {
+    let line: [StaticString] =
       switch Log.shared.format {
-      case .text: "bulkhead: a worker's loop is stuck; ending the worker\n"
-      case .json:
-        "{\"level\":\"error\",\"message\":\"bulkhead: a worker's loop is stuck; ending the worker\"}\n"
+      case .text: ["bulkhead: ", why, "; ending the worker
+"]
+      case .json: ["{\"level\":\"error\",\"message\":\"bulkhead: ", why, "; ending the worker\"}
+"]
       }
-    _ = write(STDERR_FILENO, text.utf8Start, text.utf8CodeUnitCount)
+    for text in line { _ = write(STDERR_FILENO, text.utf8Start, text.utf8CodeUnitCount) }
     _exit(70)
   }
 }

@@ -312,4 +312,12 @@ final class Worker: @unchecked Sendable {
     }
     for plugin in plugins.reversed() { plugin.stop() }
   }
+  // MARK: What no worker can live with
+
+  /// What this process needs to serve is gone: the supervisor starts another.
+  static func giveUp(_ why: String) -> Never {
+    Log.shared.write(.error, "\(why); ending the worker")
+    _exit(70)
+  }
+
 }

@@ -82,6 +82,8 @@ struct WorkerControl {
         worker.handOver(on: socket)
         worker.carryCounts()
         return true
+      // No descriptor could be received: what cannot be passed on is finished here.
+      case (.handOver, nil): return false
       case (let message?, nil): try obey(message)
       default:
         socket?.close()
@@ -94,7 +96,8 @@ struct WorkerControl {
     switch message {
     case .serve: serve()
     case .ping:
-      try say("pong")
+      // Each of them, lest one that is alive be asked for less.
+      if worker.loops.count(where: { $0.isBeating() }) == worker.loops.count { try say("pong") }
       // Every few seconds, then: should the process be killed, little is lost.
       worker.carryCounts()
     case .status: try say("answer ok \(PluginReport.json(worker.plugins, worker))")
