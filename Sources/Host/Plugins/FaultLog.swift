@@ -18,6 +18,8 @@ struct Fault: Sendable {
   var generation: Int
   /// Functions on the stack, innermost first; empty for what was thrown.
   var backtrace: [String] = []
+  /// It came when nothing was asked of the plugin any more: it is on record, and held against nobody.
+  var isAfterService = false
 }
 
 /// The latest faults of a generation, those handed down by the one before included.
@@ -36,7 +38,7 @@ final class FaultLog: Sendable {
   /// Any thread.
   func record(
     plugin: Plugin, reason: Quarantine.Reason, message: String, signal: String? = nil, exchange: Exchange?,
-    backtrace: [String] = []
+    backtrace: [String] = [], isAfterService: Bool = false
   ) -> Fault {
     let fault = Fault(
       id: FaultLog.newID(), plugin: plugin.name, version: plugin.library?.version, sha256: plugin.sha256,
@@ -44,7 +46,7 @@ final class FaultLog: Sendable {
       requestID: exchange?.request.pointee.request_id.string,
       traceparent: exchange?.request.pointee.traceparent.string,
       request: exchange.map { "\($0.request.pointee.method_name.string) \($0.request.pointee.path.string)" },
-      generation: generation, backtrace: backtrace)
+      generation: generation, backtrace: backtrace, isAfterService: isAfterService)
     add(fault)
     onRecord(fault, exchange)
     return fault

@@ -235,11 +235,15 @@ final class Plugin: @unchecked Sendable {
     let limit = isBeingProven.load(ordering: .relaxed) ? Plugin.proofLimit : .max
     switch phase {
     case FaultFrame.Phase.start: return .max
+    case FaultFrame.Phase.stop: return configuration.timeout?.nanoseconds ?? Plugin.stopLimit
     case UInt32(PluginPass.Phase.request.rawValue), UInt32(PluginPass.Phase.response.rawValue):
       return min(middlewareTimeout, limit)
     default: return min(handlerTimeout, limit)
     }
   }
+
+  /// For its stop, where the section has no `timeout`, in nanoseconds.
+  private static let stopLimit: UInt64 = 12_000_000_000
 
   /// Its generation does not serve yet, and sends its probes. None of them is waited for as long as a client's request, and
   /// none is a half-open probe: what is out is not what is to be proven, and comes back once there are clients.
@@ -266,6 +270,19 @@ final class Plugin: @unchecked Sendable {
       reason, message: frozen.message, signal: frozen.signal, exchange: exchange,
       backtrace: Backtrace.symbolize(frozen.counters))
     onTaint?(self, reason, isRelapse)
+  }
+
+  /// The main thread froze in its `stop`.
+  func failToStop(in frame: FaultFrame) {
+    leaveAlone()
+    let frozen = FrozenThread(frame, timeout: timeout(phase: FaultFrame.Phase.stop))
+    let reason = frozen.signal == nil ? Quarantine.Reason.hung : .crashed
+    let fault = faults.record(
+      plugin: self, reason: reason, message: "in its stop: \(frozen.message)", signal: frozen.signal,
+      exchange: nil, backtrace: Backtrace.symbolize(frozen.counters), isAfterService: true)
+    Log.shared.write(
+      .error, "plugin \(name) \(reason.rawValue) \(fault.message); ending without stopping what is left",
+      fields: [("plugin", name), ("reason", reason.rawValue), ("fault", fault.id)])
   }
 
   /// Tells the supervisor; set before the loops run.

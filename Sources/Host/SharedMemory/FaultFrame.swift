@@ -12,6 +12,7 @@ struct FaultFrame: @unchecked Sendable {
     static let start: UInt32 = 3
     static let pull: UInt32 = 4
     static let timer: UInt32 = 5
+    static let stop: UInt32 = 6
   }
 
   static let maxRequestID = 108

@@ -195,6 +195,11 @@ extension Supervisor {
     case .passing:
       if successor?.from == worker.generation { announceSuccessor() }
       if stop?.generation == worker.generation { closeListeners() }
+    case .record(let json):
+      guard let id = JSONValue(parsing: json)?["id"].string, ledger.admits(at: Clock.monotonic()) else {
+        return
+      }
+      keep(json, as: id)
     case .unfit(let why):
       guard plan.serving?.number == worker.generation, worker.unfit == nil else { return }
       worker.unfit = why

@@ -8,6 +8,7 @@
 /// | `taint PLUGIN REASON` | a thread is frozen in the plugin: replace this worker |
 /// | `relapse PLUGIN REASON` | the same, of a plugin that was out since before this generation: its own threads do it |
 /// | `fault JSON` | a record for the ledger |
+/// | `record JSON` | the same, of a plugin that nothing is asked of any more: it is held against nobody |
 /// | `request ID` and, on further lines, bytes | the redacted request of that record |
 /// | `answer ok TEXT`, `answer no TEXT` | to the oldest question that has none yet |
 /// | `operate LINE` | somebody with the admin token asks for it: a command as on the control socket |
@@ -24,6 +25,7 @@ enum WorkerMessage: Sendable, Equatable {
   case ready
   case taint(plugin: String, reason: Quarantine.Reason, isRelapse: Bool)
   case fault(json: [UInt8])
+  case record(json: [UInt8])
   case request(id: String, bytes: [UInt8])
   case answer(isYes: Bool, text: String)
   case operate(line: String)
@@ -45,6 +47,7 @@ enum WorkerMessage: Sendable, Equatable {
     case "operate": self = .operate(line: text)
     case "pong": self = .pong
     case "rejected": self = .rejected(errors: text)
+    case "record": self = .record(json: rest)
     case "unfit": self = .unfit(text)
     case "fault": self = .fault(json: rest)
     case "failed":

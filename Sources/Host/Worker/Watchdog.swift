@@ -141,6 +141,7 @@ final class Watchdog: @unchecked Sendable {
     worker.pool.lookAtFrames(
       { verdict(on: $0, at: now, isLate) == true }, wake: { ($0 ?? worker.loops[0]).noteLostHandler() })
     lookAtBackground()
+    lookAtEnd(at: now, isLate)
   }
 
   /// True if the frame's thread is lost: it has crashed, or hangs and the frame is now taken from it. Nil if no plugin
@@ -193,15 +194,24 @@ final class Watchdog: @unchecked Sendable {
     }
   }
 
+  /// The main thread stops the plugins, and one does not let it go on: the process ends all the same.
+  private func lookAtEnd(at now: UInt64, _ isLate: Bool) {
+    guard worker.endsByForce, worker.isStopping, verdict(on: worker.mainFrame, at: now, isLate) == true else {
+      return
+    }
+    // On a thread of its own, as it allocates.
+    _ = Thread.start(named: "fault") { self.worker.endWithoutStopping() }
+    usleep(2_000_000)
+    _exit(0)
+  }
+
   /// This process cannot go on. The frames tell the supervisor why, and it tells when: a line with a time would have to be
   /// made here.
   private func giveUp(_ why: StaticString) -> Never {
     let line: [StaticString] =
       switch Log.shared.format {
-      case .text: ["bulkhead: ", why, "; ending the worker
-"]
-      case .json: ["{\"level\":\"error\",\"message\":\"bulkhead: ", why, "; ending the worker\"}
-"]
+      case .text: ["bulkhead: ", why, "; ending the worker\n"]
+      case .json: ["{\"level\":\"error\",\"message\":\"bulkhead: ", why, "; ending the worker\"}\n"]
       }
     for text in line { _ = write(STDERR_FILENO, text.utf8Start, text.utf8CodeUnitCount) }
     _exit(70)

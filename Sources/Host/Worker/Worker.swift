@@ -55,6 +55,8 @@ final class Worker: @unchecked Sendable {
   private static let poolThreads = 32
   private static let maxLoops = 32
   private let nextFrame = Atomic<Int>(0)
+  /// The main thread's, which starts plugins and stops them.
+  private(set) var mainFrame: FaultFrame!
 
   init(
     manifest: Manifest, configuration: Configuration, listeners: [Listener], memory: SharedMemory
@@ -108,7 +110,7 @@ final class Worker: @unchecked Sendable {
   }
 
   /// Nothing is under way on any loop or pool thread.
-  var isQuiet: Bool { pool.isQuiet && loops.allSatisfy { $0.turnStartedAt == 0 } }
+  var isQuiet: Bool { !isStopping && pool.isQuiet && loops.allSatisfy { $0.turnStartedAt == 0 } }
 
   // MARK: Starting
 
@@ -148,6 +150,7 @@ final class Worker: @unchecked Sendable {
       generation: UInt32(generation), loopCount: UInt32(Worker.loopCount(configuration.host)),
       host: HostTable.shared)
     let frame = takeFrame()
+    mainFrame = frame
     try checked("sigaltstack") { guard_adopt_thread(frame.guarded) }
     rejection = settingsErrors(culprits, environment, frame)
     guard rejection == nil else { return }
@@ -310,8 +313,32 @@ final class Worker: @unchecked Sendable {
       return Log.shared.write(
         .warning, "requests are still under way: plugins are ended without being stopped")
     }
-    for plugin in plugins.reversed() { plugin.stop() }
+    stopping.store(true, ordering: .sequentiallyConsistent)
+    watchdog.poke()
+    for plugin in plugins.reversed() {
+      mainFrame.enter(
+        plugin: plugin.index, phase: FaultFrame.Phase.stop, requestID: bh_bytes(), at: Clock.monotonic())
+      plugin.stop()
+      mainFrame.leave()
+    }
+    stopping.store(false, ordering: .sequentiallyConsistent)
   }
+
+  /// Plugins are being stopped, on the main thread.
+  var isStopping: Bool { stopping.load(ordering: .sequentiallyConsistent) }
+  private let stopping = Atomic<Bool>(false)
+
+  /// A plugin that does not come back from its `stop` is not waited for: the process is the worker's alone. Set before it is
+  /// prepared.
+  var endsByForce = false
+
+  /// The main thread is lost in a plugin's `stop`. That is on record, and held against nobody, as nothing is asked of the
+  /// plugin any more. The others are not stopped: that would be the main thread's to do.
+  func endWithoutStopping() -> Never {
+    if let occupant = mainFrame.occupant { plugins[occupant.plugin].failToStop(in: mainFrame) }
+    _exit(0)
+  }
+
   // MARK: What no worker can live with
 
   /// What this process needs to serve is gone: the supervisor starts another.

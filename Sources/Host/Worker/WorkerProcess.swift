@@ -53,6 +53,7 @@ enum WorkerProcess {
     for listener in listeners { try listener.verify() }
     let worker = Worker(
       manifest: manifest, configuration: configuration, listeners: listeners, memory: memory)
+    worker.endsByForce = true
     worker.report = { message in
       Array(message.utf8).withUnsafeBytes { view in
         let flags = Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT)
@@ -64,7 +65,7 @@ enum WorkerProcess {
     worker.faults.onRecord = { fault, exchange in
       var json = JSONWriter()
       json.object { fault.write(to: &$0) }
-      worker.report("fault \(json.text)")
+      worker.report("\(fault.isAfterService ? "record" : "fault") \(json.text)")
       if let exchange { worker.report("request \(fault.id)\n\(RequestCopy.text(of: exchange))") }
     }
     try worker.prepare(culprits: manifest.culprits)
@@ -74,7 +75,19 @@ enum WorkerProcess {
     }
     try obey(control, worker, drainTimeout: configuration.host.drainTimeout.nanoseconds)
     worker.stop(by: Clock.monotonic() &+ 1_000_000_000)
+    // Beside a lost thread no memory is asked for: it may have the heap's lock.
+    if !worker.isTainted { endInAnyCase() }
     return 0
+  }
+
+  /// What libraries have put down for the end (atexit(3)) may not come to one.
+  private static func endInAnyCase() {
+    let isStarted = Thread.start(named: "end") {
+      usleep(2_000_000)
+      Log.shared.write(.warning, "what a library does at exit takes too long; ending the worker")
+      _exit(0)
+    }
+    if !isStarted { _exit(0) }
   }
 
   /// Does what the supervisor says, to the end of the last request.

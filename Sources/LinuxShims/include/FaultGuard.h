@@ -22,7 +22,7 @@
 /* 1 KiB, in shared memory, zero at first. `owner` and `since` are read and written atomically. */
 typedef struct guard_frame {
   uint32_t owner; /* the plugin's index plus 1, with the flags above; 0: none */
-  uint32_t phase;         /* of PluginPass.Phase; GUARD_PHASE_START; 4: pull of a stream */
+  uint32_t phase;         /* of PluginPass.Phase; GUARD_PHASE_START; 4: pull of a stream; 5: timer; 6: stop */
   uint64_t since; /* CLOCK_MONOTONIC, when the plugin was entered */
   uint32_t request_id_count;
   char request_id[108];

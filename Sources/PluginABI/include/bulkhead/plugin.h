@@ -316,7 +316,8 @@ struct bh_plugin {
   bh_status (*start)(const bh_plugin *plugin, const bh_start *start, void **instance);
 
   /* [main] Ends the instance. No other call is under way, and none follows. Not called when the process ends by
-   * force. May be null. */
+   * force: so it does once a plugin's `stop` faults, or does not return in the section's `timeout` (12 s without one).
+   * May be null. */
   void (*stop)(void *instance);
 
   /* [loop] The request phase: BH_OK goes on, BH_RESPOND ends the phase with the response as made, BH_FAULT
