@@ -11,14 +11,4 @@ enum IdleSignals {
     signal(SIGPIPE, SIG_IGN)
     signal(SIGXFSZ, SIG_IGN)
   }
-
-  /// A worker's: whoever signals all processes of this name means the supervisor. By a handler that does nothing, since
-  /// what is ignored stays so in the programs that plugins start. SIGUSR2 and SIGALRM are the worker's own (`Orphan`).
-  static func disregardInWorker() {
-    var action = sigaction()
-    action.__sigaction_handler.sa_handler = { _ in }
-    action.sa_flags = Int32(bitPattern: UInt32(SA_RESTART) | UInt32(SA_ONSTACK))
-    let own = [SIGUSR2, SIGALRM]
-    for number in [SIGHUP, SIGQUIT] + all where !own.contains(number) { sigaction(number, &action, nil) }
-  }
 }

@@ -1,5 +1,6 @@
 import Glibc
 import HTTPCodec
+import LinuxShims
 import Synchronization
 
 /// One generation in its process: a configuration, its plugins, its loops.
@@ -347,4 +348,14 @@ final class Worker: @unchecked Sendable {
     _exit(70)
   }
 
+  /// Tells the operator, once, that a signal came that nobody had a use for.
+  func noteStraySignal() {
+    let signal = stray_signals_take()
+    guard signal != 0, !hasToldOfStraySignal.exchange(true, ordering: .relaxed) else { return }
+    let name = strsignal(signal).map { String(cString: $0) } ?? "unknown"
+    Log.shared.write(
+      .warning, "signal \(signal) (\(name)) came to the worker, by a plugin's doing; it is ignored")
+  }
+
+  private let hasToldOfStraySignal = Atomic<Bool>(false)
 }

@@ -98,6 +98,7 @@ struct WorkerControl {
     case .ping:
       // Each of them, lest one that is alive be asked for less.
       if worker.loops.count(where: { $0.isBeating() }) == worker.loops.count { try say("pong") }
+      worker.noteStraySignal()
       // Every few seconds, then: should the process be killed, little is lost.
       worker.carryCounts()
     case .status: try say("answer ok \(PluginReport.json(worker.plugins, worker))")
@@ -171,6 +172,12 @@ enum Orphan {
     action.__sigaction_handler.sa_handler = { _ in Orphan.endIfAlone() }
     action.sa_flags = Int32(bitPattern: UInt32(SA_RESTART) | UInt32(SA_ONSTACK))
     sigaction(SIGUSR2, &action, nil)
+    // The hour of death; or a plugin's timer, of which nobody knows.
+    action.__sigaction_handler.sa_handler = { signal in
+      if getppid() != Orphan.supervisor { _exit(1) }
+      stray_signal(signal)
+    }
+    sigaction(SIGALRM, &action, nil)
     shim_parent_death_signal(SIGUSR2)
     endIfAlone()
   }

@@ -7,7 +7,7 @@ enum WorkerProcess {
   /// The exit status.
   static func run() -> Int32 {
     IdleSignals.ignoreFailedWrites()
-    IdleSignals.disregardInWorker()
+    if stray_signals_absorb() < 0 { Log.shared.write(.warning, "worker: \(SystemError("sigaction"))") }
     OpenFileLimit.raise()
     shim_bound_heap()
     let control = FileDescriptor(raw: Manifest.Descriptors.control)

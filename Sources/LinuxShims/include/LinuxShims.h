@@ -6,6 +6,7 @@
 #include "HarnessShims.h"
 #include "LostHeap.h"
 #include "ResidentMemory.h"
+#include "StraySignals.h"
 
 #include <spawn.h>
 #include <stdint.h>
