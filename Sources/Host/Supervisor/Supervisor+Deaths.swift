@@ -86,7 +86,7 @@ extension Supervisor {
   }
 
   /// The plugin on the dead worker's stack: one that crashed or hangs, or else the latest to enter.
-  private func culprit(of worker: WorkerHandle) -> FaultFrame.Occupant? {
+  func culprit(of worker: WorkerHandle) -> FaultFrame.Occupant? {
     let occupants = (0..<SharedMemory.frameCount).compactMap {
       memory.frame($0, generation: worker.generation).occupant
     }.filter { $0.plugin < worker.configuration.plugins.count }

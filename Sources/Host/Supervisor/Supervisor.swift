@@ -284,7 +284,12 @@ final class Supervisor {
   private func takeSignals() {
     var info = signalfd_siginfo()
     while read(signals.raw, &info, MemoryLayout<signalfd_siginfo>.size) > 0 {
-      switch Int32(info.ssi_signo) {
+      let number = Int32(info.ssi_signo)
+      if number != SIGCHLD, let worker = worker(ofProcess: pid_t(bitPattern: info.ssi_pid)) {
+        ignore(number, from: worker)
+        continue
+      }
+      switch number {
       case SIGTERM: stopServing()
       case SIGINT: interrupt()
       case SIGHUP: _ = reload()
@@ -302,6 +307,23 @@ final class Supervisor {
     let hint = number == SIGUSR1 ? ": the log is standard error, and there is nothing to reopen" : ""
     Log.shared.write(
       .warning, "signal \(number) (\(String(cString: strsignal(number)))) is disregarded\(hint)")
+  }
+
+  /// The worker that the process is, or is of: what its plugins have forked is in its group.
+  private func worker(ofProcess pid: pid_t) -> WorkerHandle? {
+    guard pid > 0 else { return nil }
+    let group = getpgid(pid)
+    return workers.values.first { $0.pid == pid || $0.pid == group }
+  }
+
+  /// No worker signals its supervisor: it is a plugin, and it is not for plugins to stop the host.
+  private func ignore(_ signal: Int32, from worker: WorkerHandle) {
+    let plugin = culprit(of: worker).map { worker.configuration.plugins[$0.plugin].name }
+    Log.shared.write(
+      .warning,
+      "signal \(signal) of generation \(worker.generation) is ignored: sent by a plugin"
+        + (plugin.map { ", \($0) as it seems" } ?? ""),
+      fields: plugin.map { [("plugin", $0)] } ?? [])
   }
 
   func stopServing() {
