@@ -147,4 +147,17 @@ struct SupervisorReleaseTests {
     #expect(try host.get("/health").json["status"].string != "bare")
   }
 
+  @Test("what the operator has taken out stays out, whatever library comes, until it is released")
+  func heldByOperator() throws {
+    let (host, library, digest) = try start()
+    #expect(try host.command("quarantine", "swapped").status == .exited(0))
+    let bytes = try Data(contentsOf: URL(fileURLWithPath: library))
+    try host.directory.write("libSwapped.so", [UInt8](bytes) + Array("another".utf8), mode: 0o755)
+    try wait("the new library") { try host.plugin("swapped")["sha256"].string != digest }
+    let plugin = try host.plugin("swapped")
+    #expect(plugin["state"].string == "quarantined" && plugin["reason"].string == "operator", "\(plugin)")
+    #expect(try host.get("/fault/echo").status == 503)
+    #expect(try host.command("release", "swapped").status == .exited(0))
+    #expect(try host.get("/fault/echo").status == 200)
+  }
 }

@@ -105,8 +105,8 @@ extension CommandSpecification {
   static let quarantine = CommandSpecification(
     name: "quarantine", argument: "NAME", summary: "take a plugin out of service",
     details: """
-      Requests in its scope are answered as its on-failure says, until 'bulkhead release NAME', or until its section or
-      its library is changed.
+      Requests in its scope are answered as its on-failure says, until 'bulkhead release NAME', or until its
+      section is changed.
       """,
     options: [config, json])
 

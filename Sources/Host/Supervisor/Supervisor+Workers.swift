@@ -56,7 +56,8 @@ extension Supervisor {
     manifest.configuration = revision.source.text
     manifest.edited = edited(in: revision)
     for plugin in revision.configuration.plugins {
-      let entry = entry(for: plugin, file: revision.files[plugin.libraryPath] ?? LibraryStore.File())
+      let entry = entry(
+        for: plugin, file: revision.files[plugin.libraryPath] ?? LibraryStore.File(), generation: generation)
       manifest.plugins.append(entry)
       if let culprit = culprits[entry.stateKey] { manifest.culprits.append(culprit) }
     }
@@ -75,7 +76,9 @@ extension Supervisor {
   }
 
   /// What the plugin is to load, and where its state is kept.
-  private func entry(for plugin: PluginConfiguration, file: LibraryStore.File) -> Manifest.PluginEntry {
+  private func entry(
+    for plugin: PluginConfiguration, file: LibraryStore.File, generation: Int
+  ) -> Manifest.PluginEntry {
     var loaded = file
     var change = rollBack.change(of: plugin.name, file: file.sha256)
     if let wanted = change {
@@ -89,15 +92,28 @@ extension Supervisor {
     }
     let key = plugin.identity(sha256: loaded.sha256)
     // What the plugin was before it was edited is forgotten: should it be edited back, it begins anew too.
+    var held: Quarantine.Core?
     if let before = stateKeys[plugin.name], before != key {
       let inUse = workers.values.flatMap { $0.manifest.plugins.map(\.stateKey) }
       if !inUse.contains(key) { states.forget(key) }
+      held = stateHeldByOperator(before, of: plugin)
     }
     stateKeys[plugin.name] = key
+    sections[key] = plugin.identity(sha256: nil)
     counts.claim(PluginCountTable.key(of: plugin.name))
+    let isKept = states.claim(key)
+    if isKept, let held { states.write(held, key: key, generation: generation - 1) }
     return Manifest.PluginEntry(
-      name: plugin.name, stateKey: states.claim(key) ? key : 0, sha256: loaded.sha256, copy: loaded.copy,
+      name: plugin.name, stateKey: isKept ? key : 0, sha256: loaded.sha256, copy: loaded.copy,
       rolledBack: change)
+  }
+
+  /// What the operator has taken out stays out, whatever library comes; but not once its section is edited.
+  private func stateHeldByOperator(_ key: UInt64, of plugin: PluginConfiguration) -> Quarantine.Core? {
+    guard let core = states.read(key)?.core, core.state == .quarantined, core.reason == .operator,
+      sections[key] == plugin.identity(sha256: nil)
+    else { return nil }
+    return core
   }
 
   // MARK: Serving well
@@ -113,7 +129,9 @@ extension Supervisor {
     }
     rollBack.note(serving: served, at: Clock.monotonic())
     let live = workers.values.flatMap(\.manifest.plugins)
-    states.keep(only: Set(live.map(\.stateKey)))
+    let keys = Set(live.map(\.stateKey))
+    states.keep(only: keys)
+    sections = sections.filter { keys.contains($0.key) }
     counts.keep(only: Set(live.map { PluginCountTable.key(of: $0.name) }))
     libraries.keep(only: Set(live.compactMap(\.sha256)))
   }

@@ -66,6 +66,8 @@ final class Supervisor {
   var stateKeys: [String: UInt64] = [:]
   /// Of the latest that served.
   var servedKeys: [String: UInt64] = [:]
+  /// By such a key: the identity of the section alone, whatever its library.
+  var sections: [UInt64: UInt64] = [:]
   var pace = ReplacementPace()
   /// The `max-rss` that was found to be too little for any worker.
   var warnedSize: Int?
