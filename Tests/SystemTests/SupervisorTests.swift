@@ -212,4 +212,18 @@ struct SupervisorTests {
     #expect(try host.get("/wild/do/nothing").status == 200)
   }
 
+  @Test("a state directory that is removed is made anew: operators find the host again, and faults a place")
+  func stateDirectoryRemoved() throws {
+    let host = try HostProcess(settings("recover = never"))
+    try FileManager.default.removeItem(atPath: host.stateDirectory)
+    try wait("the control socket", within: .seconds(20)) { try host.command("status").status == .exited(0) }
+    #expect(try host.get("/fault/echo", headers: [("X-Fault", "throw")]).status == 503)
+    try wait("the record") { try host.command("faults").output.contains("threw") }
+    let second = try ReleaseBuild.run(["run", "--config", host.configurationPath])
+    #expect(second.status == .exited(69), "it is locked: \(second)")
+    try host.rewrite(settings(tag: "two"))
+    try wait("the edit") { try host.get("/other/echo").json["tag"].string == "two" }
+    #expect(try host.command("stop").status == .exited(0))
+    #expect(try host.process.waitForExit(within: .seconds(10)) == .exited(0))
+  }
 }

@@ -40,8 +40,10 @@ final class ControlServer {
   }
 
   /// Nil if there is no place for it: then nobody comes.
-  private let listener: FileDescriptor?
+  private var listener: FileDescriptor?
   private let path: String
+  /// The socket's name in the file system, as it was made.
+  private var stamp: LibraryStore.Stamp?
   private var connections: [Connection] = []
   private var lastNumber = 0
 
@@ -50,10 +52,27 @@ final class ControlServer {
   /// - Parameter stateDirectory: nil if nothing can be written there.
   init(stateDirectory: String?) throws(SystemError) {
     path = "\(stateDirectory ?? "")/\(ControlServer.fileName)"
-    guard let stateDirectory else {
-      listener = nil
-      return
-    }
+    guard let stateDirectory else { return }
+    listener = try ControlServer.listen(at: path, in: stateDirectory)
+    stamp = LibraryStore.Stamp.of(path)
+  }
+
+  /// False if the name is gone, or another's.
+  var isInPlace: Bool {
+    guard let found = LibraryStore.Stamp.of(path), let stamp else { return false }
+    return found.inode == stamp.inode && found.device == stamp.device
+  }
+
+  /// Under the same name again, where clients find it. Those that are connected stay.
+  func listenAnew(in stateDirectory: String) throws(SystemError) {
+    let made = try ControlServer.listen(at: path, in: stateDirectory)
+    listener?.close()
+    listener = made
+    stamp = LibraryStore.Stamp.of(path)
+  }
+
+  private static func listen(at path: String, in stateDirectory: String) throws(SystemError) -> FileDescriptor
+  {
     unlink(path)
     let listener = FileDescriptor(
       raw: try checked("socket") {
@@ -63,11 +82,16 @@ final class ControlServer {
     let mask = umask(0o177)
     defer { umask(mask) }
     let raw = listener.raw
-    try ControlServer.withAddress(stateDirectory) { address, size throws(SystemError) in
-      try checked("bind control.sock") { Glibc.bind(raw, address, size) }
+    do throws(SystemError) {
+      try ControlServer.withAddress(stateDirectory) { address, size throws(SystemError) in
+        try checked("bind control.sock") { Glibc.bind(raw, address, size) }
+      }
+      try checked("listen") { Glibc.listen(raw, ControlServer.backlog) }
+    } catch {
+      listener.close()
+      throw error
     }
-    try checked("listen") { listen(raw, ControlServer.backlog) }
-    self.listener = listener
+    return listener
   }
 
   static let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)

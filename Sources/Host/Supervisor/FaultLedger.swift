@@ -21,12 +21,14 @@ struct FaultLedger {
     self.countLimit = countLimit
     self.byteLimit = byteLimit
     guard isWritable else { return }
-    try StateDirectory.make(directory)
+    try makeDirectory()
     records = FaultLedger.ids(in: directory).map { id in
       (id, FaultLedger.size("\(directory)/\(id).json") + FaultLedger.size("\(directory)/\(id).request"))
     }
     prune()
   }
+
+  func makeDirectory() throws(SystemError) { try StateDirectory.make(directory) }
 
   static func directory(in stateDirectory: String) -> String { "\(stateDirectory)/faults" }
 

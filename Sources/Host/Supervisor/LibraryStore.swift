@@ -48,6 +48,10 @@ struct LibraryStore {
     copies = "\(stateDirectory)/libraries"
     good = "\(stateDirectory)/good"
     guard isWritable else { return }
+    try makeDirectories()
+  }
+
+  func makeDirectories() throws(SystemError) {
     try StateDirectory.make(copies)
     try StateDirectory.make(good)
   }

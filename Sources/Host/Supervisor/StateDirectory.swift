@@ -7,7 +7,7 @@ enum StateDirectory {
   static func open(_ path: String) throws(SystemError) -> FileDescriptor {
     try make(path)
     let lock = try checked("open \(path)/lock") {
-      Glibc.open("\(path)/lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+      Glibc.open("\(path)/\(lockName)", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
     }
     if shim_lock(lock) < 0 {
       let code = errno
@@ -32,6 +32,15 @@ enum StateDirectory {
           + "not reach this host")
       return nil
     }
+  }
+
+  static let lockName = "lock"
+
+  /// Whether the file that is open is the one of this name still.
+  static func isInPlace(_ open: FileDescriptor, at path: String) -> Bool {
+    var (ours, found) = (stat(), stat())
+    return fstat(open.raw, &ours) == 0 && stat(path, &found) == 0 && ours.st_dev == found.st_dev
+      && ours.st_ino == found.st_ino
   }
 
   /// A directory with all that lead to it; those that are made are the host's user's alone.

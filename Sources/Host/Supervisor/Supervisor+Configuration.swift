@@ -21,6 +21,7 @@ extension Supervisor {
   func lookAtFiles(at now: UInt64) {
     guard now &- checkedFilesAt > Supervisor.lookInterval else { return }
     checkedFilesAt = now
+    mendStateDirectory()
     if watch.hasChanged() { noteChange() }
   }
 

@@ -18,7 +18,7 @@ final class Supervisor {
   let startedAt = Clock.monotonic()
   private let signals: FileDescriptor
   /// Nil if nothing can be written to the state directory.
-  private let stateLock: FileDescriptor?
+  private var stateLock: FileDescriptor?
 
   var plan = GenerationPlan()
   /// By generation.
@@ -71,6 +71,7 @@ final class Supervisor {
   var pace = ReplacementPace()
   /// The `max-rss` that was found to be too little for any worker.
   var warnedSize: Int?
+  private var hasStateDirectory = true
   /// How generations ended that did not come to serve.
   var ends: [Int: String] = [:]
   var history = GenerationHistory()
@@ -156,6 +157,34 @@ final class Supervisor {
     listeners.closeAll()
     stateLock?.close()
     control.answerLast(stopping, "stopped\n")
+  }
+
+  // MARK: The state directory
+
+  /// Somebody has removed it, or put another in its place: operators would find nobody there, and faults no place. What was in
+  /// it is lost; what is needed from now on is made anew. Nothing if it is as it was, or is another host's by now.
+  func mendStateDirectory() {
+    let path = "\(stateDirectory)/\(StateDirectory.lockName)"
+    guard let held = stateLock, !StateDirectory.isInPlace(held, at: path) || !control.isInPlace else { return }
+    do throws(SystemError) {
+      if !StateDirectory.isInPlace(held, at: path) {
+        let lock = try StateDirectory.open(stateDirectory)
+        held.close()
+        stateLock = lock
+      }
+      try ledger.makeDirectory()
+      try libraries.makeDirectories()
+      try control.listenAnew(in: stateDirectory)
+      hasStateDirectory = true
+      Log.shared.write(.warning, "the state directory \(stateDirectory) was removed, and is made anew")
+    } catch {
+      // Said once: it is tried again every few seconds.
+      if hasStateDirectory {
+        Log.shared.write(
+          .error, "the state directory \(stateDirectory) was removed, and cannot be made anew: \(error)")
+      }
+      hasStateDirectory = false
+    }
   }
 
   // MARK: Effects
