@@ -256,4 +256,35 @@ struct LoadFailureTests {
     #expect(answer.status == 200)
     #expect(answer.json["tag"].string == "first")
   }
+
+  @Test(
+    "a table that the header forbids: load-failed, with the rule",
+    arguments: [
+      ("SETTING=\"mount\"", "its setting 'mount' is a key of the host's own"),
+      ("SETTING=\"twice\"", "its setting 'twice' stands twice"),
+      ("SETTING=\"Big\"", "its setting 'Big' is not in kebab-case"),
+      ("VERSION=\"x\"", "its table's version is 'x'"),
+      ("NAME=\"an-awfully-long-name-of-no-less-than-33\"", "its table's name is longer than 32 bytes"),
+    ])
+  func forbiddenTable(macro: String, rule: String) throws {
+    let directory = try TemporaryDirectory()
+    let library = try BrokenPlugin.compile("bad-table", in: directory, defining: [macro])
+    let host = try start(library: library, in: directory)
+    let fault = try host.plugin("broken")["last_fault"]
+    #expect(fault["reason"].string == "load-failed", "\(fault)")
+    #expect(fault["message"].string?.contains(rule) == true, "\(fault)")
+    #expect(try host.get("/other/echo").status == 503, "it may be what guards this path")
+    #expect(try host.get("/nothing").status == 404)
+  }
+
+  @Test("what a library says of itself does nothing to the terminal")
+  func describesItself() throws {
+    let directory = try TemporaryDirectory()
+    let library = try BrokenPlugin.compile(
+      "bad-table", in: directory, defining: ["SUMMARY=\"red \\033[31m\"", "HELP=\"bell \\007\""])
+    let result = try ReleaseBuild.run(["describe", library])
+    #expect(result.status == .exited(0), "\(result)")
+    #expect(result.output.contains("red \u{fffd}[31m") && result.output.contains("bell \u{fffd}"))
+    #expect(!result.output.utf8.contains { $0 < 0x20 && $0 != 0x0a })
+  }
 }

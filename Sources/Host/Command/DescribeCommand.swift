@@ -47,7 +47,7 @@ extension DescribeCommand {
     guard let plugin = report.plugin else { return "" }
     var text = """
       \(plugin.name) \(plugin.version)
-      \(plugin.summary)
+      \(plugin.summary.visible)
 
       \(HelpText.table([
         ("library", path), ("ABI", plugin.abi), ("kind", plugin.kind),
@@ -56,27 +56,30 @@ extension DescribeCommand {
 
       """
     if let failure = report.failure {
-      text += "\nRoutes are not known, since it did not start: \(failure.reason): \(failure.message)\n"
+      text +=
+        "\nRoutes are not known, since it did not start: \(failure.reason): \(failure.message.visible)\n"
     } else if !report.routes.isEmpty {
       text += "\nRoutes, below its mount\n"
-      text += HelpText.table(report.routes.map { ("\($0.method) /\($0.pattern)", $0.access) }) + "\n"
+      text += HelpText.table(report.routes.map { ("\($0.method) /\($0.pattern)".visible, $0.access) }) + "\n"
     }
     if !report.settings.isEmpty {
       text += "\nSettings\n"
       for setting in report.settings {
         text += "  \(setting.name) = \(valueText(of: setting))\n"
-        if !setting.help.isEmpty { text += "      \(setting.help)\n" }
+        if !setting.help.isEmpty { text += "      \(setting.help.visible)\n" }
       }
     }
     return text
   }
 
   private static func valueText(of setting: SettingSchema) -> String {
-    var traits = [setting.choices.isEmpty ? setting.type.name : setting.choices.joined(separator: " | ")]
+    var traits = [
+      setting.choices.isEmpty ? setting.type.name : setting.choices.joined(separator: " | ").visible
+    ]
     if setting.isRequired { traits.append("required") }
     if setting.isSecret { traits.append("secret") }
     if setting.isRepeatable { traits.append("repeatable") }
-    if let text = setting.defaultText { traits.append("default \(text.isEmpty ? "empty" : text)") }
+    if let text = setting.defaultText { traits.append("default \(text.isEmpty ? "empty" : text.visible)") }
     return traits.joined(separator: ", ")
   }
 

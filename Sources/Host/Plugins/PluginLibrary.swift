@@ -91,6 +91,17 @@ struct PluginLibrary {
     guard PluginSection.isKebabCase(String(cString: name)) else {
       throw PluginFailure(reason: .loadFailed, message: "its table's name is not in kebab-case")
     }
+    guard strlen(name) <= PluginSection.maximumName else {
+      throw PluginFailure(
+        reason: .loadFailed, message: "its table's name is longer than \(PluginSection.maximumName) bytes")
+    }
+    let versionText = String(cString: version)
+    guard RegularExpression.firstMatch(of: RawTable.semanticVersion, in: versionText) != nil else {
+      throw PluginFailure(
+        reason: .loadFailed,
+        message:
+          "its table's version is \(versionText.quotedForMessage), which Semantic Versioning does not allow")
+    }
     let capabilities = Capabilities(rawValue: table.pointee.capabilities)
     let claims: [(Capabilities, Bool, String)] = [
       (.request, table.pointee.request != nil, "request"),
@@ -105,13 +116,28 @@ struct PluginLibrary {
     self.path = path
     self.table = table
     self.name = String(cString: name)
-    self.version = String(cString: version)
+    self.version = versionText
     self.summary = table.pointee.summary.map { String(cString: $0) } ?? ""
     self.capabilities = capabilities
     self.schema = try PluginLibrary.schema(of: table)
   }
 
-  private static func schema(of table: UnsafePointer<bh_plugin>) throws(PluginFailure) -> [SettingSchema] {
+  /// What the header forbids: the host would hand the plugin another key's value, or one of two.
+  private static func fault(ofSetting name: String, after earlier: [SettingSchema]) -> String? {
+    if !PluginSection.isKebabCase(name) {
+      return "its setting \(name.quotedForMessage) is not in kebab-case"
+    }
+    if PluginSection.keys.all.contains(name) {
+      return "its setting '\(name)' is a key of the host's own: the plugin would never see it"
+    }
+    if earlier.contains(where: { $0.name == name }) {
+      return "its setting '\(name)' stands twice in its schema"
+    }
+    return nil
+  }
+
+  /// What settings the table declares, each by the rules of the header.
+  static func schema(of table: UnsafePointer<bh_plugin>) throws(PluginFailure) -> [SettingSchema] {
     guard let settings = table.pointee.settings else { return [] }
     var schema: [SettingSchema] = []
     for index in 0..<table.pointee.setting_count {
@@ -123,6 +149,9 @@ struct PluginLibrary {
       else {
         throw PluginFailure(
           reason: .loadFailed, message: "entry \(index) of its settings schema is malformed")
+      }
+      if let fault = fault(ofSetting: String(cString: name), after: schema) {
+        throw PluginFailure(reason: .loadFailed, message: fault)
       }
       let flags = entry.pointee.flags
       schema.append(

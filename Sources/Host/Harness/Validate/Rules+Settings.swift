@@ -6,21 +6,15 @@ extension Rule {
     Rule(
       id: "settings-schema",
       title: "settings of known types, named once in kebab-case, none of the host's own keys",
-      anchor: "const char *name;          /* kebab-case; none of the host's own keys */", needs: .library
+      anchor: "const char *name;          /* kebab-case; none of the host's own keys */", needs: .file
     ) { bench throws(Finding) in
-      let library = try bench.load()
-      var names: Set<String> = []
-      for (index, setting) in library.schema.enumerated() {
-        guard PluginSection.isKebabCase(setting.name) else {
-          throw .broken("the setting \(setting.name.quotedForMessage) is not in kebab-case")
-        }
-        guard !PluginSection.keys.all.contains(setting.name) else {
-          throw .broken("the setting '\(setting.name)' is a key of the host's own: the plugin never sees it")
-        }
-        guard names.insert(setting.name).inserted else {
-          throw .broken("the setting '\(setting.name)' stands twice in the schema")
-        }
-        let flags = library.table.pointee.settings[index]?.pointee.flags ?? 0
+      let table = try RawTable.table(bench)
+      let schema: [SettingSchema]
+      do throws(PluginFailure) { schema = try PluginLibrary.schema(of: table) } catch {
+        throw .broken(error.message)
+      }
+      for (index, setting) in schema.enumerated() {
+        let flags = table.pointee.settings[index]?.pointee.flags ?? 0
         let known = UInt32(BH_SETTING_REQUIRED | BH_SETTING_SECRET | BH_SETTING_REPEATABLE)
         guard flags & ~known == 0 else {
           throw .broken("the flags of '\(setting.name)' have bits that mean nothing")
@@ -29,7 +23,7 @@ extension Rule {
           throw .broken("the help of '\(setting.name)' is empty, or has more than one line")
         }
       }
-      if library.schema.isEmpty { throw .notApplicable("it takes no setting") }
+      if schema.isEmpty { throw .notApplicable("it takes no setting") }
     },
     Rule(
       id: "settings-defaults", title: "defaults are values of their type, and a secret has none",
