@@ -165,7 +165,9 @@ final class Supervisor {
   /// it is lost; what is needed from now on is made anew. Nothing if it is as it was, or is another host's by now.
   func mendStateDirectory() {
     let path = "\(stateDirectory)/\(StateDirectory.lockName)"
-    guard let held = stateLock, !StateDirectory.isInPlace(held, at: path) || !control.isInPlace else { return }
+    guard let held = stateLock, !StateDirectory.isInPlace(held, at: path) || !control.isInPlace else {
+      return
+    }
     do throws(SystemError) {
       if !StateDirectory.isInPlace(held, at: path) {
         let lock = try StateDirectory.open(stateDirectory)
