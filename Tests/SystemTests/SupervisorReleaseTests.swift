@@ -117,8 +117,8 @@ struct SupervisorReleaseTests {
     }
   }
 
-  @Test("a release since which workers end for no known reason is rolled back before all plugins go")
-  func endsForNoReason() throws {
+  /// A host with a good library of the plugin `swapped`, and a release of it that is on probation.
+  private func startOnProbation() throws -> (host: HostProcess, good: String) {
     let directory = try TemporaryDirectory()
     let library = try directory.copy(try WildHost.library(in: directory), as: "libSwapped.so")
     func settings(_ probation: String) -> HostSettings {
@@ -130,21 +130,40 @@ struct SupervisorReleaseTests {
     try wait("the library to be good") {
       FileManager.default.fileExists(atPath: "\(host.stateDirectory)/good/\(digest)")
     }
-    var generation = try WildHost.generation(of: host)
+    let generation = try WildHost.generation(of: host)
     try host.rewrite(settings("600s"))
     try wait("the edit") { try WildHost.generation(of: host) > generation }
     let other = try TemporaryDirectory()
     try directory.copy(try WildHost.library(in: other, version: "2.0.0"), as: "libSwapped.so")
     try wait("the release") { try host.plugin("swapped")["version"].string == "2.0.0" }
+    return (host, digest)
+  }
+
+  @Test("a release since which workers end for no known reason is rolled back before all plugins go")
+  func endsForNoReason() throws {
+    let (host, digest) = try startOnProbation()
     for _ in 1...2 {
-      generation = try WildHost.generation(of: host)
-      WildHost.doAtAnyCost("thread-kill", on: host)
+      let generation = try WildHost.generation(of: host)
+      WildHost.doAtAnyCost("thread-vanish", on: host)
       try wait("the next worker") { try WildHost.generation(of: host) > generation }
     }
     let plugin = try host.plugin("swapped")
     #expect(plugin["rolled_back"]["to"].string == digest, "\(plugin)")
     #expect(plugin["version"].string == "1.0.0" && plugin["state"].string == "active", "\(plugin)")
     #expect(try host.get("/health").json["status"].string != "bare")
+  }
+
+  @Test("workers that are killed from without say nothing of the release")
+  func killed() throws {
+    let (host, _) = try startOnProbation()
+    for _ in 1...2 {
+      let worker = try host.worker()
+      #expect(kill(worker.pid, SIGKILL) == 0)
+      try wait("the next worker") { try WildHost.generation(of: host) > worker.generation }
+    }
+    let plugin = try host.plugin("swapped")
+    #expect(plugin["rolled_back"] == .null, "\(plugin)")
+    #expect(plugin["version"].string == "2.0.0" && plugin["state"].string == "active", "\(plugin)")
   }
 
   @Test("what the operator has taken out stays out, whatever library comes, until it is released")

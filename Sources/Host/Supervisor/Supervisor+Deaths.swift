@@ -62,7 +62,8 @@ extension Supervisor {
     ends[worker.generation] = end
     history.cause = end
     guard let occupant, let name else {
-      if generation.phase == .serving { noteUnexplainedEnd(of: worker) }
+      // Who kills it from without, an operator or the kernel for want of memory, says nothing of what came last.
+      if generation.phase == .serving, signal != SIGKILL { noteUnexplainedEnd(of: worker) }
       return false
     }
     blame(name, reason(of: worker, occupant, signal: signal), message, occupant, worker, generation.phase)

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/syscall.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -32,7 +33,8 @@ static void *thread_exit(void *argument) { return exit(3), argument; }
 static void *thread__exit(void *argument) { return _exit(3), argument; }
 static void *thread__Exit(void *argument) { return _Exit(3), argument; }
 static void *thread_quick_exit(void *argument) { return quick_exit(3), argument; }
-static void *thread_kill(void *argument) { return kill(getpid(), SIGKILL), argument; }
+/* As no function that could be noticed. */
+static void *thread_vanish(void *argument) { return syscall(SYS_exit_group, 3), argument; }
 
 static const struct {
   const char *deed;
@@ -40,7 +42,7 @@ static const struct {
 } threads[] = {
     {"thread-trap", thread_trap},       {"thread-exit", thread_exit},
     {"thread-_exit", thread__exit},     {"thread-_Exit", thread__Exit},
-    {"thread-quick_exit", thread_quick_exit}, {"thread-kill", thread_kill},
+    {"thread-quick_exit", thread_quick_exit}, {"thread-vanish", thread_vanish},
 };
 
 /* ---- Children */
