@@ -15,21 +15,39 @@ struct ListenerSet {
     }
 
     /// False if the socket's file is gone, or another's: nobody finds the way to it any more.
-    fileprivate var isReachable: Bool {
-      guard case .unix(let path) = address else { return true }
-      return SocketFile.of(path) == file
+    fileprivate var isReachable: Bool { file?.isInPlace ?? true }
+
+    /// Somebody has shut the socket: another is made in its place, under the same descriptor.
+    ///
+    /// - Parameter mode: permissions of a Unix socket's file.
+    /// - Throws: when the address cannot be had; then nothing has changed.
+    func listenAgain(mode: UInt32?) throws(SystemError) {
+      try listener.reopen(mode: mode)
+      file?.noteMade()
     }
   }
 
-  /// The file that a Unix socket is found by, as stat(2) tells it from others of its name.
-  struct SocketFile: Sendable, Equatable {
-    let device: UInt64
-    let inode: UInt64
+  /// The file that a Unix socket is found by, as stat(2) tells it from others of its name. The supervisor's one thread.
+  final class SocketFile: @unchecked Sendable {
+    private let path: String
+    private var made: (device: UInt64, inode: UInt64)?
 
-    static func of(_ path: String) -> SocketFile? {
+    fileprivate init(_ path: String) {
+      self.path = path
+      noteMade()
+    }
+
+    fileprivate func noteMade() { made = found }
+
+    fileprivate var isInPlace: Bool {
+      guard let found, let made else { return false }
+      return found == made
+    }
+
+    private var found: (device: UInt64, inode: UInt64)? {
       var status = stat()
       guard lstat(path, &status) == 0 else { return nil }
-      return SocketFile(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
+      return (UInt64(status.st_dev), UInt64(status.st_ino))
     }
   }
 
@@ -77,7 +95,7 @@ struct ListenerSet {
   private static func make(_ address: ListenAddress, mode: UInt32?) throws(SystemError) -> Open {
     let listener = try Listener.open(address, mode: mode)
     guard case .unix(let path) = address else { return Open(address: address, listener: listener, file: nil) }
-    return Open(address: address, listener: listener, file: SocketFile.of(path))
+    return Open(address: address, listener: listener, file: SocketFile(path))
   }
 
   /// Closes those that none of these revisions has. The kernel refuses new connections from then on, also while an old

@@ -16,7 +16,7 @@ extension Supervisor {
     revision.files = libraries.take(revision.configuration.plugins.map(\.libraryPath))
     revisions[number] = revision
     for open in revision.listeners where !open.listener.isListening {
-      listenAgain(open.listener, mode: revision.configuration.host.socketMode)
+      listenAgain(open, mode: revision.configuration.host.socketMode)
     }
     if lastTried?.number == number { lastTried = revision }
     let manifest = manifest(generation, revision, isBare: isBare)
@@ -32,13 +32,13 @@ extension Supervisor {
   }
 
   /// A plugin has shut a socket that all share: nobody hears at it any more, in whatever process.
-  private func listenAgain(_ listener: Listener, mode: UInt32?) {
+  private func listenAgain(_ open: ListenerSet.Open, mode: UInt32?) {
     do throws(SystemError) {
-      try listener.reopen(mode: mode)
-      Log.shared.write(.warning, "\(listener.text) was shut down by a plugin, and is listened on again")
+      try open.listenAgain(mode: mode)
+      Log.shared.write(.warning, "\(open.listener.text) was shut down by a plugin, and is listened on again")
     } catch {
       Log.shared.write(
-        .error, "cannot listen on \(listener.text) again, which a plugin has shut down: \(error)")
+        .error, "cannot listen on \(open.listener.text) again, which a plugin has shut down: \(error)")
     }
   }
 
