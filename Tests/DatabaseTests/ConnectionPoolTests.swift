@@ -64,28 +64,25 @@ import Testing
     #expect(try pool.withConnection { try $0.first("SELECT COUNT(*) FROM t")?[0] } == 0)
   }
 
-  @Test("a pool on SQLite has all its connections from the start, and needs no descriptor later")
-  func openedAtOnce() throws {
+  @Test("a pool on SQLite that cannot open another connection makes do with those that it has")
+  func makesDo() throws {
     let database = try TestDatabase(.sqlite)
     let pool = try database.pool(size: 3)
     try pool.withConnection { try $0.tables("CREATE TABLE t (a INTEGER)") }
-    // A file of another name is not found any more: what is lent now was opened before.
-    let directory = database.path + "-moved"
-    try FileManager.default.moveItem(atPath: database.path, toPath: directory)
+    // What has a directory's name cannot be opened: what is lent now was opened before.
+    let moved = database.path + "-moved"
+    try FileManager.default.moveItem(atPath: database.path, toPath: moved)
+    try FileManager.default.createDirectory(atPath: database.path, withIntermediateDirectories: false)
     defer {
       #expect(throws: Never.self) {
-        try FileManager.default.moveItem(atPath: directory, toPath: database.path)
+        try FileManager.default.removeItem(atPath: database.path)
+        try FileManager.default.moveItem(atPath: moved, toPath: database.path)
       }
     }
-    try pool.withConnection { first in
-      let counts = try onThreads(1) { _ in
-        try pool.withConnection { second in
-          try second.first("SELECT COUNT(*) FROM t")?[0] == 0
-        }
-      }
-      #expect(counts == [true])
-      #expect(try first.first("SELECT COUNT(*) FROM t")?[0] == 0)
+    let counts = try onThreads(4) { _ in
+      try (1...50).map { _ in try pool.withConnection { try $0.first("SELECT COUNT(*) FROM t")?[0] == 0 } }
     }
+    #expect(counts.joined().allSatisfy { $0 })
   }
 
   @Test("who waits too long for a connection is told that the database is busy", arguments: Backend.allCases)

@@ -32,8 +32,7 @@ public final class ConnectionPool: Sendable {
   public let awayAtStart: DatabaseError?
 
   /// Opens the first connection, so that a wrong address is known at once, and migrates the database; the other
-  /// connections when they are needed, or at once on SQLite, where they cost next to nothing: a process that is out of
-  /// descriptors later has its database all the same.
+  /// connections when they are needed.
   ///
   /// A server that is away is no error: what needs it would not start without it, nor start by itself once it is back.
   /// `awayAtStart` says so, whoever asks for a connection is told, and the first that is made migrates.
@@ -64,7 +63,6 @@ public final class ConnectionPool: Sendable {
       away = error
     }
     awayAtStart = away
-    if engine.dialect == .sqlite { try openRest() }
   }
 
   public var dialect: Dialect { engine.dialect }
@@ -129,21 +127,24 @@ public final class ConnectionPool: Sendable {
       return try connect()
     } catch {
       state.update { $0.open -= 1 }
-      throw error
+      return try takeOther(insteadOf: error)
     }
   }
 
-  /// Opens as many connections as there may be, unless something is in the way: those are opened when they are needed.
-  private func openRest() throws(DatabaseError) {
-    do throws(DatabaseError) {
-      for _ in 1..<size {
-        let lent = Lent(connection: Connection(try engine.connect()))
-        state.update {
-          $0.open += 1
-          $0.idle.append(lent)
-        }
-      }
-    } catch  where error.isTemporary {}
+  /// One of those that are open has to do: a process that is out of descriptors has its database all the same. That a
+  /// server is away is not waited for.
+  private func takeOther(insteadOf error: any Error) throws -> Lent {
+    guard dialect == .sqlite, let reason = error as? DatabaseError, reason.isTemporary,
+      state.update({ $0.open > 0 })
+    else { throw error }
+    let lent = try state.wait(
+      milliseconds: timeoutMilliseconds, until: { !$0.idle.isEmpty }, then: { $0.idle.removeLast() },
+      orThrow: reason)
+    guard lent.connection.isUsable() else {
+      state.update { $0.open -= 1 }
+      throw error
+    }
+    return lent
   }
 
   private func connect() throws -> Lent {
