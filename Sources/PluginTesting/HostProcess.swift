@@ -19,31 +19,34 @@ public final class HostProcess {
   /// The log so far.
   public var log: String { process.errors }
 
-  /// Starts the host, and waits until its first worker is ready.
+  /// Starts the host, and waits until it serves with its plugins.
   ///
   /// - Parameters:
   ///   - settings: what `plugins.conf` says.
   ///   - directory: a directory in which the test has laid files already, or that an earlier host has left.
   ///   - environment: added to that of the test, from which whatever steers a host has been taken.
   ///   - arguments: further ones for `bulkhead run`.
+  ///   - waitsForPlugins: false to go on once the host listens, when it may still answer without its plugins.
   ///   - limit: how long it may take to be ready.
   /// - Throws: `HarnessError.didNotStart` with the log.
   public convenience init(
     _ settings: HostSettings = HostSettings(), in directory: TemporaryDirectory? = nil,
-    environment: [String: String] = [:], arguments: [String] = [], within limit: Duration = .seconds(30)
+    environment: [String: String] = [:], arguments: [String] = [], waitsForPlugins: Bool = true,
+    within limit: Duration = .seconds(30)
   ) throws {
     let directory = try directory ?? TemporaryDirectory()
     try self.init(
       configuration: settings.text(stateDirectory: directory.path + "/state"),
       listeners: settings.listen.count,
-      in: directory, environment: environment, arguments: arguments, within: limit)
+      in: directory, environment: environment, arguments: arguments, waitsForPlugins: waitsForPlugins,
+      within: limit)
   }
 
   /// The same with the whole text of `plugins.conf`, and the number of listeners to wait for.
   public init(
     configuration: String, listeners: Int, in directory: TemporaryDirectory,
     environment: [String: String] = [:],
-    arguments: [String] = [], within limit: Duration = .seconds(30)
+    arguments: [String] = [], waitsForPlugins: Bool = true, within limit: Duration = .seconds(30)
   ) throws {
     self.directory = directory
     try directory.write("plugins.conf", configuration)
@@ -61,7 +64,18 @@ public final class HostProcess {
       }
       usleep(3000)
     }
+    guard waitsForPlugins, listeners > 0 else { return }
+    // A request counts, and is logged: none is sent to a host that was ready at once.
+    while process.errors.contains(HostProcess.standInNotice) || configuration.contains("log-level = error"),
+      try get("/health").json["status"].string == "starting"
+    {
+      guard !deadline.hasPassed else { throw HarnessError.didNotStart(exit: nil, log: process.errors) }
+      usleep(3000)
+    }
   }
+
+  /// What the log says when the host answers before its plugins have started.
+  private static let standInNotice = "answers without plugins while they start"
 
   deinit {
     // The test has judged already: what counts here is that nothing is left running.

@@ -58,11 +58,14 @@ final class BuiltIns: @unchecked Sendable {
     let out = worker.plugins.contains { $0.gate.load(ordering: .relaxed) != 0 && $0.isOut }
     x.respond(200, type: "application/json") { body in
       body.append("{\"status\":\"" as StaticString)
-      body.append(worker.isBare ? "bare" : out ? "degraded" : "ok")
+      body.append(worker.isStandIn ? "starting" : worker.isBare ? "bare" : out ? "degraded" : "ok")
       body.append("\",\"bypass\":\"" as StaticString)
       body.append(worker.bypass.rawValue)
       body.append("\",\"generation\":" as StaticString)
       body.append(decimal: worker.generation)
+      body.append(",\"config\":\"" as StaticString)
+      body.append(worker.configurationStatus.withLock { $0.name })
+      body.append(byte: UInt8(ascii: "\""))
       if worker.isDraining.load(ordering: .relaxed) { body.append(",\"draining\":true" as StaticString) }
       if out { appendOut(&body) }
       body.append(byte: UInt8(ascii: "}"))
@@ -94,6 +97,8 @@ final class BuiltIns: @unchecked Sendable {
     let reason: String? =
       if worker.isDraining.load(ordering: .relaxed) {
         "draining"
+      } else if worker.isStandIn {
+        "starting"
       } else if worker.isBare {
         "bare"
       } else if !missing.isEmpty {

@@ -10,14 +10,13 @@ extension Diagnostics {
       $0.field("pid", Int(getpid()))
       $0.field("generation", worker.generation)
       $0.field("bare", worker.isBare)
+      $0.field("starting", worker.isStandIn)
       $0.field("bypass", worker.bypass.rawValue)
       $0.field("draining", worker.isDraining.load(ordering: .relaxed))
       $0.field("actions", worker.configuration.host.adminToken != nil)
       $0.object("config") {
-        let error = worker.configurationError.withLock { $0 }
         $0.field("path", worker.configurationPath)
-        $0.field("status", error == nil ? "active" : "rejected")
-        $0.field("error", error)
+        worker.configurationStatus.withLock { $0 }.write(to: &$0)
       }
       $0.field("required_out", worker.plugins.filter { $0.configuration.isRequired && $0.isOut }.map(\.name))
       $0.field("failed_probes", worker.failedProbes)
@@ -60,7 +59,7 @@ extension Diagnostics {
     let fault = worker.faults.last(of: plugin.name)
     json.field("last_fault", fault?.id)
     json.field("message", fault.map { String($0.message.prefix(500)) })
-    if let change = plugin.rolledBack {
+    if let change = worker.rolledBack(plugin) {
       json.object("rolled_back") { change.write(to: &$0) }
     } else {
       json.null("rolled_back")

@@ -79,9 +79,7 @@ final class Diagnostics: @unchecked Sendable {
       $0.field("bypass", worker.bypass.rawValue)
       $0.field("draining", worker.isDraining.load(ordering: .relaxed))
       $0.object("config") {
-        let error = worker.configurationError.withLock { $0 }
-        $0.field("status", error == nil ? "active" : "rejected")
-        $0.field("error", error)
+        worker.configurationStatus.withLock { $0 }.write(to: &$0)
       }
       $0.array("plugins") { array in
         for plugin in worker.plugins { array.object { describe(plugin, in: &$0) } }
@@ -116,7 +114,7 @@ final class Diagnostics: @unchecked Sendable {
       $0.field("p99", Histogram.quantile(0.99, of: counts).map { Double($0) / 1000 })
     }
     json.field("retry_at", retryAt.map { Clock.rfc3339(Clock.realtime(at: $0)) })
-    if let change = plugin.rolledBack {
+    if let change = worker.rolledBack(plugin) {
       json.object("rolled_back") { change.write(to: &$0) }
     } else {
       json.null("rolled_back")

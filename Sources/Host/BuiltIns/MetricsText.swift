@@ -20,10 +20,18 @@ enum MetricsText {
     text.sample("bulkhead_bypass", [("mode", worker.bypass.rawValue)], worker.bypass == .off ? "0" : "1")
     text.family("bulkhead_draining", "gauge", "1 while the operator keeps the host out of readiness.")
     text.sample("bulkhead_draining", [], worker.isDraining.load(ordering: .relaxed) ? "1" : "0")
-    text.family("bulkhead_config_rejected", "gauge", "1 while the configuration file is not what serves.")
-    text.sample("bulkhead_config_rejected", [], worker.configurationError.withLock { $0 } == nil ? "0" : "1")
+    let configuration = worker.configurationStatus.withLock { $0 }
+    text.family(
+      "bulkhead_config_rejected", "gauge", "1 while the configuration file has errors, and is not taken.")
+    text.sample("bulkhead_config_rejected", [], configuration.name == "rejected" ? "1" : "0")
+    text.family(
+      "bulkhead_config_held", "gauge",
+      "1 while an edit or a library is not taken, since it would take out of service what serves.")
+    text.sample("bulkhead_config_held", [], configuration.held == nil ? "0" : "1")
     text.family("bulkhead_bare", "gauge", "1 while the host runs without its plugins.")
-    text.sample("bulkhead_bare", [], worker.isBare ? "1" : "0")
+    text.sample("bulkhead_bare", [], worker.isBare && !worker.isStandIn ? "1" : "0")
+    text.family("bulkhead_starting", "gauge", "1 while the host answers without its plugins, as they start.")
+    text.sample("bulkhead_starting", [], worker.isStandIn ? "1" : "0")
     text.family("bulkhead_uptime_seconds", "gauge", "Since this worker started.")
     text.sample(
       "bulkhead_uptime_seconds", [], MetricsWriter.seconds(Clock.monotonic() &- worker.startedAt))

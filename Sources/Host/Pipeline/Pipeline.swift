@@ -138,7 +138,11 @@ final class Pipeline: @unchecked Sendable {
     }
     let view = x.request
     if isBare {
-      if isPreflight(x) { answerPreflight(x) } else { x.respond(.bare) }
+      if isPreflight(x) {
+        answerPreflight(x)
+      } else {
+        x.respond(builtIns.worker.isStandIn ? .starting : .bare)
+      }
       x.phase = .finish
       return
     }

@@ -24,6 +24,8 @@ struct HostProblem {
     status: 503, code: "overloaded", detail: "Too many requests are waiting.", retryAfter: 1)
   static let bare = HostProblem(
     status: 503, code: "bare-mode", detail: "The host runs without its plugins.", retryAfter: 10)
+  static let starting = HostProblem(
+    status: 503, code: "starting", detail: "The host is starting its plugins.", retryAfter: 1)
   static let deadline = HostProblem(
     status: 504, code: "request-timeout", detail: "The request's time was used up.")
 

@@ -23,9 +23,16 @@ extension Plugin {
     }
   }
 
-  /// For the generations to come. One call after each change of state.
+  /// Its generation has clients from now on, and its state is the one that counts.
+  func serves() {
+    isServing.store(true, ordering: .relaxed)
+    saveState()
+  }
+
+  /// For the generations to come. One call after each change of state. Nothing before its generation serves: until then the
+  /// state is that of the one which does.
   func saveState() {
-    guard let stateCell else { return }
+    guard let stateCell, isServing.load(ordering: .relaxed) else { return }
     // Under the lock, so that the last to write has the last word.
     quarantine.withLock { stateCell.write($0.inheritance) }
   }
@@ -39,6 +46,9 @@ extension Plugin {
     }
     saveState()
   }
+
+  /// It has failed, and the supervisor tries it again then, in another generation.
+  func planRetry(at time: UInt64) { quarantine.withLock { $0.planRetry(at: time) } }
 
   func quarantineByOperator() -> Result<String, Refusal> {
     if state == .failed {

@@ -37,6 +37,8 @@ final class Plugin: @unchecked Sendable {
 
   let faults: FaultLog
   private let madeAt = Clock.monotonic()
+  /// Its generation has clients.
+  let isServing = Atomic<Bool>(false)
 
   // Copies of what the hot path needs.
   private(set) var requestPhase: RequestFunction?
@@ -115,7 +117,8 @@ final class Plugin: @unchecked Sendable {
 
   private func checkedLibrary() throws(PluginFailure) -> PluginLibrary {
     if let library { return library }
-    if rolledBack == nil, builtIn == nil { try LibraryFile.check(configuration.libraryPath) }
+    // A copy was made of a file that passed the check, which may be another by now.
+    if copy == nil, builtIn == nil { try LibraryFile.check(configuration.libraryPath) }
     try checkDigest()
     let opened = try openLibrary()
     library = opened

@@ -13,7 +13,7 @@
 /// | `probing` | `fault` | `quarantined`, with twice the back-off, up to the maximum |
 /// | `probing` | `abandonProbe`, or no verdict for `probeLimit` | `quarantined`; the next request is a probe |
 /// | any but `failed` | `release` | `active`, with the first back-off |
-/// | any | `fail` | `failed`, for good: another generation has to load it |
+/// | any | `fail` | `failed`, for good: another generation has to load it, which `planRetry` announces |
 /// | any | `switchOff` | `off`; what it was underneath goes on by the rules above |
 /// | `off` | `switchOn`, for every cause it was switched off for | what it is underneath |
 ///
@@ -230,6 +230,11 @@ extension Quarantine {
     core = Core(state: .failed, reason: reason, since: now)
     recentFaults = []
     return .failed
+  }
+
+  /// Another generation tries to load it then; nothing for one that has not failed.
+  mutating func planRetry(at time: UInt64) {
+    if core.state == .failed { core.retryAt = time }
   }
 
   /// Back into service at the operator's word.

@@ -10,6 +10,8 @@ final class ConfigurationWatch {
   let descriptor: FileDescriptor
   private var names: [Int32: Set<String>] = [:]
   private var files: [String] = []
+  /// Names of files that were written to and not closed since, by watch.
+  private var open: [Int32: Set<String>] = [:]
   private var stamps: [String: LibraryStore.Stamp] = [:]
 
   private static let events = UInt32(
@@ -39,6 +41,7 @@ final class ConfigurationWatch {
     }
     for watch in names.keys where next[watch] == nil { inotify_rm_watch(descriptor.raw, watch) }
     names = next
+    open = open.filter { next[$0.key] != nil }
     stamps = current()
   }
 
@@ -61,6 +64,7 @@ final class ConfigurationWatch {
           let start = at + MemoryLayout<inotify_event>.size
           let name = String(
             decoding: buffer[start..<(start + Int(event.len))].prefix { $0 != 0 }, as: UTF8.self)
+          noteWriter(event, name)
           if event.mask & UInt32(IN_Q_OVERFLOW | IN_IGNORED) != 0 || names[event.wd]?.contains(name) == true {
             isOfOurs = true
           }
@@ -69,6 +73,24 @@ final class ConfigurationWatch {
       }
     }
     return isOfOurs
+  }
+
+  private func noteWriter(_ event: inotify_event, _ name: String) {
+    if event.mask & UInt32(IN_Q_OVERFLOW) != 0 {
+      open = [:]
+    } else if event.mask & UInt32(IN_MODIFY) != 0 {
+      open[event.wd, default: []].insert(name)
+    } else if event.mask & UInt32(IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE) != 0 {
+      open[event.wd]?.remove(name)
+    }
+  }
+
+  /// Those that are followed, and that were written to and not closed since, as far as notices tell.
+  var openFiles: Set<String> {
+    let names = open.values.reduce(into: Set<String>()) { $0.formUnion($1) }
+    guard !names.isEmpty else { return [] }
+    return Set(
+      files.filter { path in names.contains(path.split(separator: "/").last.map(String.init) ?? path) })
   }
 
   /// Looks at the files. True if one is another than when this last said so.

@@ -12,6 +12,9 @@
 /// | `ended` | of the serving one | if none is being prepared, the next is started at once |
 /// | `ended` | three times within ten seconds while nobody serves or of the serving one, unexplained | the next is bare |
 /// | `tick` | the bare one has served for the back-off | a full one is prepared beside it; each time the back-off doubles |
+/// | `tick` | no generation serves, and the one being prepared takes its time | a stand-in, which is bare, is started beside it |
+/// | `ready` | of the stand-in | it serves until the one being prepared does |
+/// | `withhold` | of the one being prepared | it is killed and `refused`: the serving one goes on |
 ///
 /// Times are nanoseconds of one monotonic clock.
 struct GenerationPlan: Sendable {
@@ -22,6 +25,8 @@ struct GenerationPlan: Sendable {
     /// Of the configuration that it was made from.
     let revision: Int
     let isBare: Bool
+    /// It is bare, and serves only until the generation that is being prepared does.
+    var isStandIn = false
     fileprivate(set) var phase = Phase.starting
     /// When this phase began.
     fileprivate(set) var since: UInt64
@@ -38,6 +43,8 @@ struct GenerationPlan: Sendable {
     /// What was prepared is not to serve as it is: start it again (a library is rolled back).
     case prepareAgain
     case ready(generation: Int)
+    /// The generation is ready, and would serve less than the one that serves: it is not to take its place.
+    case withhold(generation: Int)
     /// The process has ended. Explained if a plugin is to blame, which will not be started as it was again.
     case ended(generation: Int, isExplained: Bool)
     /// No process could be made.
@@ -52,6 +59,8 @@ struct GenerationPlan: Sendable {
 
   enum Effect: Sendable, Equatable {
     case start(generation: Int, revision: Int, isBare: Bool)
+    /// Start a bare generation that serves while another is prepared.
+    case standIn(generation: Int, revision: Int)
     case serve(generation: Int)
     /// Pass connections on, finish what is under way, end.
     case handOver(from: Int, to: Int)
@@ -68,8 +77,10 @@ struct GenerationPlan: Sendable {
     case finished
   }
 
-  /// How long a process may take to be ready.
-  static let startLimit: UInt64 = 30_000_000_000
+  /// How long the host may be dark at its beginning before a stand-in is started: what is left of 100 ms pays for its start.
+  static let firstPatience: UInt64 = 60_000_000
+  /// The same once it has served: a replacement is mostly ready sooner, and connections wait for it in the listen queue.
+  static let laterPatience: UInt64 = 1_000_000_000
   static let crashWindow: UInt64 = 10_000_000_000
   static let crashLimit = 3
   static let firstBareInterval: UInt64 = 5_000_000_000
@@ -85,6 +96,8 @@ struct GenerationPlan: Sendable {
   /// Generations that live at once, the draining ones included: each is a process, and has fault frames of its own.
   static let generationLimit = 12
 
+  /// How long a process may take to be ready: more than all its plugins may take to load and start.
+  var startLimit: UInt64 = 30_000_000_000
   /// How long a process may take to drain; the configuration's, and a little more.
   var drainLimit: UInt64 = 32_000_000_000
 
@@ -108,9 +121,16 @@ struct GenerationPlan: Sendable {
   private var failedStarts = 0
   /// The serving generation is to be replaced, whatever becomes of what is being prepared.
   private var isReplacementWanted = false
+  /// When a stand-in is started, should no generation serve by then; nil while one does.
+  private var standInAt: UInt64?
 
+  /// The generation that takes connections, a stand-in included.
   var serving: Generation? { generations.first { $0.phase == .serving } }
-  var preparing: Generation? { generations.first { $0.phase == .starting && !$0.isKilled } }
+  /// The same without a stand-in, which has nothing that could be lost.
+  private var servingInFull: Generation? { serving.flatMap { $0.isStandIn ? nil : $0 } }
+  var preparing: Generation? {
+    generations.first { $0.phase == .starting && !$0.isKilled && !$0.isStandIn }
+  }
   subscript(number: Int) -> Generation? { generations.first { $0.number == number } }
 
   /// When `tick` will next do something; nil if only events can.
@@ -118,12 +138,12 @@ struct GenerationPlan: Sendable {
     let limits = generations.compactMap { generation -> UInt64? in
       switch generation.phase {
       case _ where generation.isKilled: nil
-      case .starting: generation.since &+ GenerationPlan.startLimit
+      case .starting: generation.since &+ startLimit
       case .draining: generation.since &+ drainLimit
       case .serving: nil
       }
     }
-    return (limits + [retryAt, leavesBareAt].compactMap { $0 }).min()
+    return (limits + [retryAt, leavesBareAt, standInDue].compactMap { $0 }).min()
   }
 
   /// The one transition. The effects are to be carried out in their order.
@@ -138,6 +158,7 @@ struct GenerationPlan: Sendable {
       guard !isStopping else { return [] }
       return supersede(at: now) + start(at: now)
     case .ready(let number): return ready(number, at: now)
+    case .withhold(let number): return withhold(number, at: now)
     case .ended(let number, let isExplained): return ended(number, isExplained: isExplained, at: now)
     case .cannotStart(let number): return ended(number, isExplained: false, at: now)
     case .stop: return stop(at: now)
@@ -178,18 +199,25 @@ extension GenerationPlan {
       mark(oldest.number) { $0.killed = .notDrained }
       effects.append(.kill(generation: oldest.number, cause: .notDrained))
     }
-    // Numbers whose fault frames a living generation has are passed over.
-    for _ in 0..<SharedMemory.bankCount {
-      lastNumber += 1
-      if !generations.contains(where: { isOfOneBank($0.number, lastNumber) }) { break }
-    }
+    takeNumber()
     for index in generations.indices
     where generations[index].phase == .starting && generations[index].isKilled {
       generations[index].killed = .superseded
     }
     let generation = Generation(number: lastNumber, revision: wantedRevision, isBare: isBare, since: now)
     generations.append(generation)
+    if serving == nil, standInAt == nil {
+      standInAt = now &+ (hasServed ? GenerationPlan.laterPatience : GenerationPlan.firstPatience)
+    }
     return effects + [.start(generation: lastNumber, revision: wantedRevision, isBare: isBare)]
+  }
+
+  /// Numbers whose fault frames a living generation has are passed over.
+  private mutating func takeNumber() {
+    for _ in 0..<SharedMemory.bankCount {
+      lastNumber += 1
+      if !generations.contains(where: { isOfOneBank($0.number, lastNumber) }) { break }
+    }
   }
 
   private func isOfOneBank(_ a: Int, _ b: Int) -> Bool { (a - b) % SharedMemory.bankCount == 0 }
@@ -202,11 +230,17 @@ extension GenerationPlan {
       mark(number) { $0.begin(.draining, at: now) }
       return [.drain(generation: number)]
     }
+    if generation.isStandIn { return standInReady(number, at: now) }
     var effects: [Effect] = [.serve(generation: number)]
+    standInAt = nil
+    for other in generations where other.isStandIn && other.phase == .starting && !other.isKilled {
+      mark(other.number) { $0.killed = .superseded }
+      effects.append(.kill(generation: other.number, cause: .superseded))
+    }
     if let old = serving {
       mark(old.number) { $0.begin(.draining, at: now) }
       effects.append(.handOver(from: old.number, to: number))
-      if old.isBare && !generation.isBare {
+      if old.isBare && !old.isStandIn && !generation.isBare {
         effects.append(.leftBare)
         bareProbationEnds = now &+ max(bareInterval, GenerationPlan.crashWindow)
       }
@@ -221,6 +255,54 @@ extension GenerationPlan {
     leavesBareAt = generation.isBare ? now &+ bareInterval : nil
     return effects
   }
+
+  private mutating func withhold(_ number: Int, at now: UInt64) -> [Effect] {
+    guard !isStopping, preparing?.number == number, servingInFull != nil, let generation = self[number] else {
+      return []
+    }
+    mark(number) { $0.killed = .superseded }
+    return [.kill(generation: number, cause: .superseded)] + refuse(generation, at: now)
+  }
+
+  /// What was prepared does not come to serve, and the serving one goes on.
+  private mutating func refuse(_ generation: Generation, at now: UInt64) -> [Effect] {
+    wantedRevision = servedRevision ?? wantedRevision
+    if servingInFull?.isBare == true {
+      scheduleLeavingBare(at: now)
+    } else if isReplacementWanted {
+      retryLater(at: now)
+    }
+    return [.refused(generation: generation.number, revision: generation.revision)]
+  }
+}
+
+// MARK: Stand-ins
+
+extension GenerationPlan {
+  /// When one is started; nil if none is wanted.
+  private var standInDue: UInt64? {
+    guard !isStopping, serving == nil,
+      !generations.contains(where: { $0.isStandIn && $0.phase == .starting && !$0.isKilled })
+    else { return nil }
+    return standInAt
+  }
+
+  private mutating func startStandIn(at now: UInt64) -> [Effect] {
+    takeNumber()
+    generations.append(
+      Generation(number: lastNumber, revision: wantedRevision, isBare: true, isStandIn: true, since: now))
+    return [.standIn(generation: lastNumber, revision: wantedRevision)]
+  }
+
+  private mutating func standInReady(_ number: Int, at now: UInt64) -> [Effect] {
+    guard serving == nil else {
+      mark(number) { $0.killed = .superseded }
+      return [.kill(generation: number, cause: .superseded)]
+    }
+    mark(number) { $0.begin(.serving, at: now) }
+    standInAt = nil
+    return [.serve(generation: number)]
+  }
 }
 
 // MARK: Ends
@@ -231,10 +313,16 @@ extension GenerationPlan {
     let generation = generations.remove(at: index)
     if isStopping { return generations.isEmpty ? [.finished] : [] }
     if generation.killed == .superseded { return [] }
+    if generation.isStandIn {
+      // The next one is not started at once: what ended this one may end it too.
+      if generation.phase != .draining { standInAt = now &+ GenerationPlan.laterPatience }
+      return []
+    }
     switch generation.phase {
     case .draining: return []
     case .serving:
       var effects: [Effect] = []
+      standInAt = now &+ GenerationPlan.laterPatience
       if !isExplained { effects += noteUnexplained(at: now) }
       guard preparing == nil else { return effects }
       // Not even a bare one lives: the machine is broken, and is not to spin.
@@ -252,23 +340,12 @@ extension GenerationPlan {
   {
     failedStarts += 1
     if isExplained && failedStarts < GenerationPlan.explainedLimit { return start(at: now) }
+    if servingInFull != nil { return refuse(generation, at: now) }
     var effects: [Effect] = []
     let isOther = servedRevision.map { $0 != wantedRevision } ?? false
-    if isOther || serving != nil {
-      effects.append(.refused(generation: generation.number, revision: generation.revision))
-      wantedRevision = servedRevision ?? wantedRevision
-    }
-    if let serving {
-      if serving.isBare {
-        scheduleLeavingBare(at: now)
-      } else if isReplacementWanted || !isOther {
-        retryLater(at: now)
-      }
-      return effects
-    }
     // The one that served has died meanwhile: back to what is known to serve.
-    if isOther { return effects + start(at: now) }
-    if !hasServed && failedStarts >= GenerationPlan.patience { return [.giveUp] }
+    if isOther { return refuse(generation, at: now) + start(at: now) }
+    if !hasServed && serving == nil && failedStarts >= GenerationPlan.patience { return [.giveUp] }
     effects += noteUnexplained(at: now)
     retryLater(at: now)
     return effects
@@ -309,7 +386,7 @@ extension GenerationPlan {
     for generation in generations where !generation.isKilled {
       let age = now >= generation.since ? now &- generation.since : 0
       switch generation.phase {
-      case .starting where age >= GenerationPlan.startLimit:
+      case .starting where age >= startLimit:
         // Its end is waited for, and judged as any other.
         mark(generation.number) { $0.killed = .notReady }
         effects.append(.kill(generation: generation.number, cause: .notReady))
@@ -319,7 +396,10 @@ extension GenerationPlan {
       default: break
       }
     }
-    guard !isStopping, !generations.contains(where: { $0.phase == .starting }) else { return effects }
+    if let due = standInDue, now >= due { effects += startStandIn(at: now) }
+    guard !isStopping, !generations.contains(where: { $0.phase == .starting && !$0.isStandIn }) else {
+      return effects
+    }
     if let at = retryAt, now >= at { return effects + start(at: now) }
     if let at = leavesBareAt, now >= at {
       isBare = false

@@ -15,13 +15,15 @@ struct Manifest: Sendable {
   var culprits: [Culprit] = []
   /// Built-ins and CORS only.
   var isBare = false
+  /// It is bare for as long as another generation is prepared.
+  var isStandIn = false
   /// As the operator has switched it; nil for what the environment says.
   var bypass: Bypass?
   /// Out of readiness, by the operator.
   var isDraining = false
   var logLevel: LogLevel?
-  /// Why the file as it is now was not taken; nil if this is what it says.
-  var configurationError: String?
+  /// Whether the files as they are now are what serves.
+  var configurationStatus = ConfigurationStatus.active
   /// The supervisor's process.
   var supervisor: Int32 = 0
   var configuration: [UInt8] = []
@@ -60,53 +62,27 @@ struct Manifest: Sendable {
 
 extension Manifest {
   var bytes: [UInt8] {
-    var lines = ["generation \(generation)", "path \(configurationPath)", "supervisor \(supervisor)"]
-    lines += listeners.map { "listener \($0)" }
+    var lines: [(key: String, value: String)] = [
+      ("generation", "\(generation)"), ("path", configurationPath), ("supervisor", "\(supervisor)"),
+    ]
+    lines += listeners.map { ("listener", $0) }
     for plugin in plugins {
       let key = String(plugin.stateKey, radix: 16)
-      lines.append("plugin \(plugin.name) \(key) \(plugin.sha256 ?? "-") \(plugin.copy ?? "-")")
+      lines.append(("plugin", "\(plugin.name) \(key) \(plugin.sha256 ?? "-") \(plugin.copy ?? "-")"))
       if let change = plugin.rolledBack {
-        lines.append("rolled-back \(plugin.name) \(change.from ?? "-") \(change.to)")
+        lines.append(("rolled-back", "\(plugin.name) \(change.from ?? "-") \(change.to)"))
       }
     }
-    lines += edited.sorted().map { "edited \($0)" }
-    lines += culprits.map { "culprit \($0.plugin) \($0.reason.rawValue) \(Manifest.oneLine($0.message))" }
-    if isBare { lines.append("bare") }
-    if let bypass { lines.append("bypass \(bypass.rawValue)") }
-    if isDraining { lines.append("draining") }
-    if let logLevel { lines.append("log-level \(logLevel)") }
-    if let configurationError { lines.append("config-error \(Manifest.escaped(configurationError))") }
-    return Array((lines.joined(separator: "\n") + "\n\n").utf8) + configuration
-  }
-
-  private static func oneLine(_ text: String) -> String {
-    text.split(whereSeparator: \.isNewline).joined(separator: "; ")
-  }
-
-  private static func escaped(_ text: String) -> String {
-    text.unicodeScalars.map { scalar in
-      switch scalar {
-      case "\\": "\\\\"
-      case "\n": "\\n"
-      default: String(scalar)
-      }
-    }.joined()
-  }
-
-  private static func unescaped(_ text: String) -> String {
-    var result = String.UnicodeScalarView()
-    var isEscaped = false
-    for scalar in text.unicodeScalars {
-      if isEscaped {
-        result.append(scalar == "n" ? "\n" : scalar)
-        isEscaped = false
-      } else if scalar == "\\" {
-        isEscaped = true
-      } else {
-        result.append(scalar)
-      }
-    }
-    return String(result)
+    lines += edited.sorted().map { ("edited", $0) }
+    lines += culprits.map { ("culprit", "\($0.plugin) \($0.reason.rawValue) \($0.message)") }
+    if isBare { lines.append(("bare", "")) }
+    if isStandIn { lines.append(("stand-in", "")) }
+    if let bypass { lines.append(("bypass", bypass.rawValue)) }
+    if isDraining { lines.append(("draining", "")) }
+    if let logLevel { lines.append(("log-level", "\(logLevel)")) }
+    lines.append(("config", configurationStatus.wire))
+    let text = lines.map { "\($0.key) \(LineText.escaped($0.value))\n" }.joined()
+    return Array((text + "\n").utf8) + configuration
   }
 }
 
@@ -120,9 +96,11 @@ extension Manifest {
       return nil
     }
     configuration = Array(bytes[(end + 2)...])
-    for line in String(decoding: bytes[..<end], as: UTF8.self).split(separator: "\n") {
-      let parts = line.split(separator: " ", maxSplits: 1).map(String.init)
-      guard read(parts[0], parts.count > 1 ? parts[1] : "") else { return nil }
+    // By bytes: to a String a carriage return and a line feed are one character.
+    for line in bytes[..<end].split(separator: 0x0a) {
+      let key = line.prefix { $0 != 0x20 }
+      let value = String(decoding: line.dropFirst(key.count + 1), as: UTF8.self)
+      guard read(String(decoding: key, as: UTF8.self), LineText.unescaped(value)) else { return nil }
     }
   }
 
@@ -153,6 +131,7 @@ extension Manifest {
       culprits.append(Culprit(plugin: words[0], reason: reason, message: words[2]))
     case "edited": edited.insert(value)
     case "bare": isBare = true
+    case "stand-in": isStandIn = true
     case "bypass":
       guard let found = Bypass(rawValue: value) else { return false }
       bypass = found
@@ -160,14 +139,17 @@ extension Manifest {
     case "log-level":
       guard let found = LogLevel(text: value) else { return false }
       logLevel = found
-    case "config-error": configurationError = Manifest.unescaped(value)
+    case "config":
+      guard let status = ConfigurationStatus(wire: value) else { return false }
+      configurationStatus = status
     default: return false
     }
     return true
   }
 
   private static func words(_ value: String, _ count: Int) -> [String] {
-    value.split(separator: " ", maxSplits: count - 1, omittingEmptySubsequences: false).map(String.init)
+    value.utf8.split(separator: 0x20, maxSplits: count - 1, omittingEmptySubsequences: false)
+      .map { String(Substring($0)) }
   }
 
   private static func optional(_ word: String) -> String? { word == "-" ? nil : word }

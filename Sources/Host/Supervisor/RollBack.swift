@@ -7,6 +7,7 @@
 /// | is good | it faults | nothing here: quarantine alone |
 /// | is not good | it fails to load or start, or faults, and there is a good one | the good one is loaded in its place |
 /// | is not good | the worker ends twice, nobody is to blame, and there is a good one | the same |
+/// | is not good, and served when it was replaced | its successor fails or faults | it is loaded in the successor's place |
 /// | is rolled back | another file, or an edit of the configuration | the file is tried again |
 struct RollBack: Sendable {
   struct Change: Sendable, Equatable {
@@ -35,6 +36,8 @@ struct RollBack: Sendable {
 
   /// Digests that served well, by plugin, the latest last.
   private(set) var good: [String: [String]]
+  /// What served without a fault when its successor came, by plugin: good enough to go back to, whatever its probation.
+  private(set) var predecessors: [String: String] = [:]
   private(set) var changes: [String: Change] = [:]
   private var trials: [String: Trial] = [:]
 
@@ -63,6 +66,7 @@ struct RollBack: Sendable {
   /// A good copy turned out to be gone, or spoilt.
   mutating func forget(_ sha256: String) {
     for plugin in good.keys { good[plugin]?.removeAll { $0 == sha256 } }
+    predecessors = predecessors.filter { $0.value != sha256 }
     changes = changes.filter { $0.value.to != sha256 }
   }
 
@@ -74,9 +78,26 @@ struct RollBack: Sendable {
     guard changes[plugin] == nil else { return false }
     let candidates = good[plugin] ?? []
     if let file, candidates.contains(file) { return false }
-    guard let last = candidates.last(where: { pin == nil || $0 == pin }) else { return false }
+    let all = candidates + [predecessors[plugin]].compactMap { $0 }
+    guard let last = all.last(where: { $0 != file && (pin == nil || $0 == pin) }) else { return false }
     changes[plugin] = Change(from: file, to: last)
     return true
+  }
+
+  /// The plugin served with this library when another file came. The caller keeps a copy.
+  mutating func note(predecessor sha256: String, of plugin: String) { predecessors[plugin] = sha256 }
+
+  /// The file would take the plugin out of service, which serves with another: that one stays.
+  mutating func hold(_ plugin: String, _ change: Change) {
+    predecessors[plugin] = change.to
+    changes[plugin] = change
+  }
+
+  /// Held files are to be tried again. The changes that held.
+  mutating func release(_ plugins: Set<String>) -> [String: Change] {
+    let released = changes.filter { plugins.contains($0.key) }
+    changes = changes.filter { !plugins.contains($0.key) }
+    return released
   }
 
   /// The worker that served has ended, and nobody can be named. The plugins that are rolled back for it.
@@ -124,7 +145,7 @@ struct RollBack: Sendable {
   /// When a probation ends next.
   var nextPass: UInt64? { trials.values.map { $0.since &+ $0.probation }.min() }
 
-  var goodDigests: Set<String> { Set(good.values.joined()) }
+  var goodDigests: Set<String> { Set(good.values.joined()).union(predecessors.values) }
 }
 
 // MARK: The index of good copies
@@ -132,7 +153,11 @@ struct RollBack: Sendable {
 extension RollBack {
   /// A line each: the plugin and its digests, the latest last.
   var index: String {
-    good.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value.joined(separator: " "))\n" }.joined()
+    Set(good.keys).union(predecessors.keys).sorted().map { plugin in
+      let kept = (good[plugin] ?? []).filter { $0 != predecessors[plugin] }
+      let digests = kept + [predecessors[plugin]].compactMap { $0 }
+      return digests.isEmpty ? "" : "\(plugin) \(digests.joined(separator: " "))\n"
+    }.joined()
   }
 
   /// Reads an index; a line that makes no sense stands for nothing.

@@ -15,6 +15,7 @@ extension Supervisor {
 
   func takeNotices() {
     if watch.takeNotices() { noteChange() }
+    reader.openFiles.withLock { $0 = watch.openFiles }
   }
 
   /// For where no notice comes.
@@ -38,81 +39,144 @@ extension Supervisor {
     watch.follow(Array(Set([configurationPath] + tried + active)))
   }
 
-  /// The files have changed, or may have. Nothing is done unless what they say has.
+  /// The files have changed, or may have: they are read.
   func examine() {
     noticedAt = nil
-    guard !plan.isStopping else { return }
-    defer { follow() }
-    switch read() {
-    case .failure(let errors): reject(errors)
-    case .success(let source):
-      let files = libraries.take(source.configuration.plugins.map(\.libraryPath))
-      if let active = revisions[activeRevision], plan.preparing == nil,
-        active.isSame(as: source, files: files)
-      {
-        lastTried = active
-        wantedRevision = activeRevision
-        return settle(.active)
+    if !plan.isStopping { reader.read(.change) }
+  }
+
+  /// Asked for: the next generation is made from the files as they are, changed or not.
+  func reload(for client: ControlServer.Client, isForced: Bool) {
+    noticedAt = nil
+    reader.read(.reload(client: client, isForced: isForced))
+  }
+
+  // MARK: What was read
+
+  func takeFindings() {
+    for finding in reader.takeFindings() {
+      switch finding {
+      case .libraries(let generation, let files): launch(generation, with: files)
+      case .configuration(let purpose, let result): take(result, purpose)
       }
-      if lastTried?.isSame(as: source, files: files) == true { return }
-      history.cause = "the configuration or a library has changed"
-      _ = take(source)
     }
   }
 
-  /// Asked for: the next generation is made from the files as they are, changed or not. The revision that it waits for,
-  /// or what is wrong.
-  func reload() -> Result<Int, ConfigurationErrors> {
-    noticedAt = nil
-    guard !plan.isStopping else {
-      return .failure(
-        ConfigurationErrors([ConfigurationError(path: configurationPath, message: "the host is stopping")]))
-    }
+  private func take(_ result: Result<ConfigurationReader.Reading, ConfigurationErrors>, _ purpose: Purpose) {
+    guard !plan.isStopping else { return answer(purpose, isYes: false, "the host is stopping\n") }
     defer { follow() }
-    // Who asks may have mended what made a plugin fail.
-    culprits = [:]
-    switch read() {
+    switch result {
     case .failure(let errors):
       reject(errors)
-      return .failure(errors)
-    case .success(let source):
-      history.cause = "a reload was asked for"
-      return take(source)
+      answer(purpose, isYes: false, "\(errors)\n")
+    case .success(let reading):
+      guard !isNothingNew(reading, purpose) else { return }
+      take(reading, purpose)
     }
   }
 
-  private func read() -> Result<ConfigurationSource, ConfigurationErrors> {
-    ConfigurationSource.read(configurationPath, listenOverride: listenOverride).flatMap { source in
-      let directory = source.configuration.host.stateDirectory
-      guard directory == stateDirectory else {
-        let message = "'state-dir' is now \(directory.quotedForMessage): that needs a restart of the host"
-        return .failure(ConfigurationErrors([ConfigurationError(path: configurationPath, message: message)]))
+  typealias Purpose = ConfigurationReader.Purpose
+
+  /// True if nothing has to be done: the files are what serves, or what was tried last.
+  private func isNothingNew(_ reading: ConfigurationReader.Reading, _ purpose: Purpose) -> Bool {
+    guard purpose == .change else { return false }
+    if let active = revisions[activeRevision], plan.preparing == nil,
+      active.isSame(as: reading.source, files: reading.files)
+    {
+      lastTried = active
+      wantedRevision = activeRevision
+      suspect = nil
+      settle(active.held.map { .held($0) } ?? .active)
+      planRetries()
+      return true
+    }
+    return suspect == nil && lastTried?.isSame(as: reading.source, files: reading.files) == true
+  }
+
+  private func take(_ reading: ConfigurationReader.Reading, _ purpose: Purpose) {
+    let active = revisions[activeRevision]
+    if plan.hasServed, let active, !isTakenAnyway(purpose) {
+      switch EditCheck.judge(reading.source, after: active.source) {
+      case .fits: suspect = nil
+      case .mayBeCut where purpose == .change && isSuspect(reading.source.text): return
+      case .mayBeCut: suspect = nil
+      case .drops(let items):
+        suspect = nil
+        lastTried = Revision(number: 0, source: reading.source, listeners: [], files: reading.files)
+        wantedRevision = nil
+        let held = ConfigurationStatus.Held(items: items)
+        settle(.held(held))
+        return answer(purpose, isYes: false, Supervisor.refusal(held))
       }
-      return .success(source)
     }
+    switch purpose {
+    case .change: history.cause = "the configuration or a library has changed"
+    case .retry: history.cause = "what did not start is tried again"
+    case .reload: history.cause = "a reload was asked for"
+    }
+    make(reading, purpose)
   }
 
-  private func take(_ source: ConfigurationSource) -> Result<Int, ConfigurationErrors> {
+  private func isTakenAnyway(_ purpose: Purpose) -> Bool {
+    if case .reload(_, isForced: true) = purpose { true } else { false }
+  }
+
+  /// True for the first 5 s that a file says what it does, and ends in the middle of a section: it is looked at again then.
+  private func isSuspect(_ text: [UInt8]) -> Bool {
+    let now = Clock.monotonic()
+    guard let before = suspect, before.text == text else {
+      suspect = (text, now &+ FileWriters.patience)
+      return true
+    }
+    return now < before.until
+  }
+
+  static func refusal(_ held: ConfigurationStatus.Held) -> String {
+    "held: what serves goes on\n\(held.text)\n'bulkhead reload --force' takes it all the same\n"
+  }
+
+  private func answer(_ purpose: Purpose, isYes: Bool, _ text: String) {
+    if case .reload(let client, _) = purpose { control.answer(client, isYes: isYes, text) }
+  }
+
+  /// Makes a revision of what was read, and has a generation prepared from it.
+  private func make(_ reading: ConfigurationReader.Reading, _ purpose: Purpose) {
     let opened: [ListenerSet.Open]
     do throws(SystemError) {
-      let host = source.configuration.host
+      let host = reading.source.configuration.host
       opened = try listeners.take(
         host.listen, mode: host.socketMode, from: revisions[activeRevision]?.listeners ?? [])
     } catch {
       let errors = ConfigurationErrors([ConfigurationError(path: configurationPath, message: "\(error)")])
       reject(errors)
-      return .failure(errors)
+      return answer(purpose, isYes: false, "\(errors)\n")
     }
-    if let active = revisions[activeRevision], active.source.text != source.text {
-      endedRollBacks.merge(rollBack.end()) { _, now in now }
+    switch purpose {
+    case .retry:
+      // Only what is out is tried as its files are; what faulted in service is not.
+      endedRollBacks.merge(rollBack.release(Set(status.held?.rolledBack.keys.map { $0 } ?? []))) { _, now in
+        now
+      }
+    case .reload(_, let isForced):
+      // Who asks may have mended what made a plugin fail.
+      culprits = [:]
+      if isForced { endedRollBacks.merge(rollBack.end()) { _, now in now } }
+      endRollBacks(edited: reading.source)
+    case .change: endRollBacks(edited: reading.source)
     }
     lastRevision += 1
-    let revision = Revision(number: lastRevision, source: source, listeners: opened)
+    let revision = Revision(
+      number: lastRevision, source: reading.source, listeners: opened, files: reading.files, purpose: purpose)
     revisions[lastRevision] = revision
     lastTried = revision
     wantedRevision = lastRevision
+    if case .reload(let client, _) = purpose { reloading.append((client, lastRevision)) }
     step(.reload(revision: lastRevision))
-    return .success(revision.number)
+  }
+
+  private func endRollBacks(edited source: ConfigurationSource) {
+    guard let active = revisions[activeRevision], active.source.text != source.text else { return }
+    endedRollBacks.merge(rollBack.end()) { _, now in now }
   }
 
   // MARK: Outcomes
@@ -120,20 +184,38 @@ extension Supervisor {
   private func reject(_ errors: ConfigurationErrors) {
     lastTried = nil
     wantedRevision = nil
+    suspect = nil
     settle(.rejected("\(errors)"))
   }
 
   /// A generation did not come to serve, and the one before goes on.
-  func refused(_ generation: Int, _ revision: Int) {
+  func refused(_ generation: Int, _ number: Int) {
     let reason = ends[generation] ?? "generation \(generation) did not become ready"
-    guard revision != activeRevision else {
+    guard number != activeRevision, let revision = revisions[number] else {
       return Log.shared.write(.error, "the next generation is not ready: \(reason); the current one goes on")
     }
     stateKeys = servedKeys
     rollBack.resume(endedRollBacks)
+    endedRollBacks = [:]
     dropRevisions()
-    answerReloads(upTo: revision, isYes: false, "\(reason)\n")
-    if revision == wantedRevision { settle(.rejected(reason)) }
+    if let rejection = rejections.removeValue(forKey: number) {
+      answerReloads(upTo: number, isYes: false, "\(rejection)\n")
+      if number == wantedRevision { settle(.rejected(rejection)) }
+      return
+    }
+    if revision.purpose == .retry, revision.held == nil {
+      // In vain, and nothing was lost by it.
+      wantedRevision = activeRevision
+      return planRetries()
+    }
+    let held =
+      revision.held
+      ?? ConfigurationStatus.Held(items: [
+        ConfigurationStatus.Item(plugin: nil, reason: Quarantine.Reason.exited.rawValue, message: reason)
+      ])
+    answerReloads(upTo: number, isYes: false, Supervisor.refusal(held))
+    if number == wantedRevision { settle(.held(held)) }
+    planRetries()
   }
 
   /// Says so, if it is news.
@@ -141,13 +223,18 @@ extension Supervisor {
     guard next != status else { return }
     status = next
     switch next {
-    case .active:
-      Log.shared.write(.info, "the configuration is active")
-      for worker in workers.values { worker.tell("config active") }
+    case .active: Log.shared.write(.info, "the configuration is active")
     case .rejected(let text):
-      Log.shared.write(.error, "the configuration is not taken: \(text)")
-      for worker in workers.values { worker.tell("config rejected \(text.prefix(64 << 10))") }
+      let shown = text.prefix(utf8: ConfigurationStatus.errorLimit)
+      Log.shared.write(.error, "the configuration is not taken: \(shown)")
+    case .held(let held):
+      for item in held.items {
+        Log.shared.write(
+          .error, "held, and what serves goes on: \(item.text)",
+          fields: item.plugin.map { [("plugin", $0)] } ?? [])
+      }
     }
+    for worker in workers.values { worker.tell("config \(next.wire)") }
   }
 
   func answerReloads(upTo revision: Int, isYes: Bool, _ text: String) {

@@ -41,6 +41,11 @@ extension Supervisor {
     guard !isEndExpected, generation.killed != .notDrained, generation.killed != .cut else { return false }
     if let errors = worker.rejection {
       ends[worker.generation] = errors
+      rejections[generation.revision] = errors
+      return false
+    }
+    if generation.isStandIn {
+      Log.shared.write(.error, "the stand-in, generation \(worker.generation), has ended")
       return false
     }
     let signal = shim_term_signal(status)
@@ -50,8 +55,10 @@ extension Supervisor {
       : "with exit status \(shim_exit_code(status))"
     let occupant = culprit(of: worker)
     let name = occupant.map { worker.configuration.plugins[$0.plugin].name }
+    let late = worker.late.flatMap { late in late.plugin == name ? late : nil }
     let message =
-      "the worker ended \(how)"
+      late.map { "it did not load and start within its start-timeout of \(ValueText.render($0.limit))" }
+      ?? "the worker ended \(how)"
       + (occupant.map { $0.requestID.isEmpty ? "" : " in request \($0.requestID)" } ?? "")
     Log.shared.write(
       .error,
@@ -66,8 +73,62 @@ extension Supervisor {
       if generation.phase == .serving, signal != SIGKILL { noteUnexplainedEnd(of: worker) }
       return false
     }
-    blame(name, reason(of: worker, occupant, signal: signal), message, occupant, worker, generation.phase)
+    let reason = reason(of: worker, occupant, signal: signal)
+    if generation.phase == .starting, isLoss(name, of: worker) {
+      return holdBack(name, WorkerHandle.Failure(reason: reason, message: message), occupant, worker)
+    }
+    blame(name, reason, message, occupant, worker, generation.phase)
+    if generation.phase == .starting {
+      worker.failed[name] = WorkerHandle.Failure(reason: reason, message: message)
+      // What failed before has failed again, and without it there is nothing to prepare.
+      if isInVain(worker) { return false }
+    }
     return true
+  }
+
+  /// The plugin serves now, and took down the generation that was to follow. True if that is prepared again with the library
+  /// that serves.
+  private func holdBack(
+    _ plugin: String, _ failure: WorkerHandle.Failure, _ occupant: FaultFrame.Occupant, _ worker: WorkerHandle
+  ) -> Bool {
+    if let entry = worker.manifest[plugin: plugin] {
+      record(plugin, entry, failure.reason, failure.message, occupant, worker)
+    }
+    worker.failed[plugin] = failure
+    if case .again = judge(worker.failed, of: worker) { return true }
+    return false
+  }
+
+  // MARK: Starts
+
+  /// The plugin that is to have started by then in the generation that is being prepared; nil if none is starting.
+  var startDue: (at: UInt64, plugin: PluginConfiguration, worker: WorkerHandle)? {
+    guard let number = plan.preparing?.number, let worker = workers[number], worker.late == nil else {
+      return nil
+    }
+    let starting = (0..<SharedMemory.frameCount).compactMap { index -> (UInt64, PluginConfiguration)? in
+      guard let occupant = memory.frame(index, generation: number).occupant,
+        occupant.phase == FaultFrame.Phase.start, occupant.plugin < worker.configuration.plugins.count
+      else { return nil }
+      let plugin = worker.configuration.plugins[occupant.plugin]
+      let limit = plugin.startTimeout ?? worker.configuration.host.startTimeout
+      return (occupant.since &+ limit.nanoseconds, plugin)
+    }
+    return starting.min { $0.0 < $1.0 }.map { ($0.0, $0.1, worker) }
+  }
+
+  /// Ends a generation whose plugin does not come back from its start: the next one goes without it.
+  func endLateStart(at now: UInt64) {
+    guard let due = startDue, now >= due.at else { return }
+    let limit = due.plugin.startTimeout ?? due.worker.configuration.host.startTimeout
+    due.worker.late = (due.plugin.name, limit)
+    due.worker.isHung = true
+    Log.shared.write(
+      .error,
+      "plugin \(due.plugin.name) has not started within its start-timeout of \(ValueText.render(limit)): "
+        + "ending generation \(due.worker.generation)",
+      fields: [("plugin", due.plugin.name)])
+    kill(due.worker.pid, SIGKILL)
   }
 
   /// Nobody can be named. What came with the last swap is the likeliest cause, and goes before all plugins do.

@@ -9,10 +9,10 @@ extension Supervisor {
     switch words.first {
     case "status": askStatus(request.client)
     case "reload":
-      switch reload() {
-      case .failure(let errors): control.answer(request.client, isYes: false, "\(errors)\n")
-      case .success(let revision): reloading.append((request.client, revision))
+      guard argument.isEmpty || argument == "force" else {
+        return refuse(request.client, "reload, or reload force")
       }
+      reload(for: request.client, isForced: argument == "force")
     case "stop":
       stopping.append(request.client)
       stopServing()
@@ -67,6 +67,15 @@ extension Supervisor {
       return refuse(client, "there is no plugin \(name.quotedForMessage)\(hint)")
     }
     Log.shared.write(.warning, "\(line), by the operator", fields: [("plugin", name)])
+    if line.hasPrefix("release"), let worker = plan.serving.flatMap({ workers[$0.number] }),
+      worker.failed[name]?.reason.isCurable == true
+    {
+      culprits = culprits.filter { $0.value.plugin != name }
+      retries.hasten(name, at: Clock.monotonic())
+      reader.read(.retry)
+      return control.answer(
+        client, isYes: true, "\(name) has failed, and is started again beside what serves\n")
+    }
     tellAll(line, for: client)
   }
 
@@ -135,11 +144,16 @@ extension Supervisor {
     return json.text
   }
 
+  private func state(of worker: WorkerHandle?) -> String {
+    guard let manifest = worker?.manifest else { return "down" }
+    return manifest.isStandIn ? "starting" : manifest.isBare ? "bare" : "serving"
+  }
+
   /// - Parameter plugins: the serving worker's own report on them, a JSON array.
   func statusReport(from worker: WorkerHandle?, _ plugins: String) -> String {
     var json = JSONWriter()
     json.object {
-      $0.field("status", worker == nil ? "down" : worker?.manifest.isBare == true ? "bare" : "serving")
+      $0.field("status", state(of: worker))
       $0.field("pid", Int(getpid()))
       $0.field("version", Version.host)
       $0.field("uptime_s", Int((Clock.monotonic() &- startedAt) / 1_000_000_000))
@@ -150,8 +164,7 @@ extension Supervisor {
         "log_level", (logLevel ?? revisions[activeRevision]?.configuration.host.logLevel).map { "\($0)" })
       $0.object("config") {
         $0.field("path", configurationPath)
-        $0.field("status", status.name)
-        $0.field("error", status.error)
+        status.write(to: &$0)
       }
       $0.field("listeners", revisions[activeRevision]?.listeners.map(\.listener.text) ?? [])
       $0.array("generations") { array in
@@ -160,7 +173,7 @@ extension Supervisor {
             $0.field("generation", generation.number)
             $0.field("pid", workers[generation.number].map { Int($0.pid) })
             $0.field("state", "\(generation.phase)")
-            $0.field("bare", generation.isBare)
+            $0.field("bare", generation.isBare && !generation.isStandIn)
           }
         }
       }

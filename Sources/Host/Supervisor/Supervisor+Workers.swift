@@ -5,21 +5,63 @@ import LinuxShims
 extension Supervisor {
   // MARK: Starting
 
+  /// A generation with its plugins, or a bare one. Its libraries are the copies that were made when its revision was read; where
+  /// there are none, or one is gone, they are made first.
   func start(_ generation: Int, _ number: Int, isBare: Bool) {
-    guard var revision = revisions[number] else {
+    guard let revision = revisions[number] else {
       // Not before the last generation of it is gone, so this cannot be.
       Log.shared.write(.error, "revision \(number) of the configuration is lost")
       return step(.cannotStart(generation: generation))
     }
-    memory.clearFrames(generation: generation)
     history.begin(generation, isBare: isBare, at: Clock.realtime())
-    revision.files = libraries.take(revision.configuration.plugins.map(\.libraryPath))
+    plan.startLimit = Supervisor.startLimit(revision.configuration)
+    guard isBare || hasCopies(revision) else {
+      waiting.insert(generation)
+      return reader.takeLibraries(revision.configuration.plugins.map(\.libraryPath), for: generation)
+    }
+    launch(generation, revision, manifest(generation, revision, isBare: isBare))
+  }
+
+  /// The generation that waited for its libraries has them.
+  func launch(_ generation: Int, with files: [String: LibraryStore.File]) {
+    guard waiting.remove(generation) != nil, let number = plan[generation]?.revision,
+      var revision = revisions[number]
+    else { return }
+    revision.files = files
     revisions[number] = revision
+    if lastTried?.number == number { lastTried = revision }
+    launch(generation, revision, manifest(generation, revision, isBare: false))
+  }
+
+  /// Answers built-ins and CORS while a generation with plugins is prepared.
+  func startStandIn(_ generation: Int, _ number: Int) {
+    guard let revision = revisions[number] else { return step(.cannotStart(generation: generation)) }
+    history.cause = "no generation was ready in time to serve"
+    history.begin(generation, isBare: true, at: Clock.realtime())
+    var manifest = commonManifest(generation, revision)
+    manifest.isBare = true
+    manifest.isStandIn = true
+    launch(generation, revision, manifest)
+  }
+
+  /// Each copy is where it was.
+  private func hasCopies(_ revision: Revision) -> Bool {
+    guard let files = revision.files else { return false }
+    return files.values.allSatisfy { file in file.copy.map { access($0, R_OK) == 0 } ?? true }
+  }
+
+  /// Nanoseconds: what all plugins may take one after the other, and what else there is to do.
+  private static func startLimit(_ configuration: Configuration) -> UInt64 {
+    configuration.plugins.reduce(30_000_000_000) {
+      $0 &+ ($1.startTimeout ?? configuration.host.startTimeout).nanoseconds
+    }
+  }
+
+  private func launch(_ generation: Int, _ revision: Revision, _ manifest: Manifest) {
+    memory.clearFrames(generation: generation)
     for open in revision.listeners where !open.listener.isListening {
       listenAgain(open, mode: revision.configuration.host.socketMode)
     }
-    if lastTried?.number == number { lastTried = revision }
-    let manifest = manifest(generation, revision, isBare: isBare)
     do throws(SystemError) {
       workers[generation] = try WorkerHandle.start(
         manifest, configuration: revision.configuration, listeners: revision.listeners.map(\.listener),
@@ -43,24 +85,30 @@ extension Supervisor {
   }
 
   private func manifest(_ generation: Int, _ revision: Revision, isBare: Bool) -> Manifest {
+    var manifest = commonManifest(generation, revision)
+    manifest.isBare = isBare
+    manifest.edited = edited(in: revision)
+    for plugin in revision.configuration.plugins {
+      let entry = entry(
+        for: plugin, file: revision.files?[plugin.libraryPath] ?? LibraryStore.File(), generation: generation)
+      manifest.plugins.append(entry)
+      if let culprit = culprits[entry.stateKey] { manifest.culprits.append(culprit) }
+    }
+    return manifest
+  }
+
+  private func commonManifest(_ generation: Int, _ revision: Revision) -> Manifest {
     var manifest = Manifest()
     manifest.generation = generation
     manifest.configurationPath = configurationPath
     manifest.listeners = revision.listeners.map(\.listener.text)
-    manifest.isBare = isBare
     manifest.bypass = bypass
     manifest.isDraining = isDraining
     manifest.logLevel = logLevel
-    manifest.configurationError = revision.number == activeRevision ? status.error : nil
+    manifest.configurationStatus =
+      revision.number == activeRevision ? status : revision.held.map { .held($0) } ?? .active
     manifest.supervisor = getpid()
     manifest.configuration = revision.source.text
-    manifest.edited = edited(in: revision)
-    for plugin in revision.configuration.plugins {
-      let entry = entry(
-        for: plugin, file: revision.files[plugin.libraryPath] ?? LibraryStore.File(), generation: generation)
-      manifest.plugins.append(entry)
-      if let culprit = culprits[entry.stateKey] { manifest.culprits.append(culprit) }
-    }
     return manifest
   }
 
@@ -133,13 +181,18 @@ extension Supervisor {
     states.keep(only: keys)
     sections = sections.filter { keys.contains($0.key) }
     counts.keep(only: Set(live.map { PluginCountTable.key(of: $0.name) }))
-    libraries.keep(only: Set(live.compactMap(\.sha256)))
+    let files = revisions.values.flatMap { revision in (revision.files ?? [:]).values.compactMap(\.sha256) }
+    reader.keep(only: Set(live.compactMap(\.sha256) + files))
   }
 
   func passProbations(at now: UInt64) {
     guard let due = rollBack.nextPass, now >= due else { return }
-    let before = rollBack.goodDigests
-    let passed = rollBack.passed(at: now)
+    changeGoodCopies { rollBack in
+      keepGood(rollBack.passed(at: now), &rollBack)
+    }
+  }
+
+  private func keepGood(_ passed: [(plugin: String, sha256: String)], _ rollBack: inout RollBack) {
     for (plugin, sha256) in passed {
       let copy = workers.values.flatMap(\.manifest.plugins).first { $0.sha256 == sha256 }?.copy
       if let copy, libraries.keepGood(copy, sha256: sha256) {
@@ -148,6 +201,12 @@ extension Supervisor {
         rollBack.forget(sha256)
       }
     }
+  }
+
+  /// Changes which copies are good, removes those that are not any more, and writes their index.
+  func changeGoodCopies(_ change: (inout RollBack) -> Void) {
+    let before = rollBack.goodDigests
+    change(&rollBack)
     for sha256 in before.subtracting(rollBack.goodDigests) { libraries.removeGood(sha256: sha256) }
     do throws(SystemError) {
       try StateDirectory.replace("\(libraries.good)/index", with: Array(rollBack.index.utf8))
@@ -179,13 +238,10 @@ extension Supervisor {
 
   func take(_ message: WorkerMessage, from worker: WorkerHandle) {
     switch message {
-    case .failed(let plugin, let reason):
-      worker.failed[plugin] = reason
-      if noteFault(of: plugin, in: worker) { worker.isToBeMadeAgain = true }
+    case .failed(let plugin, let reason, let message):
+      noteFailure(of: plugin, WorkerHandle.Failure(reason: reason, message: message), in: worker)
     case .rejected(let errors): worker.rejection = errors
-    case .ready:
-      let isInVain = worker.isToBeMadeAgain && isPreparing(worker)
-      step(isInVain ? .prepareAgain : .ready(generation: worker.generation))
+    case .ready: noteReady(worker)
     case .taint(let plugin, let reason, let isRelapse):
       history.cause = "\(plugin) \(reason.rawValue): its worker is replaced"
       if isPreparing(worker) {
@@ -234,6 +290,10 @@ extension Supervisor {
     if ledger.admits(at: Clock.monotonic()) { keep(bytes, as: id) }
     let reason = json["reason"].string.flatMap(Quarantine.Reason.init(rawValue:))
     guard let reason, !reason.isOfLoading, reason != .operator else { return }
+    if isPreparing(worker) {
+      let failure = WorkerHandle.Failure(reason: reason, message: json["message"].string ?? "")
+      return noteFailure(of: plugin, failure, in: worker)
+    }
     let key = worker.manifest[plugin: plugin]?.stateKey ?? 0
     // A worker that is on its way out still answers: what falls there counts in the one that serves.
     if let serving = plan.serving, serving.number != worker.generation,
@@ -249,7 +309,19 @@ extension Supervisor {
     }
   }
 
-  private func isPreparing(_ worker: WorkerHandle) -> Bool { plan.preparing?.number == worker.generation }
+  /// The plugin does not do what it should in a generation that does not serve yet.
+  private func noteFailure(of plugin: String, _ failure: WorkerHandle.Failure, in worker: WorkerHandle) {
+    worker.failed[plugin] = failure
+    // What would be lost is held, once all is known; what was wanted by force is taken as it is.
+    guard !isLoss(plugin, of: worker), !isForced(worker) else { return }
+    if noteFault(of: plugin, in: worker) { worker.isToBeMadeAgain = true }
+  }
+
+  private func isForced(_ worker: WorkerHandle) -> Bool {
+    plan[worker.generation].flatMap { revisions[$0.revision] }?.isForced == true
+  }
+
+  func isPreparing(_ worker: WorkerHandle) -> Bool { plan.preparing?.number == worker.generation }
 
   /// Another takes its place: before it comes to serve, if it does not yet.
   private func replace(_ worker: WorkerHandle) {

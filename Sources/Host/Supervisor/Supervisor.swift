@@ -15,6 +15,7 @@ final class Supervisor {
   let counts: PluginCountTable
   let control: ControlServer
   let watch: ConfigurationWatch
+  let reader: ConfigurationReader
   let startedAt = Clock.monotonic()
   private let signals: FileDescriptor
   /// Nil if nothing can be written to the state directory.
@@ -31,7 +32,10 @@ final class Supervisor {
   /// The one that the file as it is now has become; nil if it makes no sense.
   var wantedRevision: Int?
   var listeners = ListenerSet()
-  var libraries: LibraryStore
+  /// Good copies; those in use are the reader's.
+  let libraries: LibraryStore
+  /// Generations that wait for copies of their libraries.
+  var waiting: Set<Int> = []
   var rollBack: RollBack
   var ledger: FaultLedger
 
@@ -41,6 +45,12 @@ final class Supervisor {
   var firstNoticeAt: UInt64 = 0
   /// What was last tried, so that a file that failed is not tried again without a change.
   var lastTried: Revision?
+  /// A file that ends in the middle of a section of the one that serves, and until when it may be half-written.
+  var suspect: (text: [UInt8], until: UInt64)?
+  /// What is wrong with the settings of a revision, as its generation has found.
+  var rejections: [Int: String] = [:]
+  /// When plugins that are out, or held, are tried again.
+  var retries = RetrySchedule()
   /// What an edit has put an end to, should it not be taken.
   var endedRollBacks: [String: RollBack.Change] = [:]
   /// Clients of `reload`, by the revision that they wait for.
@@ -125,6 +135,8 @@ final class Supervisor {
     let opened = try listeners.take(host.listen, mode: host.socketMode, from: [])
     control = try ControlServer(stateDirectory: isWritable ? stateDirectory : nil)
     watch = try ConfigurationWatch()
+    reader = try ConfigurationReader(
+      path: path, listenOverride: listenOverride, stateDirectory: stateDirectory, libraries: libraries)
     lastRevision = 1
     activeRevision = 1
     wantedRevision = 1
@@ -142,6 +154,7 @@ final class Supervisor {
       hearWorkers()
       reapWorkers()
       takeNotices()
+      takeFindings()
       for request in control.serve(at: Clock.monotonic()) { take(request) }
       watchTimes()
       tellHistory()
@@ -175,7 +188,7 @@ final class Supervisor {
         stateLock = lock
       }
       try ledger.makeDirectory()
-      try libraries.makeDirectories()
+      reader.makeDirectories()
       try control.listenAnew(in: stateDirectory)
       hasStateDirectory = true
       Log.shared.write(.warning, "the state directory \(stateDirectory) was removed, and is made anew")
@@ -201,12 +214,16 @@ final class Supervisor {
   func announceSuccessor() {
     guard let found = successor else { return }
     successor = nil
+    if let held = revisions[found.revision]?.held {
+      return answerReloads(upTo: found.revision, isYes: false, Supervisor.refusal(held))
+    }
     answerReloads(upTo: found.revision, isYes: true, "generation \(found.generation) serves\n")
   }
 
   private func perform(_ effect: GenerationPlan.Effect) {
     switch effect {
     case .start(let generation, let revision, let isBare): start(generation, revision, isBare: isBare)
+    case .standIn(let generation, let revision): startStandIn(generation, revision)
     case .serve(let generation): serve(generation)
     case .handOver(let old, let new): handOver(from: old, to: new)
     case .drain(let generation): workers[generation]?.tell("drain")
@@ -227,19 +244,25 @@ final class Supervisor {
   private func serve(_ generation: Int) {
     guard let worker = workers[generation], let number = plan[generation]?.revision else { return }
     worker.tell("serve")
-    activeRevision = number
     guard let revision = revisions[number] else { return }
+    announce(revision)
+    guard plan[generation]?.isStandIn == false else {
+      Log.shared.write(
+        .warning, "generation \(generation), pid \(worker.pid), answers without plugins while they start")
+      return history.serves(generation, pid: worker.pid, at: Clock.realtime())
+    }
+    activeRevision = number
     let host = revision.configuration.host
     Log.shared.configure(level: logLevel ?? host.logLevel, format: host.logFormat)
     Log.shared.write(.info, "generation \(generation) serves, pid \(worker.pid)")
     history.serves(generation, pid: worker.pid, at: Clock.realtime())
     plan.drainLimit = host.drainTimeout.nanoseconds &+ 2_000_000_000
-    announce(revision)
     dropRevisions()
     servedKeys = stateKeys
     endedRollBacks = [:]
     noteServing(worker, revision)
-    if number == wantedRevision { settle(.active) }
+    if number == wantedRevision { settle(revision.held.map { .held($0) } ?? .active) }
+    planRetries()
     successor = Successor(generation: generation, revision: number, dueAt: Clock.monotonic() &+ 1_000_000_000)
     askDueStatus()
     // From here on there is little to do but wait.
@@ -272,7 +295,11 @@ final class Supervisor {
   }
 
   private func end(_ generation: Int, _ cause: GenerationPlan.KillCause) {
-    guard let worker = workers[generation] else { return }
+    guard let worker = workers[generation] else {
+      // It waits for its libraries, and has no process yet.
+      if waiting.remove(generation) != nil { step(.ended(generation: generation, isExplained: false)) }
+      return
+    }
     switch cause {
     case .notReady:
       Log.shared.write(.error, "generation \(generation) is not ready in time: ending it")
@@ -302,13 +329,15 @@ final class Supervisor {
       [
         pollfd(fd: signals.raw, events: Int16(POLLIN), revents: 0),
         pollfd(fd: watch.descriptor.raw, events: Int16(POLLIN), revents: 0),
+        pollfd(fd: reader.descriptor.raw, events: Int16(POLLIN), revents: 0),
       ] + live + control.interests
     let now = Clock.monotonic()
     // Once a second in any case: hearts are listened to, and files looked at.
     let due =
       [
         plan.nextTick, rollBack.nextPass, quietAt, control.nextDeadline, successor?.dueAt, stop?.closesAt,
-        statusDue.map(\.at).min(),
+        statusDue.map(\.at).min(), suspect?.until, plan.preparing == nil ? retries.nextDue : nil,
+        startDue?.at,
       ].compactMap { $0 }.min() ?? .max
     let wait = due <= now ? 0 : min((due - now) / 1_000_000 + 1, 1000)
     _ = poll(&descriptors, nfds_t(descriptors.count), Int32(wait))
@@ -325,7 +354,7 @@ final class Supervisor {
       switch number {
       case SIGTERM: stopServing()
       case SIGINT: interrupt()
-      case SIGHUP: _ = reload()
+      case SIGHUP: reload(for: .nobody, isForced: false)
       // nginx's word for it.
       case SIGQUIT: stopServing()
       case let number where IdleSignals.all.contains(number): noteIdle(number)
@@ -394,6 +423,9 @@ final class Supervisor {
     let now = Clock.monotonic()
     step(.tick)
     if let quietAt, now >= quietAt { examine() }
+    if let suspect, now >= suspect.until, noticedAt == nil { reader.read(.change) }
+    retryDue(at: now)
+    endLateStart(at: now)
     if let successor, now >= successor.dueAt { announceSuccessor() }
     if let at = stop?.closesAt, now >= at { closeListeners() }
     answerLateStatus(at: now)

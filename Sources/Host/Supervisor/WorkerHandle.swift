@@ -9,8 +9,13 @@ final class WorkerHandle {
   let configuration: Configuration
   let manifest: Manifest
   let startedAt = Clock.monotonic()
+  struct Failure: Sendable, Equatable {
+    var reason: Quarantine.Reason
+    var message: String
+  }
+
   /// Plugins that did not load, start or prove themselves.
-  var failed: [String: Quarantine.Reason] = [:]
+  var failed: [String: Failure] = [:]
   /// What is wrong with the settings that it was to start plugins with; nil if nothing is.
   var rejection: String?
   /// It is not to serve: a library is rolled back first, or a thread of it is lost.
@@ -22,6 +27,8 @@ final class WorkerHandle {
   var unfit: String?
   /// Killed because it had come to a standstill.
   var isHung = false
+  /// The plugin that did not start in its time, and that time.
+  var late: (plugin: String, limit: Duration)?
 
   private init(
     pid: pid_t, control: FileDescriptor, configuration: Configuration, manifest: Manifest
@@ -73,7 +80,13 @@ final class WorkerHandle {
   /// Best effort: a worker that is gone already has nothing to be told.
   func tell(_ message: String) {
     Array(message.utf8).withUnsafeBytes { view in
-      _ = Glibc.send(control.raw, view.baseAddress, view.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
+      let flags = Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT)
+      guard Glibc.send(control.raw, view.baseAddress, view.count, flags) < 0, errno != EPIPE,
+        errno != ECONNRESET
+      else { return }
+      let word = String(message.utf8.prefix { $0 != 0x20 }) ?? ""
+      Log.shared.write(
+        .warning, "generation \(generation) could not be told '\(word)': \(SystemError("send"))")
     }
   }
 

@@ -2,7 +2,7 @@
 ///
 /// | message | meaning |
 /// | --- | --- |
-/// | `failed PLUGIN REASON` | it did not load, start or prove itself; before `ready` |
+/// | `failed PLUGIN REASON MESSAGE` | it did not load, start or prove itself; before `ready` |
 /// | `rejected TEXT` | settings in sections that were edited are wrong: it has started nothing, and ends |
 /// | `ready` | the generation is prepared, and waits for `serve` |
 /// | `taint PLUGIN REASON` | a thread is frozen in the plugin: replace this worker |
@@ -18,9 +18,9 @@
 ///
 /// The supervisor in turn says `serve`, `drain`, `adopt` and `handover` (with a descriptor), `faulted PLUGIN REASON` (in
 /// another generation), `quarantine PLUGIN`, `release PLUGIN`, `bypass MODE`, `draining MODE`, `log-level LEVEL`, `status`
-/// (these six are questions), `config active`, `config rejected TEXT`, `history JSON` and `ping`.
+/// (these six are questions), `config JSON` (`ConfigurationStatus`), `history JSON` and `ping`.
 enum WorkerMessage: Sendable, Equatable {
-  case failed(plugin: String, reason: Quarantine.Reason)
+  case failed(plugin: String, reason: Quarantine.Reason, message: String)
   case rejected(errors: String)
   case ready
   case taint(plugin: String, reason: Quarantine.Reason, isRelapse: Bool)
@@ -51,8 +51,10 @@ enum WorkerMessage: Sendable, Equatable {
     case "unfit": self = .unfit(text)
     case "fault": self = .fault(json: rest)
     case "failed":
-      guard let (plugin, reason) = WorkerMessage.blame(text) else { return nil }
-      self = .failed(plugin: plugin, reason: reason)
+      let words = rest.split(separator: 0x20, maxSplits: 2, omittingEmptySubsequences: false)
+        .map { String(decoding: $0, as: UTF8.self) }
+      guard words.count >= 2, let reason = Quarantine.Reason(rawValue: words[1]) else { return nil }
+      self = .failed(plugin: words[0], reason: reason, message: words.count > 2 ? words[2] : "")
     case let word where word == "taint" || word == "relapse":
       guard let (plugin, reason) = WorkerMessage.blame(text) else { return nil }
       self = .taint(plugin: plugin, reason: reason, isRelapse: word == "relapse")
@@ -60,9 +62,9 @@ enum WorkerMessage: Sendable, Equatable {
       let id = rest.prefix { $0 != 0x0a }
       self = .request(id: String(decoding: id, as: UTF8.self), bytes: Array(rest.dropFirst(id.count + 1)))
     case "answer":
-      let verdict = text.prefix { $0 != " " }
+      let verdict = String(decoding: rest.prefix { $0 != 0x20 }, as: UTF8.self)
       guard verdict == "ok" || verdict == "no" else { return nil }
-      self = .answer(isYes: verdict == "ok", text: String(text.dropFirst(3)))
+      self = .answer(isYes: verdict == "ok", text: String(decoding: rest.dropFirst(3), as: UTF8.self))
     default: return nil
     }
   }

@@ -35,7 +35,7 @@ enum PluginReport {
     json.field("retry_at", retryAt.map { Clock.rfc3339(Clock.realtime(at: $0)) })
     // The message may be long; the ledger has all of it.
     json.field("message", fault.map { String($0.message.prefix(200)) })
-    if let change = plugin.rolledBack {
+    if let change = worker.rolledBack(plugin) {
       json.object("rolled_back") { change.write(to: &$0) }
     } else {
       json.null("rolled_back")

@@ -14,11 +14,13 @@ final class Worker: @unchecked Sendable {
   private let bypassIndex = Atomic<Int>(0)
   /// Out of readiness, by the operator.
   let isDraining: Atomic<Bool>
-  /// Why the configuration file as it is now is not what serves; nil if it is.
-  let configurationError: Mutex<String?>
+  /// Whether the configuration, as its files are now, is what serves.
+  let configurationStatus: Mutex<ConfigurationStatus>
   /// What became of generations, as the supervisor has it: a JSON array.
   let history = Mutex<String>("[]")
   let isBare: Bool
+  /// It is bare until the generation that is being prepared can take its place.
+  let isStandIn: Bool
   let listeners: [Listener]
   let limits: CodecLimits
   /// The same, but bodies may be as long as any route has them; how long, is judged once the route is known.
@@ -65,8 +67,9 @@ final class Worker: @unchecked Sendable {
     generation = manifest.generation
     self.configuration = configuration
     configurationPath = manifest.configurationPath
-    configurationError = Mutex(manifest.configurationError)
+    configurationStatus = Mutex(manifest.configurationStatus)
     isBare = manifest.isBare
+    isStandIn = manifest.isStandIn
     edited = manifest.edited
     isDraining = Atomic(manifest.isDraining)
     self.listeners = listeners
@@ -358,4 +361,12 @@ final class Worker: @unchecked Sendable {
   }
 
   private let hasToldOfStraySignal = Atomic<Bool>(false)
+}
+
+extension Worker {
+  /// What serves in the place of the plugin's library file: an older copy that this generation has loaded, or what it has
+  /// loaded while a newer file is not taken. Any thread.
+  func rolledBack(_ plugin: Plugin) -> RollBack.Change? {
+    plugin.rolledBack ?? configurationStatus.withLock { $0.held?.rolledBack[plugin.name] }
+  }
 }

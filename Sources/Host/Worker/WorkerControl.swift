@@ -20,8 +20,9 @@ struct WorkerControl {
     case logLevel(LogLevel)
     /// What became of generations: a JSON array.
     case history(String)
-    /// Nil if the configuration as it is now is the one that serves.
-    case configuration(error: String?)
+    case configuration(ConfigurationStatus)
+    /// When the supervisor tries the failed plugin again: monotonic nanoseconds.
+    case retry(String, at: UInt64)
 
     init?(_ text: String) {
       let words = text.split(separator: " ", maxSplits: 1).map(String.init)
@@ -49,9 +50,13 @@ struct WorkerControl {
         guard let level = LogLevel(text: argument) else { return nil }
         self = .logLevel(level)
       case "history": self = .history(argument)
+      case "retry":
+        let words = argument.split(separator: " ").map(String.init)
+        guard words.count == 2, let at = UInt64(words[1]) else { return nil }
+        self = .retry(words[0], at: at)
       case "config":
-        self = .configuration(
-          error: argument.hasPrefix("rejected ") ? String(argument.dropFirst("rejected ".utf8.count)) : nil)
+        guard let status = ConfigurationStatus(wire: argument) else { return nil }
+        self = .configuration(status)
       default: return nil
       }
     }
@@ -61,7 +66,9 @@ struct WorkerControl {
   func run() throws(SystemError) -> Bool {
     for plugin in worker.plugins where plugin.state == .failed {
       guard let reason = plugin.quarantine.withLock({ $0.reason }) else { continue }
-      try say("failed \(plugin.name) \(reason.rawValue)")
+      let message = worker.faults.last(of: plugin.name)?.message ?? ""
+      let shown = message.prefix(utf8: ConfigurationStatus.messageLimit)
+      try say("failed \(plugin.name) \(reason.rawValue) \(shown)")
     }
     try say("ready")
     var buffer = [UInt8](repeating: 0, count: 128 << 10)
@@ -115,7 +122,8 @@ struct WorkerControl {
       Log.shared.configure(level: level, format: Log.shared.format)
       try say("answer ok log-level is \(level)")
     case .history(let json): worker.history.withLock { $0 = json }
-    case .configuration(let error): worker.configurationError.withLock { $0 = error }
+    case .configuration(let status): worker.configurationStatus.withLock { $0 = status }
+    case .retry(let name, let at): worker.plugins.first { $0.name == name }?.planRetry(at: at)
     case .drain, .adopt, .handOver: break
     }
   }
@@ -125,7 +133,7 @@ struct WorkerControl {
     worker.faults.inherit(from: FaultLedger.directory(in: worker.configuration.host.stateDirectory))
     for plugin in worker.plugins {
       plugin.resume()
-      plugin.saveState()
+      plugin.serves()
     }
     Orphan.isServing = true
     worker.startAccepting()

@@ -71,7 +71,7 @@ struct GenerationPlanTests {
   func hangs() {
     var plan = serving()
     _ = plan.handle(.reload(revision: 2), at: 2 * second)
-    let due = 2 * second + GenerationPlan.startLimit
+    let due = 2 * second + plan.startLimit
     #expect(plan.nextTick == due)
     #expect(plan.handle(.tick, at: due - 1) == [])
     #expect(plan.handle(.tick, at: due) == [.kill(generation: 2, cause: .notReady)])
@@ -144,6 +144,100 @@ struct GenerationPlanTests {
     _ = plan.handle(.ended(generation: 2, isExplained: false), at: 2 * second)
     let retry = 2 * second + GenerationPlan.firstRetryInterval
     #expect(plan.handle(.tick, at: retry) == [.start(generation: 3, revision: 1, isBare: false)])
+  }
+
+  @Test("while the first generation takes its time a stand-in serves, and hands over to it")
+  func standIn() {
+    var plan = GenerationPlan()
+    _ = plan.handle(.reload(revision: 1), at: second)
+    let due = second + GenerationPlan.firstPatience
+    #expect(plan.nextTick == due)
+    #expect(plan.handle(.tick, at: due - 1) == [])
+    #expect(plan.handle(.tick, at: due) == [.standIn(generation: 2, revision: 1)])
+    #expect(plan.handle(.tick, at: due + 1) == [], "one at a time")
+    #expect(plan.handle(.ready(generation: 2), at: due) == [.serve(generation: 2)])
+    #expect(plan.serving?.isStandIn == true && plan.preparing?.number == 1)
+    #expect(!plan.hasServed)
+    #expect(
+      plan.handle(.ready(generation: 1), at: 2 * second) == [
+        .serve(generation: 1), .handOver(from: 2, to: 1),
+      ])
+    #expect(plan.serving?.number == 1)
+  }
+
+  @Test("a stand-in that is not ready before the generation it stands in for is not needed")
+  func lateStandIn() {
+    var plan = GenerationPlan()
+    _ = plan.handle(.reload(revision: 1), at: second)
+    _ = plan.handle(.tick, at: 2 * second)
+    #expect(
+      plan.handle(.ready(generation: 1), at: 2 * second) == [
+        .serve(generation: 1), .kill(generation: 2, cause: .superseded),
+      ])
+    #expect(plan.handle(.ready(generation: 2), at: 2 * second) == [])
+    #expect(plan.handle(.ended(generation: 2, isExplained: false), at: 2 * second) == [])
+    #expect(plan.generations.map(\.number) == [1])
+  }
+
+  @Test("plugins that end one start after the other leave the stand-in serving; it dies, and another comes")
+  func standInGoesOn() {
+    var plan = GenerationPlan()
+    _ = plan.handle(.reload(revision: 1), at: second)
+    _ = plan.handle(.tick, at: 2 * second)
+    _ = plan.handle(.ready(generation: 2), at: 2 * second)
+    #expect(
+      plan.handle(.ended(generation: 1, isExplained: true), at: 3 * second) == [
+        .start(generation: 3, revision: 1, isBare: false)
+      ])
+    #expect(plan.handle(.ended(generation: 2, isExplained: false), at: 4 * second) == [])
+    let due = 4 * second + GenerationPlan.laterPatience
+    #expect(plan.handle(.tick, at: due - 1) == [])
+    #expect(plan.handle(.tick, at: due) == [.standIn(generation: 4, revision: 1)])
+  }
+
+  @Test("when the serving one dies, connections wait for a second before a stand-in answers them")
+  func standInAfterDeath() {
+    var plan = serving()
+    #expect(
+      plan.handle(.ended(generation: 1, isExplained: true), at: 2 * second) == [
+        .start(generation: 2, revision: 1, isBare: false)
+      ])
+    let due = 2 * second + GenerationPlan.laterPatience
+    #expect(plan.handle(.tick, at: due - 1) == [])
+    #expect(plan.handle(.tick, at: due) == [.standIn(generation: 3, revision: 1)])
+  }
+
+  @Test("a generation that would serve less is withheld, and what served is what is started next")
+  func withheld() {
+    var plan = serving()
+    _ = plan.handle(.reload(revision: 2), at: 2 * second)
+    #expect(
+      plan.handle(.withhold(generation: 2), at: 2 * second) == [
+        .kill(generation: 2, cause: .superseded), .refused(generation: 2, revision: 2),
+      ])
+    #expect(plan.handle(.ended(generation: 2, isExplained: false), at: 2 * second) == [])
+    #expect(plan.serving?.number == 1 && plan.nextTick == nil)
+    #expect(
+      plan.handle(.ended(generation: 1, isExplained: true), at: 3 * second) == [
+        .start(generation: 3, revision: 1, isBare: false)
+      ])
+  }
+
+  @Test("a withheld replacement of a tainted generation is tried again")
+  func withheldReplacement() {
+    var plan = serving()
+    _ = plan.handle(.replace(generation: 1), at: 2 * second)
+    _ = plan.handle(.withhold(generation: 2), at: 2 * second)
+    #expect(plan.nextTick == 2 * second + GenerationPlan.firstRetryInterval)
+  }
+
+  @Test("nothing is withheld when nobody serves any more")
+  func nothingToHoldOnTo() {
+    var plan = serving()
+    _ = plan.handle(.reload(revision: 2), at: 2 * second)
+    _ = plan.handle(.ended(generation: 1, isExplained: true), at: 2 * second)
+    #expect(plan.handle(.withhold(generation: 2), at: 2 * second) == [])
+    #expect(plan.handle(.ready(generation: 2), at: 2 * second) == [.serve(generation: 2)])
   }
 
   @Test("three unexplained deaths within ten seconds make the next one bare; explained ones do not")
@@ -294,7 +388,7 @@ struct GenerationPlanWalkTests {
     func check(_ effects: [GenerationPlan.Effect]) -> Bool {
       for effect in effects {
         switch effect {
-        case .start(let number, _, _):
+        case .start(let number, _, _), .standIn(let number, _):
           guard started.insert(number).inserted else { return false }
           alive.insert(number)
         case .kill(let number, _):
@@ -307,8 +401,11 @@ struct GenerationPlanWalkTests {
         }
       }
       let serving = plan.generations.filter { $0.phase == .serving }
-      let preparing = plan.generations.filter { $0.phase == .starting && !$0.isKilled }
-      guard serving.count <= 1, preparing.count <= 1 else { return false }
+      let starting = plan.generations.filter { $0.phase == .starting && !$0.isKilled }
+      let preparing = starting.filter { !$0.isStandIn }
+      guard serving.count <= 1, preparing.count <= 1, starting.count - preparing.count <= 1 else {
+        return false
+      }
       guard Set(plan.generations.map(\.number)) == alive else { return false }
       // Nor do two write into the same fault frames.
       let banks = Set(plan.generations.map { $0.number % SharedMemory.bankCount })
@@ -328,7 +425,7 @@ struct GenerationPlanWalkTests {
         alive.remove(number)
         event = .ended(generation: number, isExplained: false)
       } else {
-        switch random.next() % 8 {
+        switch random.next() % 10 {
         case 0:
           revision += 1
           event = .reload(revision: revision)
@@ -341,6 +438,12 @@ struct GenerationPlanWalkTests {
           event = .ready(generation: number)
         case 5: event = .replace(generation: plan.serving?.number ?? 0)
         case 6: event = .prepareAgain
+        case 7:
+          guard let standIn = plan.generations.first(where: { $0.isStandIn && $0.phase == .starting }) else {
+            continue
+          }
+          event = .ready(generation: standIn.number)
+        case 8: event = .withhold(generation: plan.preparing?.number ?? 0)
         default: event = .tick
         }
       }

@@ -100,6 +100,30 @@ struct RollBackTests {
     #expect(book.changes["auth"]?.to == old)
   }
 
+  @Test("what served when its successor came is gone back to, whatever its probation")
+  func predecessor() {
+    var book = RollBack()
+    book.note(predecessor: old, of: "auth")
+    #expect(RollBack.good(index: book.index) == ["auth": [old]])
+    #expect(book.note(faultOf: "auth", file: old, pin: nil, at: 0) == false, "it is the only one")
+    #expect(book.note(faultOf: "auth", file: new, pin: nil, at: 0) == true)
+    #expect(book.changes["auth"] == RollBack.Change(from: new, to: old))
+    #expect(book.goodDigests == [old])
+  }
+
+  @Test("a held file is kept out until it is tried again, or another comes")
+  func held() {
+    var book = RollBack(good: ["auth": [newer]])
+    book.hold("auth", RollBack.Change(from: new, to: old))
+    #expect(book.change(of: "auth", file: new)?.to == old)
+    let released = book.release(["auth", "cors"])
+    #expect(released == ["auth": RollBack.Change(from: new, to: old)])
+    #expect(book.change(of: "auth", file: new) == nil)
+    book.resume(released)
+    #expect(book.change(of: "auth", file: new)?.to == old)
+    #expect(book.change(of: "auth", file: old) == nil)
+  }
+
   @Test("the index is read as it was written, and nonsense in it stands for nothing")
   func index() {
     let book = RollBack(good: ["auth": [old, new], "cors": [newer]])

@@ -23,16 +23,65 @@ struct SupervisorMessageTests {
     manifest.bypass = .heavy
     manifest.isDraining = true
     manifest.logLevel = .debug
-    manifest.configurationError = "a.conf:1: x\\n\nb.conf:2: y"
+    manifest.configurationStatus = .rejected("a.conf:1: x\\n\nb.conf:2: y")
     manifest.supervisor = 99
     manifest.configuration = Array("[host]\n\n[cors]\n".utf8)
     let read = try #require(Manifest(manifest.bytes))
     #expect(read.bytes == manifest.bytes)
     #expect(read.plugins == manifest.plugins)
-    #expect(read.configurationError == manifest.configurationError)
-    #expect(read.culprits.first?.message == "two; lines")
+    #expect(read.configurationStatus == manifest.configurationStatus)
+    #expect(read.culprits == manifest.culprits)
+    #expect(read.listeners == manifest.listeners)
     #expect(read.configuration == manifest.configuration)
     #expect(read.edited == ["cors"])
+  }
+
+  @Test(
+    "no value of a manifest can end its line, or begin another",
+    arguments: ["a\nb", "a\r\nbare", "a\\nb", "a\n\nbare\n", "\r", "\\", "e\u{301} \u{301}x"])
+  func escapes(text: String) throws {
+    var manifest = Manifest()
+    manifest.configurationPath = text
+    manifest.listeners = [text, "unix:/\(text)"]
+    manifest.plugins = [
+      Manifest.PluginEntry(name: "a", stateKey: 1, sha256: nil, copy: text, rolledBack: nil)
+    ]
+    manifest.culprits = [Manifest.Culprit(plugin: "a", reason: .hung, message: text)]
+    let read = try #require(Manifest(manifest.bytes))
+    #expect(read.configurationPath == text)
+    #expect(read.listeners == manifest.listeners)
+    #expect(read.plugins == manifest.plugins)
+    #expect(read.culprits == manifest.culprits)
+    #expect(!read.isBare)
+  }
+
+  @Test(
+    "whether the configuration is taken is read as it was written",
+    arguments: [
+      ConfigurationStatus.active, .rejected("a.conf:1: x\ny \"é\""),
+      .held(
+        ConfigurationStatus.Held(
+          items: [
+            ConfigurationStatus.Item(plugin: "auth", reason: "start-failed", message: "no\nluck"),
+            ConfigurationStatus.Item(plugin: nil, reason: "dropped", message: "gone"),
+          ], rolledBack: ["auth": RollBack.Change(from: nil, to: "ab")])),
+    ])
+  func status(status: ConfigurationStatus) {
+    #expect(ConfigurationStatus(wire: status.wire) == status)
+  }
+
+  @Test("what is told of the configuration fits into a packet, and is cut between characters")
+  func longStatus() throws {
+    let rejected = ConfigurationStatus.rejected(String(repeating: "\u{1}é", count: 200_000))
+    #expect(rejected.wire.utf8.count < WorkerMessage.limit)
+    let error = try #require(ConfigurationStatus(wire: rejected.wire)?.error)
+    #expect(error.utf8.count > ConfigurationStatus.errorLimit - 4)
+    #expect(!error.unicodeScalars.contains("\u{FFFD}"))
+    let items = (0..<100).map {
+      ConfigurationStatus.Item(
+        plugin: "p\($0)", reason: "threw", message: String(repeating: "é", count: 100_000))
+    }
+    #expect(ConfigurationStatus.held(ConfigurationStatus.Held(items: items)).wire.utf8.count < 128 << 10)
   }
 
   @Test(
@@ -50,7 +99,10 @@ struct SupervisorMessageTests {
     #expect(read("rejected a:1: x\na:2: y") == .rejected(errors: "a:1: x\na:2: y"))
     #expect(read("passing") == .passing)
     #expect(read("operate bypass all") == .operate(line: "bypass all"))
-    #expect(read("failed auth load-failed") == .failed(plugin: "auth", reason: .loadFailed))
+    #expect(
+      read("failed auth load-failed no such\nfile")
+        == .failed(plugin: "auth", reason: .loadFailed, message: "no such\nfile"))
+    #expect(read("failed auth hung ") == .failed(plugin: "auth", reason: .hung, message: ""))
     #expect(read("taint auth hung") == .taint(plugin: "auth", reason: .hung, isRelapse: false))
     #expect(read("relapse auth crashed") == .taint(plugin: "auth", reason: .crashed, isRelapse: true))
     #expect(read("fault {\"a\": 1}") == .fault(json: Array("{\"a\": 1}".utf8)))
@@ -72,11 +124,15 @@ struct SupervisorMessageTests {
       ("bypass heavy", .bypass(.heavy)), ("draining off", .draining(.off)),
       ("log-level debug", .logLevel(.debug)),
       ("history [{\"a\": 1}]", .history("[{\"a\": 1}]")),
-      ("config active", .configuration(error: nil)),
-      ("config rejected a: b\nc", .configuration(error: "a: b\nc")),
+      ("config {\"status\": \"active\"}", .configuration(.active)),
+      ("config \(ConfigurationStatus.rejected("a: b\nc").wire)", .configuration(.rejected("a: b\nc"))),
+      ("retry auth 123", .retry("auth", at: 123)),
     ]
     for (text, message) in known { #expect(WorkerControl.Message(text) == message) }
-    for text in ["", "bypass", "bypass some", "draining", "log-level loud", "serves"] {
+    for text in [
+      "", "config", "config maybe", "retry auth", "bypass", "bypass some", "draining", "log-level loud",
+      "serves",
+    ] {
       #expect(WorkerControl.Message(text) == nil, "\(text)")
     }
   }

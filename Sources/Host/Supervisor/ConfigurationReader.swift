@@ -1,0 +1,168 @@
+import Glibc
+import LinuxShims
+import Synchronization
+
+/// Reads the configuration and copies the libraries that it names, on a thread of its own: a slow disk, a large file or one
+/// that somebody is still writing keeps the supervisor from nothing.
+///
+/// What is asked for is done in its order, one after the other. A file that some process has open for writing is not read
+/// until it is closed, for 5 s at most.
+final class ConfigurationReader: @unchecked Sendable {
+  /// Why the files are read.
+  enum Purpose: Sendable, Equatable {
+    /// They have changed, or may have.
+    case change
+    /// What is held is tried again.
+    case retry
+    /// An operator asks for it (`reload`), or a signal: then nobody waits for the answer.
+    case reload(client: ControlServer.Client, isForced: Bool)
+  }
+
+  enum Finding: Sendable {
+    case configuration(Purpose, Result<Reading, ConfigurationErrors>)
+    /// The libraries of a generation that waits for them.
+    case libraries(generation: Int, [String: LibraryStore.File])
+  }
+
+  struct Reading: Sendable {
+    var source: ConfigurationSource
+    /// By path.
+    var files: [String: LibraryStore.File]
+  }
+
+  private enum Task: Sendable {
+    case configuration(Purpose)
+    case libraries(generation: Int, paths: [String])
+    case keep(Set<String>)
+    case makeDirectories
+  }
+
+  /// Can be read from while there are findings.
+  let descriptor: FileDescriptor
+  private let path: String
+  private let listenOverride: String?
+  private let stateDirectory: String
+  private let queue = Mutex<[Task]>([])
+  private let findings = Mutex<[Finding]>([])
+  private let work: UnsafeMutablePointer<sem_t>
+  /// The reader's thread alone.
+  private var libraries: LibraryStore
+  /// Digests of what was last found: a generation may be made of it that is not started yet. The reader's thread alone.
+  private var latest: Set<String> = []
+  /// Files that are known to be half-written, where the kernel does not tell.
+  let openFiles = Mutex<Set<String>>([])
+
+  /// - Throws: when the system has no descriptor or thread left.
+  init(path: String, listenOverride: String?, stateDirectory: String, libraries: LibraryStore)
+    throws(SystemError)
+  {
+    self.path = path
+    self.listenOverride = listenOverride
+    self.stateDirectory = stateDirectory
+    self.libraries = libraries
+    descriptor = FileDescriptor(
+      raw: try checked("eventfd") { eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK)) })
+    work = .allocate(capacity: 1)
+    sem_init(work, 0, 0)
+    guard Thread.start(named: "reader", { self.run() }) else { throw SystemError("pthread_create", EAGAIN) }
+  }
+
+  // MARK: The supervisor's side
+
+  /// Asks for the files to be read. A change that is to be looked at already is not looked at twice.
+  func read(_ purpose: Purpose) {
+    if purpose == .change || purpose == .retry {
+      let isAsked = queue.withLock { tasks in
+        tasks.contains { if case .configuration(purpose) = $0 { true } else { false } }
+      }
+      if isAsked { return }
+    }
+    add(.configuration(purpose))
+  }
+
+  /// Asks for copies of a generation's libraries.
+  func takeLibraries(_ paths: [String], for generation: Int) {
+    add(.libraries(generation: generation, paths: paths))
+  }
+
+  /// Has copies removed that no digest of these stands for; but not what was just found.
+  func keep(only digests: Set<String>) { add(.keep(digests)) }
+
+  /// Has the directories of copies made anew.
+  func makeDirectories() { add(.makeDirectories) }
+
+  func takeFindings() -> [Finding] {
+    var count: UInt64 = 0
+    _ = Glibc.read(descriptor.raw, &count, 8)
+    return findings.withLock { found in
+      defer { found = [] }
+      return found
+    }
+  }
+
+  private func add(_ task: Task) {
+    queue.withLock { $0.append(task) }
+    sem_post(work)
+  }
+
+  // MARK: The reader's thread
+
+  private func run() {
+    while true {
+      while sem_wait(work) != 0 {}
+      guard let task = queue.withLock({ $0.isEmpty ? nil : $0.removeFirst() }) else { continue }
+      switch task {
+      case .configuration(let purpose): tell(.configuration(purpose, readConfiguration()))
+      case .libraries(let generation, let paths):
+        tell(.libraries(generation: generation, take(paths)))
+      case .keep(let digests): libraries.keep(only: digests.union(latest))
+      case .makeDirectories:
+        do throws(SystemError) {
+          try libraries.makeDirectories()
+        } catch {
+          Log.shared.write(.error, "the directories of libraries cannot be made anew: \(error)")
+        }
+      }
+    }
+  }
+
+  private func tell(_ finding: Finding) {
+    findings.withLock { $0.append(finding) }
+    var one: UInt64 = 1
+    if write(descriptor.raw, &one, 8) < 0 {
+      Log.shared.write(.error, "the supervisor cannot be woken: \(SystemError("write"))")
+    }
+  }
+
+  private func readConfiguration() -> Result<Reading, ConfigurationErrors> {
+    waitUntilClosed([path])
+    let found = ConfigurationSource.read(path, listenOverride: listenOverride).flatMap { source in
+      let directory = source.configuration.host.stateDirectory
+      guard directory == stateDirectory else {
+        let message = "'state-dir' is now \(directory.quotedForMessage): that needs a restart of the host"
+        return Result<ConfigurationSource, ConfigurationErrors>.failure(
+          ConfigurationErrors([ConfigurationError(path: path, message: message)]))
+      }
+      return .success(source)
+    }
+    return found.map { source in
+      let paths = source.configuration.plugins.map(\.libraryPath)
+      waitUntilClosed(paths)
+      return Reading(source: source, files: take(paths))
+    }
+  }
+
+  private func take(_ paths: [String]) -> [String: LibraryStore.File] {
+    let files = libraries.take(paths)
+    latest = Set(files.values.compactMap(\.sha256))
+    return files
+  }
+
+  private func waitUntilClosed(_ paths: [String]) {
+    let isClosed = FileWriters.wait(for: paths) { path in openFiles.withLock { $0.contains(path) } }
+    if !isClosed {
+      Log.shared.write(
+        .warning, "a file is kept open for writing, and is read as it is: \(paths.joined(separator: ", "))")
+    }
+  }
+}

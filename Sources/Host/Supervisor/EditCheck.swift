@@ -1,0 +1,87 @@
+/// What an edit would take out of service by what it leaves out. A pure function of two files.
+///
+/// A file that was emptied, cut off or only begun to be written makes sense more often than not, and would take most of the
+/// host out of service.
+enum EditCheck {
+  enum Verdict: Equatable {
+    case fits
+    /// It is not to be taken, unless the operator insists.
+    case drops([ConfigurationStatus.Item])
+    /// It ends in the middle of a section of the file that serves: it may be half-written, and is looked at again.
+    case mayBeCut
+  }
+
+  static func judge(_ next: ConfigurationSource, after serving: ConfigurationSource) -> Verdict {
+    var items = dropped(by: next.configuration, after: serving.configuration)
+    let cut = cut(next.text[...], from: serving.text[...])
+    if cut == .inLine {
+      items.append(
+        ConfigurationStatus.Item(
+          plugin: nil, reason: ConfigurationStatus.Item.halfWritten,
+          message: "the file ends in the middle of a line of the one that serves"))
+    }
+    if !next.hasHostSection, serving.hasHostSection {
+      items.append(
+        ConfigurationStatus.Item(
+          plugin: nil, reason: ConfigurationStatus.Item.dropped,
+          message: "the file has no section [host] any more"))
+    }
+    if !items.isEmpty { return .drops(items) }
+    return cut == .inSection ? .mayBeCut : .fits
+  }
+
+  private static func dropped(
+    by next: Configuration, after serving: Configuration
+  ) -> [ConfigurationStatus.Item] {
+    var items: [ConfigurationStatus.Item] = []
+    func drop(_ plugin: String?, _ message: String) {
+      items.append(
+        ConfigurationStatus.Item(
+          plugin: plugin, reason: ConfigurationStatus.Item.dropped, message: message))
+    }
+    if next.plugins.isEmpty, !serving.plugins.isEmpty {
+      drop(nil, "the file names no plugin any more; \(serving.plugins.count) are served")
+    } else {
+      let names = Set(next.plugins.map(\.name))
+      for plugin in serving.plugins where plugin.isRequired && plugin.mode != .off {
+        if !names.contains(plugin.name) {
+          drop(plugin.name, "the file has no section of this required plugin any more")
+        }
+      }
+    }
+    let kept = next.host.listen.filter { address in serving.host.listen.contains { $0 == address } }
+    if kept.isEmpty, next.host.listen != serving.host.listen {
+      let addresses = serving.host.listen.map(\.text).joined(separator: ", ")
+      drop(nil, "the file gives up every address that is listened on: \(addresses)")
+    }
+    return items
+  }
+
+  // MARK: Cut-off files
+
+  enum Cut { case none, inLine, inSection }
+
+  /// Whether a text is the beginning of the one that serves, and where it ends in that.
+  static func cut(_ next: ArraySlice<UInt8>, from serving: ArraySlice<UInt8>) -> Cut {
+    guard next.count < serving.count, serving.starts(with: next) else { return .none }
+    var rest = serving.dropFirst(next.count)
+    let isLineWhole = next.last == 0x0a || rest.first == 0x0a || rest.starts(with: [0x0d, 0x0a])
+    guard isLineWhole || next.isEmpty else { return .inLine }
+    while let line = rest.first.map({ _ in rest.prefix { $0 != 0x0a } }) {
+      let words = line.drop { $0 == 0x20 || $0 == 0x09 || $0 == 0x0d }
+      if words.first == UInt8(ascii: "[") { return .none }
+      if let first = words.first, first != UInt8(ascii: "#") { return .inSection }
+      rest = rest.dropFirst(line.count + 1)
+    }
+    return .none
+  }
+}
+
+extension ConfigurationSource {
+  /// A line of the file begins with `[host`.
+  var hasHostSection: Bool {
+    text.split(separator: 0x0a).contains { line in
+      line.drop { $0 == 0x20 || $0 == 0x09 }.starts(with: "[host".utf8)
+    }
+  }
+}
