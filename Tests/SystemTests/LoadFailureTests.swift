@@ -75,6 +75,12 @@ struct LoadFailureTests {
       + Section.fault("other", mount: "/other", "paths = /nothing")
     try host.rewrite(HostSettings(plugins: plugins))
     host.process.send(signal: SIGHUP)
+    try wait("the swap to be held") {
+      #expect(try host.get("/other/echo").status == 200)
+      #expect(try host.get("/broken/echo").status == 200)
+      return try host.diagnostics()["config"]["status"].string == "held"
+    }
+    #expect(try host.command("reload", "--force").status == .exited(0))
     try wait("the new generation, without the plugin") {
       #expect(try host.get("/other/echo").status == 200)
       return try host.plugin("broken")["state"].string == "failed"

@@ -102,20 +102,38 @@ struct ProvingTests {
     #expect(try host.get("/app/echo").json["plugin"].string == "thrower")
   }
 
-  @Test("an edit of the settings that makes a plugin refuse everybody puts it out before a client meets it")
+  @Test(
+    "an edit of the settings that makes a plugin refuse everybody is held, and by force puts it out alone")
   func badSettings() throws {
     let host = try HostProcess(settings(middleware("gate", "on-failure = open")))
     let connection = try host.connect()
     try host.rewrite(settings(middleware("gate", "on-failure = open", "fault = problem", "phase = request")))
-    var statuses: Set<Int> = []
-    try wait("the edit to be taken") {
-      statuses.insert(try connection.request("GET", "/app/echo").status)
-      return try host.plugin("gate")["state"].string == "failed"
-    }
-    #expect(statuses == [200])
+    try expectHeldThenForced(host, connection, "gate", reason: "start-failed")
     try expectFailed(host, "gate", "probe \(Self.probe) was answered 418, not 200")
     try host.rewrite(settings(middleware("gate", "on-failure = open", "tag = mended")))
     try host.waitFor(plugin: "gate", state: "active")
+  }
+
+  /// The plugin serves on while its edit is held; by force the edit is taken, and the plugin is out. No client meets it.
+  private func expectHeldThenForced(
+    _ host: HostProcess, _ connection: HTTPConnection, _ plugin: String, reason: String
+  ) throws {
+    var statuses: Set<Int> = []
+    try wait("the edit to be held") {
+      statuses.insert(try connection.request("GET", "/app/echo").status)
+      return try host.diagnostics()["config"]["status"].string == "held"
+    }
+    let held = try host.diagnostics()["config"]["held"].array
+    #expect(held.map { $0["plugin"].string } == [plugin], "\(held)")
+    #expect(held.first?["reason"].string == reason, "\(held)")
+    #expect(try host.plugin(plugin)["state"].string == "active")
+    let forced = try host.command("reload", "--force")
+    #expect(forced.status == .exited(0), "\(forced)")
+    try wait("the edit to be taken") {
+      statuses.insert(try connection.request("GET", "/app/echo").status)
+      return try host.plugin(plugin)["state"].string == "failed"
+    }
+    #expect(statuses == [200])
   }
 
   @Test(
@@ -127,13 +145,8 @@ struct ProvingTests {
     try host.rewrite(
       settings(
         middleware("gate", "on-failure = open", "fault = \(fault)", "phase = request", "timeout = 500ms")))
-    var statuses: Set<Int> = []
-    try wait("the edit to be taken") {
-      statuses.insert(try connection.request("GET", "/app/echo").status)
-      return try host.plugin("gate")["state"].string == "failed"
-    }
-    #expect(statuses == [200])
     let reasons = ["trap": "crashed", "exit": "exited", "hang": "hung"]
+    try expectHeldThenForced(host, connection, "gate", reason: reasons[fault] ?? "")
     #expect(try host.plugin("gate")["reason"].string == reasons[fault])
     #expect(try host.get("/health/ready").status == 200)
     try expectBlameless(host)

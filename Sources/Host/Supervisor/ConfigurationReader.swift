@@ -41,7 +41,6 @@ final class ConfigurationReader: @unchecked Sendable {
   let descriptor: FileDescriptor
   private let path: String
   private let listenOverride: String?
-  private let stateDirectory: String
   private let queue = Mutex<[Task]>([])
   private let findings = Mutex<[Finding]>([])
   private let work: UnsafeMutablePointer<sem_t>
@@ -53,12 +52,9 @@ final class ConfigurationReader: @unchecked Sendable {
   let openFiles = Mutex<Set<String>>([])
 
   /// - Throws: when the system has no descriptor or thread left.
-  init(path: String, listenOverride: String?, stateDirectory: String, libraries: LibraryStore)
-    throws(SystemError)
-  {
+  init(path: String, listenOverride: String?, libraries: LibraryStore) throws(SystemError) {
     self.path = path
     self.listenOverride = listenOverride
-    self.stateDirectory = stateDirectory
     self.libraries = libraries
     descriptor = FileDescriptor(
       raw: try checked("eventfd") { eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK)) })
@@ -136,16 +132,7 @@ final class ConfigurationReader: @unchecked Sendable {
 
   private func readConfiguration() -> Result<Reading, ConfigurationErrors> {
     waitUntilClosed([path])
-    let found = ConfigurationSource.read(path, listenOverride: listenOverride).flatMap { source in
-      let directory = source.configuration.host.stateDirectory
-      guard directory == stateDirectory else {
-        let message = "'state-dir' is now \(directory.quotedForMessage): that needs a restart of the host"
-        return Result<ConfigurationSource, ConfigurationErrors>.failure(
-          ConfigurationErrors([ConfigurationError(path: path, message: message)]))
-      }
-      return .success(source)
-    }
-    return found.map { source in
+    return ConfigurationSource.read(path, listenOverride: listenOverride).map { source in
       let paths = source.configuration.plugins.map(\.libraryPath)
       waitUntilClosed(paths)
       return Reading(source: source, files: take(paths))

@@ -11,8 +11,11 @@ enum EditCheck {
     case mayBeCut
   }
 
-  static func judge(_ next: ConfigurationSource, after serving: ConfigurationSource) -> Verdict {
-    var items = dropped(by: next.configuration, after: serving.configuration)
+  /// - Parameter bound: the addresses that are listened on, ports as the kernel chose them.
+  static func judge(
+    _ next: ConfigurationSource, after serving: ConfigurationSource, bound: [ListenAddress]
+  ) -> Verdict {
+    var items = dropped(by: next.configuration, after: serving.configuration, bound)
     let cut = cut(next.text[...], from: serving.text[...])
     if cut == .inLine {
       items.append(
@@ -31,7 +34,7 @@ enum EditCheck {
   }
 
   private static func dropped(
-    by next: Configuration, after serving: Configuration
+    by next: Configuration, after serving: Configuration, _ bound: [ListenAddress]
   ) -> [ConfigurationStatus.Item] {
     var items: [ConfigurationStatus.Item] = []
     func drop(_ plugin: String?, _ message: String) {
@@ -49,10 +52,14 @@ enum EditCheck {
         }
       }
     }
-    let kept = next.host.listen.filter { address in serving.host.listen.contains { $0 == address } }
-    if kept.isEmpty, next.host.listen != serving.host.listen {
-      let addresses = serving.host.listen.map(\.text).joined(separator: ", ")
-      drop(nil, "the file gives up every address that is listened on: \(addresses)")
+    // An address that cannot be had beside one of ours needs a restart, of which the listeners tell.
+    let isKept = next.host.listen.contains { address in
+      serving.host.listen.contains(address) || bound.contains { $0 == address || $0.excludes(address) }
+    }
+    if !isKept, !bound.isEmpty {
+      drop(
+        nil,
+        "the file gives up every address that is listened on: \(bound.map(\.text).joined(separator: ", "))")
     }
     return items
   }

@@ -9,7 +9,7 @@ struct ListenerSet {
     let file: SocketFile?
 
     /// With the port that the kernel gave, where it was to choose.
-    fileprivate var bound: ListenAddress {
+    var bound: ListenAddress {
       let port = listener.text.split(separator: ":").last.flatMap { UInt16($0) }
       return port.map { address.withPort($0) } ?? address
     }

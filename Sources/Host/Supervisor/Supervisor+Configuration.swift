@@ -66,9 +66,7 @@ extension Supervisor {
     guard !plan.isStopping else { return answer(purpose, isYes: false, "the host is stopping\n") }
     defer { follow() }
     switch result {
-    case .failure(let errors):
-      reject(errors)
-      answer(purpose, isYes: false, "\(errors)\n")
+    case .failure(let errors): refuse(purpose, errors)
     case .success(let reading):
       guard !isNothingNew(reading, purpose) else { return }
       take(reading, purpose)
@@ -96,7 +94,7 @@ extension Supervisor {
   private func take(_ reading: ConfigurationReader.Reading, _ purpose: Purpose) {
     let active = revisions[activeRevision]
     if plan.hasServed, let active, !isTakenAnyway(purpose) {
-      switch EditCheck.judge(reading.source, after: active.source) {
+      switch EditCheck.judge(reading.source, after: active.source, bound: active.listeners.map(\.bound)) {
       case .fits: suspect = nil
       case .mayBeCut where purpose == .change && isSuspect(reading.source.text): return
       case .mayBeCut: suspect = nil
@@ -108,6 +106,12 @@ extension Supervisor {
         settle(.held(held))
         return answer(purpose, isYes: false, Supervisor.refusal(held))
       }
+    }
+    let directory = reading.source.configuration.host.stateDirectory
+    guard directory == stateDirectory else {
+      let message = "'state-dir' is now \(directory.quotedForMessage): that needs a restart of the host"
+      return refuse(
+        purpose, ConfigurationErrors([ConfigurationError(path: configurationPath, message: message)]))
     }
     switch purpose {
     case .change: history.cause = "the configuration or a library has changed"
@@ -147,9 +151,8 @@ extension Supervisor {
       opened = try listeners.take(
         host.listen, mode: host.socketMode, from: revisions[activeRevision]?.listeners ?? [])
     } catch {
-      let errors = ConfigurationErrors([ConfigurationError(path: configurationPath, message: "\(error)")])
-      reject(errors)
-      return answer(purpose, isYes: false, "\(errors)\n")
+      return refuse(
+        purpose, ConfigurationErrors([ConfigurationError(path: configurationPath, message: "\(error)")]))
     }
     switch purpose {
     case .retry:
@@ -181,11 +184,13 @@ extension Supervisor {
 
   // MARK: Outcomes
 
-  private func reject(_ errors: ConfigurationErrors) {
+  /// The file has errors, and changes nothing.
+  private func refuse(_ purpose: Purpose, _ errors: ConfigurationErrors) {
     lastTried = nil
     wantedRevision = nil
     suspect = nil
     settle(.rejected("\(errors)"))
+    answer(purpose, isYes: false, "\(errors)\n")
   }
 
   /// A generation did not come to serve, and the one before goes on.

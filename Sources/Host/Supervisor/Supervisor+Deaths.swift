@@ -192,6 +192,7 @@ extension Supervisor {
       signal: nil, realtime: Clock.realtime(),
       requestID: occupant.requestID.isEmpty ? nil : occupant.requestID,
       request: nil, generation: worker.generation)
+    guard !isRepeated(plugin, reason, message, by: worker) else { return }
     var json = JSONWriter()
     json.object { fault.write(to: &$0) }
     keep(json.bytes, as: fault.id)

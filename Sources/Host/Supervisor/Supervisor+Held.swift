@@ -99,16 +99,38 @@ extension Supervisor {
     guard let reference, revision(of: worker)?.purpose == .retry, worker.manifest.edited.isEmpty,
       !hasOtherChanges(worker, than: [], beside: reference)
     else { return false }
-    return reference.failed.keys.allSatisfy { worker.failed[$0] != nil }
+    let out = Set(reference.failed.keys).union(heldForTrial)
+    return out.isEmpty ? status.held == nil : out.allSatisfy { worker.failed[$0] != nil }
   }
 
   // MARK: Trying again
 
+  /// Stands for what is held for no plugin's sake.
+  private static let noPlugin = ""
+
+  /// Plugins that are held, and that trying again may cure; what an edit has left out it does not.
+  private var heldForTrial: Set<String> {
+    let items = (status.held?.items ?? []).filter {
+      $0.reason != ConfigurationStatus.Item.dropped && $0.reason != ConfigurationStatus.Item.halfWritten
+    }
+    return Set(items.map { $0.plugin ?? Supervisor.noPlugin })
+  }
+
+  /// True if the plugin's fault is what the ledger has of it already: each try would say it again.
+  func isRepeated(_ plugin: String, _ reason: Quarantine.Reason, _ message: String, by worker: WorkerHandle)
+    -> Bool
+  {
+    let said = "\(reason.rawValue): \(message)"
+    defer { lastSaid[plugin] = said }
+    return isPreparing(worker) && revision(of: worker)?.purpose == .retry && lastSaid[plugin] == said
+  }
+
   /// Plans when what is out, or held, is tried again, and tells the serving worker, which shows it.
   func planRetries() {
     guard let serving = plan.serving, !serving.isStandIn, let worker = workers[serving.number] else { return }
-    let held = Set(status.held?.items.compactMap(\.plugin) ?? [])
+    let held = heldForTrial
     var out: [String: Backoff] = [:]
+    if held.contains(Supervisor.noPlugin) { out[Supervisor.noPlugin] = PluginConfiguration(name: "").recover }
     for plugin in worker.configuration.plugins {
       let reason = worker.failed[plugin.name]?.reason
       guard reason.map(\.isCurable) ?? held.contains(plugin.name), let backoff = plugin.recover else {

@@ -287,11 +287,13 @@ extension Supervisor {
     else {
       return Log.shared.write(.warning, "generation \(worker.generation) reports a fault that makes no sense")
     }
-    if ledger.admits(at: Clock.monotonic()) { keep(bytes, as: id) }
     let reason = json["reason"].string.flatMap(Quarantine.Reason.init(rawValue:))
+    let message = json["message"].string ?? ""
+    let isRepeated = reason.map { isRepeated(plugin, $0, message, by: worker) } ?? false
+    if !isRepeated, ledger.admits(at: Clock.monotonic()) { keep(bytes, as: id) }
     guard let reason, !reason.isOfLoading, reason != .operator else { return }
     if isPreparing(worker) {
-      let failure = WorkerHandle.Failure(reason: reason, message: json["message"].string ?? "")
+      let failure = WorkerHandle.Failure(reason: reason, message: message)
       return noteFailure(of: plugin, failure, in: worker)
     }
     let key = worker.manifest[plugin: plugin]?.stateKey ?? 0

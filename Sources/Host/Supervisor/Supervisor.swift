@@ -49,6 +49,8 @@ final class Supervisor {
   var suspect: (text: [UInt8], until: UInt64)?
   /// What is wrong with the settings of a revision, as its generation has found.
   var rejections: [Int: String] = [:]
+  /// The latest fault of each plugin.
+  var lastSaid: [String: String] = [:]
   /// When plugins that are out, or held, are tried again.
   var retries = RetrySchedule()
   /// What an edit has put an end to, should it not be taken.
@@ -136,7 +138,7 @@ final class Supervisor {
     control = try ControlServer(stateDirectory: isWritable ? stateDirectory : nil)
     watch = try ConfigurationWatch()
     reader = try ConfigurationReader(
-      path: path, listenOverride: listenOverride, stateDirectory: stateDirectory, libraries: libraries)
+      path: path, listenOverride: listenOverride, libraries: libraries)
     lastRevision = 1
     activeRevision = 1
     wantedRevision = 1

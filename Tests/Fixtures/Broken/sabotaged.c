@@ -1,12 +1,13 @@
 /* A plugin that is well until somebody breaks it: all of it is the real library's, its name, settings, routes and answers,
  * until the file SABOTAGE is there. Its first word says which calls fail, `start` or `request` (every call of a request, in
- * each phase), and its second how: `throw`, `trap` or `hang`.
+ * each phase), and its second how: `throw`, `trap`, `exit`, `slow` (five seconds) or `hang`.
  * REAL is the path of the real library.
  */
 #include "bulkhead/plugin.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -23,6 +24,11 @@ static bh_status fail(const char *phase, bh_exchange *exchange) {
   fclose(file);
   if (words != 2 || strcmp(wanted, phase) != 0) return BH_OK;
   if (strcmp(how, "trap") == 0) __builtin_trap();
+  if (strcmp(how, "exit") == 0) exit(3);
+  if (strcmp(how, "slow") == 0) {
+    sleep(5);
+    return BH_OK;
+  }
   while (strcmp(how, "hang") == 0) pause();
   static const char message[] = "sabotaged";
   host->set_error(context, exchange, (bh_bytes){message, sizeof message - 1});

@@ -27,7 +27,9 @@ struct EditCheckTests {
 
   private func judge(_ text: String, after serving: String = EditCheckTests.text) throws -> EditCheck.Verdict
   {
-    EditCheck.judge(try source(text), after: try source(serving))
+    let next = try source(text)
+    let serving = try source(serving)
+    return EditCheck.judge(next, after: serving, bound: serving.configuration.host.listen)
   }
 
   private func reasons(_ text: String, after serving: String = EditCheckTests.text) throws -> [String] {
