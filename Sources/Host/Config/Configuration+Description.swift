@@ -73,6 +73,7 @@ extension HostConfiguration {
     add("idle-timeout", ValueText.render(idleTimeout))
     add("drain-timeout", ValueText.render(drainTimeout))
     add("request-timeout", ValueText.render(requestTimeout))
+    add("start-timeout", ValueText.render(startTimeout))
     for probe in probes { add("probe", "\(probe.method) \(probe.target) \(probe.status)") }
     add("max-rss", ValueText.render(size: maxResidentSize))
     return values
@@ -104,6 +105,7 @@ extension PluginConfiguration {
     if !except.isEmpty { add("except", except.map(\.text).joined(separator: ", ")) }
     add("on-failure", onFailure.rawValue)
     if let timeout { add("timeout", ValueText.render(timeout)) }
+    if let startTimeout { add("start-timeout", ValueText.render(startTimeout)) }
     let window = quarantineAfter.window == .zero ? "" : "/\(ValueText.render(quarantineAfter.window))"
     add("quarantine-after", "\(quarantineAfter.count)\(window)")
     let backoff = recover.map { "\(ValueText.render($0.initial))..\(ValueText.render($0.maximum))" }

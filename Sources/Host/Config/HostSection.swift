@@ -18,6 +18,7 @@
 /// | `idle-timeout` | 1ms...1d | `75s` |
 /// | `drain-timeout` | 0...1h | `30s` |
 /// | `request-timeout` | 1ms...1d | `60s` |
+/// | `start-timeout` | 1ms...1h | `10s` |
 /// | `probe` | `METHOD /target STATUS`; repeatable | none |
 /// | `max-rss` | 0 for never, or 16m...1t | `0` |
 enum HostSection {
@@ -25,7 +26,7 @@ enum HostSection {
     single: [
       "threads", "plugin-path", "state-dir", "diagnostics", "admin-token", "trusted-proxies", "log-format",
       "log-level", "max-head", "max-body", "head-timeout", "body-timeout", "idle-timeout", "drain-timeout",
-      "request-timeout", "max-rss", "socket-mode",
+      "request-timeout", "start-timeout", "max-rss", "socket-mode",
     ],
     repeatable: ["listen", "probe"])
 
@@ -97,6 +98,7 @@ enum HostSection {
     host.idleTimeout = reader.duration("idle-timeout", in: shortest...day) ?? host.idleTimeout
     host.drainTimeout = reader.duration("drain-timeout", in: .zero...hour) ?? host.drainTimeout
     host.requestTimeout = reader.duration("request-timeout", in: shortest...day) ?? host.requestTimeout
+    host.startTimeout = reader.duration("start-timeout", in: shortest...hour) ?? host.startTimeout
     let recycling = reader.value("max-rss") { value throws(InvalidValue) in
       // A worker could not live below what it needs when idle, and would be recycled without end.
       value == "0" ? 0 : try ValueText.size(value, in: (16 << 20)...(1 << 40))

@@ -8,6 +8,7 @@
 /// | `paths`, `except` | list of patterns | every path, none |
 /// | `on-failure` | `closed`, `open` | `closed` |
 /// | `timeout` | 1ms...1h | 2s in middleware, 30s in a route |
+/// | `start-timeout` | 1ms...1h | the host's |
 /// | `quarantine-after` | `N`, or `N/WINDOW` | `1` |
 /// | `recover` | `never`, `TIME`, or `TIME..MAXIMUM` | `1s..60s` |
 /// | `probation` | 0...1d | `60s` |
@@ -17,8 +18,8 @@
 enum PluginSection {
   static let keys = SectionReader.Keys(
     single: [
-      "library", "mount", "applies-to", "paths", "except", "on-failure", "timeout", "quarantine-after",
-      "recover", "probation", "heavy", "required", "mode", "sha256",
+      "library", "mount", "applies-to", "paths", "except", "on-failure", "timeout", "start-timeout",
+      "quarantine-after", "recover", "probation", "heavy", "required", "mode", "sha256",
     ],
     allowsOthers: true)
 
@@ -58,6 +59,7 @@ enum PluginSection {
   {
     plugin.onFailure = reader.choice("on-failure", of: FailurePolicy.self) ?? .closed
     plugin.timeout = reader.duration("timeout", in: .milliseconds(1) ... .seconds(3600))
+    plugin.startTimeout = reader.duration("start-timeout", in: .milliseconds(1) ... .seconds(3600))
     plugin.quarantineAfter = reader.value("quarantine-after", faultThreshold) ?? plugin.quarantineAfter
     if let recover = reader.value("recover", backoff) { plugin.recover = recover }
     plugin.probation = reader.duration("probation", in: .zero ... .seconds(86_400)) ?? plugin.probation

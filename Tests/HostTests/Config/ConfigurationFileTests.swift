@@ -87,6 +87,17 @@ struct ConfigurationFileTests {
       ])
   }
 
+  @Test("a plugin without a start-timeout has that of the host, which is 10 s unless it is set")
+  func startTimeout() throws {
+    let plain = try parse("[plugin a]\nlibrary = A")
+    #expect(plain.host.startTimeout == .seconds(10))
+    #expect(plain.plugins[0].startTimeout == nil)
+    #expect(try parse("[host]\nstart-timeout = 1h").host.startTimeout == .seconds(3600))
+    for wrong in ["0", "61m"] {
+      #expect(throws: ConfigurationErrors.self) { try parse("[host]\nstart-timeout = \(wrong)") }
+    }
+  }
+
   @Test("all keys of a plugin")
   func plugin() throws {
     let digest = String(repeating: "Ab", count: 32)
@@ -100,6 +111,7 @@ struct ConfigurationFileTests {
       except = /api/x
       on-failure = open
       timeout = 250ms
+      start-timeout = 3s
       quarantine-after = 5/10s
       recover = 2s..2m
       probation = 0
@@ -117,6 +129,7 @@ struct ConfigurationFileTests {
     #expect(plugin.except == [PathPattern("/api/x")])
     #expect(plugin.onFailure == .open)
     #expect(plugin.timeout == .milliseconds(250))
+    #expect(plugin.startTimeout == .seconds(3))
     #expect(plugin.quarantineAfter == FaultThreshold(count: 5, window: .seconds(10)))
     #expect(plugin.recover == Backoff(initial: .seconds(2), maximum: .seconds(120)))
     #expect(plugin.probation == .zero)
@@ -125,8 +138,8 @@ struct ConfigurationFileTests {
     #expect(plugin.sha256 == digest.lowercased())
     #expect(
       plugin.settings == [
-        RawSetting(key: "limit", value: "100/1m burst 20", line: 16),
-        RawSetting(key: "limit", value: "5/1s # hard", line: 17),
+        RawSetting(key: "limit", value: "100/1m burst 20", line: 17),
+        RawSetting(key: "limit", value: "5/1s # hard", line: 18),
       ])
     #expect(plugin.line == 1)
     #expect(try parse("[plugin a]\nlibrary = A\nrecover = never").plugins[0].recover == nil)

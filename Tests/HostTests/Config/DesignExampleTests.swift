@@ -21,6 +21,7 @@ struct DesignExampleTests {
     idle-timeout = 75s
     drain-timeout = 30s
     request-timeout = 60s
+    start-timeout = 10s              # loading and starting; also in [plugin …]
     probe = GET /api/v1/credits/_ping 200     # repeatable
     max-rss = 0                      # recycle the worker past this size
 
