@@ -11,7 +11,10 @@ enum CheckCommand {
 
   struct Findings: Sendable, Equatable {
     var plugins: [CheckedPlugin] = []
+    /// The first ones.
     var problems: [ConfigurationError] = []
+    /// How many there are beyond those.
+    var more = 0
   }
 
   static func run(_ options: CheckOptions) -> ExitStatus {
@@ -38,13 +41,13 @@ enum CheckCommand {
     digests: ([String]) throws(SystemError) -> [(path: String, sha256: String)],
     inspect: (PluginConfiguration) -> Result<LibraryReport, LibraryReport.Failure>
   ) -> Findings {
-    var findings = Findings(problems: reading.errors)
+    var findings = Findings()
+    var problems = reading.errors
     for plugin in reading.configuration.plugins where !plugin.libraryPath.isEmpty {
       guard reading.isPluginPathKnown || plugin.library.contains("/") else { continue }
       var checked = CheckedPlugin(name: plugin.name, libraryPath: plugin.libraryPath)
       func complain(_ message: String) {
-        findings.problems.append(
-          ConfigurationError(path: path, line: plugin.line, message: "[plugin \(plugin.name)] \(message)"))
+        problems.add(path: path, line: plugin.line, "[plugin \(plugin.name)] \(message)")
       }
       if let problem = pinProblem(of: plugin, digests: digests) { complain(problem) }
       switch inspect(plugin) {
@@ -55,15 +58,16 @@ enum CheckCommand {
         let settings = SettingsCheck.check(
           plugin.settings, against: report.settings, path: path, section: plugin.name,
           sectionLine: plugin.line)
-        if case .failure(let errors) = settings { findings.problems += errors.errors }
-        findings.problems += report.problems.map {
-          ConfigurationError(path: path, line: $0.line > 0 ? $0.line : nil, message: $0.message)
+        if case .failure(let errors) = settings { problems.add(errors) }
+        for problem in report.problems {
+          problems.add(path: path, line: problem.line > 0 ? problem.line : nil, problem.message)
         }
         if let failure = report.failure { complain("\(failure.reason): \(failure.message)") }
       }
       findings.plugins.append(checked)
     }
-    if !findings.problems.isEmpty { findings.problems = ConfigurationErrors(findings.problems).errors }
+    findings.problems = problems.first
+    findings.more = problems.count - findings.problems.count
     return findings
   }
 
@@ -87,7 +91,8 @@ enum CheckCommand {
 extension CheckCommand {
   static func text(_ findings: Findings, path: String) -> String {
     var text = findings.problems.map { "\($0)\n" }.joined()
-    switch findings.problems.count {
+    if findings.more > 0 { text += "and \(findings.more) more error\(findings.more == 1 ? "" : "s")\n" }
+    switch findings.problems.count + findings.more {
     case 0:
       let count = findings.plugins.count
       text += "\(path): no problem; \(count) plugin\(count == 1 ? "" : "s")\n"
@@ -111,6 +116,7 @@ extension CheckCommand {
           }
         }
       }
+      if findings.more > 0 { $0.field("more_problems", findings.more) }
       $0.array("plugins") { list in
         for plugin in findings.plugins {
           list.object {

@@ -126,14 +126,13 @@ extension PluginConfiguration {
       guard let entry, !entry.isSecret else { return Configuration.redacted }
       return Configuration.withoutPassword(text)
     }
+    let entries = Dictionary(schema.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
     let given = settings.map { setting in
-      Configuration.DescribedValue(
-        key: setting.key, value: shown(setting.value, schema.first { $0.name == setting.key }))
+      Configuration.DescribedValue(key: setting.key, value: shown(setting.value, entries[setting.key]))
     }
+    let keys = Set(settings.map(\.key))
     let defaults = schema.compactMap { entry -> Configuration.DescribedValue? in
-      guard let text = entry.defaultText, !settings.contains(where: { $0.key == entry.name }) else {
-        return nil
-      }
+      guard let text = entry.defaultText, !keys.contains(entry.name) else { return nil }
       return .init(key: entry.name, value: shown(text, entry))
     }
     return given + defaults

@@ -47,7 +47,7 @@ struct HostConfiguration: Sendable {
 }
 
 /// An address to listen on.
-enum ListenAddress: Sendable, Equatable {
+enum ListenAddress: Sendable, Hashable {
   /// `text` is a numeric address without brackets.
   case ipv4(String, port: UInt16)
   case ipv6(String, port: UInt16)

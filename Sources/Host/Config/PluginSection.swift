@@ -29,13 +29,14 @@ enum PluginSection {
   /// - Parameter pluginPath: where a bare library name is looked up.
   static func read(_ reader: inout SectionReader, pluginPath: String, paths: FilePaths) -> PluginConfiguration
   {
+    let title = reader.section.title
     var plugin = PluginConfiguration(name: reader.section.name, line: reader.section.line)
     if let problem = complaint(ofName: plugin.name) { reader.complain(problem, plugin.line) }
     if let library = reader.value("library", library) {
       plugin.library = library
       plugin.libraryPath = libraryPath(library, pluginPath: pluginPath, paths: paths)
     } else if !reader.has("library") {
-      reader.complain("\(reader.section.title) has no 'library'", plugin.line)
+      reader.complain("\(title) has no 'library'", plugin.line)
     }
     readScope(&reader, into: &plugin)
     readFailurePolicy(&reader, into: &plugin)
@@ -66,10 +67,11 @@ enum PluginSection {
   }
 
   private static func readSettings(_ reader: inout SectionReader, into plugin: inout PluginConfiguration) {
-    for entry in reader.section.entries where !keys.all.contains(entry.key) {
+    let title = reader.section.title
+    for entry in reader.section.entries where !keys.contains(entry.key) {
       guard isKebabCase(entry.key) else {
         reader.complain(
-          "\(entry.key.quotedForMessage) in \(reader.section.title) is no key: keys are of a-z, 0-9 and '-'"
+          "\(entry.key.quotedForMessage) in \(title) is no key: keys are of a-z, 0-9 and '-'"
             + NearestName.hint(for: entry.key, among: keys.all), entry.line)
         continue
       }
@@ -100,7 +102,7 @@ extension PluginSection {
   }
 
   private static func library(_ text: String) throws(InvalidValue) -> String {
-    guard !text.isEmpty else { throw InvalidValue("is empty") }
+    let text = try ValueText.path(text)
     guard text.utf8.count <= 4095, !text.hasSuffix("/") else {
       throw InvalidValue("is \(text.quotedForMessage), which names no file")
     }
