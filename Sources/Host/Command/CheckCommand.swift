@@ -18,16 +18,17 @@ enum CheckCommand {
   }
 
   static func run(_ options: CheckOptions) -> ExitStatus {
+    let path = ConfigurationLocation.path(given: options.configuration)
     let findings = check(
-      ConfigurationFile.read(path: options.configuration, environment: Environment.all),
-      path: options.configuration,
+      ConfigurationFile.read(path: path, environment: Environment.all),
+      path: path,
       digests: { paths throws(SystemError) in try LibraryDigest.compute(paths) },
       inspect: {
         LibraryInspection.run(
-          $0.libraryPath, asking: .settings(of: $0.name, configuration: options.configuration))
+          $0.libraryPath, asking: .settings(of: $0.name, configuration: path))
       })
     let text =
-      options.json ? json(findings, path: options.configuration) : text(findings, path: options.configuration)
+      options.json ? json(findings, path: path) : text(findings, path: path)
     return Output.print(text, then: findings.problems.isEmpty ? .success : .no)
   }
 

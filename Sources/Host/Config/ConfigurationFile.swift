@@ -42,6 +42,10 @@ enum ConfigurationFile {
     var errors: ConfigurationErrorList
     /// False if `plugin-path` is wrong: nobody knows where bare names of libraries would lead.
     var isPluginPathKnown: Bool
+    /// There is a `[host]` section.
+    var isHostKnown = false
+    /// The file's `[host]` section says where the host's state is, or the file is right and leaves it at the default.
+    var isStateDirectoryKnown = false
 
     var result: Result<Configuration, ConfigurationErrors> {
       errors.isEmpty ? .success(configuration) : .failure(ConfigurationErrors(errors))
@@ -69,7 +73,7 @@ enum ConfigurationFile {
     bytes: [UInt8], path: String, environment: [String: String] = [:], listenOverride: String? = nil,
     listens: Bool = true
   ) -> Reading {
-    let working = FilePaths(directory: workingDirectory())
+    let working = FilePaths.inWorkingDirectory
     let resolved = working.resolve(path)
     let paths = FilePaths(ofFile: resolved)
     let text = ConfigurationText(
@@ -91,13 +95,9 @@ enum ConfigurationFile {
     }
     return Reading(
       configuration: builder.configuration, errors: builder.errors,
-      isPluginPathKnown: builder.isPluginPathKnown)
-  }
-
-  private static func workingDirectory() -> String {
-    guard let buffer = getcwd(nil, 0) else { return "" }
-    defer { free(buffer) }
-    return String(cString: buffer)
+      isPluginPathKnown: builder.isPluginPathKnown,
+      isHostKnown: builder.isHostKnown || builder.errors.isEmpty,
+      isStateDirectoryKnown: builder.isStateDirectoryGiven || builder.errors.isEmpty)
   }
 }
 
@@ -108,6 +108,8 @@ private struct ConfigurationBuilder {
   var configuration: Configuration
   var errors = ConfigurationErrorList()
   private(set) var isPluginPathKnown = true
+  private(set) var isHostKnown = false
+  private(set) var isStateDirectoryGiven = false
   /// Of the addresses to listen on, where they stand in the file.
   private var listenLines: [Int] = []
   private var isPortGiven = false
@@ -164,6 +166,8 @@ private struct ConfigurationBuilder {
     errors.add(reader.errors)
     guard isFirst(section) else { return }
     configuration.host = host
+    isHostKnown = true
+    isStateDirectoryGiven = reader.value("state-dir", ValueText.path) != nil
     listenLines = section.entries.filter { $0.key == "listen" }.map(\.line)
     isPluginPathKnown =
       !reader.has("plugin-path") || reader.value("plugin-path", ValueText.path) != nil
