@@ -190,6 +190,17 @@ struct CommandTests {
     #expect(none.errors.contains("/etc/hostname"))
   }
 
+  @Test("describe shows the routes of every router that is shipped, also of one that asks for shared memory")
+  func describeShipped() throws {
+    for (library, route) in [("AuthPlugin", "login"), ("DomainRoutes", "credits"), ("FaultPlugin", "echo")] {
+      let result = try ReleaseBuild.run(["describe", ReleaseBuild.library(library), "--json"])
+      #expect(result.status == .exited(0), "\(result)")
+      let json = try JSONValue(parsing: Array(result.output.utf8))
+      #expect(json["start_failure"] == .null, "\(library): \(json["start_failure"])")
+      #expect(json["routes"].array.contains { ($0["pattern"].string ?? "").contains(route) }, "\(library)")
+    }
+  }
+
   @Test("the host links neither Foundation nor any library of a plugin")
   func links() throws {
     let result = try ReleaseBuild.run("/usr/bin/env", ["ldd", ReleaseBuild.binary])

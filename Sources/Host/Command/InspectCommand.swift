@@ -33,7 +33,7 @@ enum InspectCommand {
     // Written before the plugin starts, lest a crash take it along.
     try output.writeAll(Array(report.loadedLines.utf8))
     if report.plugin?.capabilities.contains("routes") == true, let directory = options.stateDirectory {
-      start(options.library, in: directory, &report)
+      try start(options.library, in: directory, &report)
     }
     if let opened, let path = options.configuration, let section = options.section {
       check(section, of: path, opened, &report)
@@ -63,7 +63,11 @@ enum InspectCommand {
   }
 
   /// Starts the plugin as a worker would, with its default settings, to learn its routes.
-  private static func start(_ path: String, in directory: String, _ report: inout LibraryReport) {
+  private static func start(
+    _ path: String, in directory: String, _ report: inout LibraryReport
+  ) throws(SystemError) {
+    // Regions for this process alone: a plugin that asks for one does not start without.
+    SharedMemory.current = try SharedMemory.create()
     let faults = FaultLog(generation: 1)
     var configuration = PluginConfiguration(name: report.plugin?.name ?? "")
     configuration.library = path
