@@ -56,8 +56,11 @@ enum CheckCommand {
       case .success(let report):
         checked.version = report.plugin?.version
         checked.kind = report.plugin?.kind
+        let given = CORSInheritance.settings(
+          plugin.settings, from: reading.configuration.corsEntries, schema: report.settings,
+          decidesCORS: report.plugin?.capabilities.contains("decides-cors") == true)
         let settings = SettingsCheck.check(
-          plugin.settings, against: report.settings, path: path, section: plugin.name,
+          given, against: report.settings, path: path, section: plugin.name,
           sectionLine: plugin.line)
         if case .failure(let errors) = settings { problems.add(errors) }
         for problem in report.problems {

@@ -52,10 +52,13 @@ enum InspectCommand {
     let plugin = Plugin(index: 0, configuration: settings, sha256: nil, faults: FaultLog(generation: 1))
     let environment = PluginEnvironment(
       configurationPath: path, stateDirectory: configuration.host.stateDirectory, generation: 1, loopCount: 1,
-      host: HostTable.shared)
+      host: HostTable.shared, corsSettings: configuration.corsEntries)
+    let given = CORSInheritance.settings(
+      settings.settings, from: configuration.corsEntries, schema: library.schema,
+      decidesCORS: library.capabilities.contains(.decidesCORS))
     guard
       case .success(let values) = SettingsCheck.check(
-        settings.settings, against: library.schema, path: path, section: section, sectionLine: settings.line)
+        given, against: library.schema, path: path, section: section, sectionLine: settings.line)
     else { return }
     report.problems = library.refusals(of: values, to: plugin, environment).map {
       LibraryReport.Problem(line: $0.line ?? 0, message: $0.message)

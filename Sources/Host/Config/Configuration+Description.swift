@@ -15,14 +15,19 @@ extension Configuration {
 
   /// Every section with every value, defaults included, in the order of the file; secrets are redacted.
   ///
-  /// - Parameter schemas: of the plugins that could be loaded, by the plugin's name. The own keys of a plugin that
-  ///   is not among them may all be secrets, and so may a key that its schema does not know.
-  func describe(schemas: [String: [SettingSchema]]) -> [DescribedSection] {
+  /// - Parameters:
+  ///   - schemas: of the plugins that could be loaded, by the plugin's name. The own keys of a plugin that is not among
+  ///     them may all be secrets, and so may a key that its schema does not know.
+  ///   - deciders: the plugins that decide CORS, by name: what they take over from `[cors]` is shown as theirs.
+  func describe(schemas: [String: [SettingSchema]], deciders: Set<String> = []) -> [DescribedSection] {
     var sections = [DescribedSection(title: "[host]", values: host.described)]
     if let corsSettings {
       sections.append(DescribedSection(title: "[cors]", values: corsSettings.described))
     }
-    for plugin in plugins {
+    for var plugin in plugins {
+      plugin.settings = CORSInheritance.settings(
+        plugin.settings, from: corsEntries, schema: schemas[plugin.name] ?? [],
+        decidesCORS: deciders.contains(plugin.name))
       let own = plugin.describedSettings(schema: schemas[plugin.name])
       sections.append(DescribedSection(title: "[plugin \(plugin.name)]", values: plugin.described + own))
     }

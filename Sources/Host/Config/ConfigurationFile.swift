@@ -181,6 +181,10 @@ private struct ConfigurationBuilder {
     if isFirst(section) {
       configuration.corsSettings = settings
       configuration.cors = policy
+      guard policy != nil else { return }
+      configuration.corsEntries = section.entries.map {
+        RawSetting(key: $0.key, value: $0.value, line: $0.line)
+      }
     }
   }
 

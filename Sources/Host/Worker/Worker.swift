@@ -149,7 +149,7 @@ final class Worker: @unchecked Sendable {
     let environment = PluginEnvironment(
       configurationPath: configurationPath, stateDirectory: configuration.host.stateDirectory,
       generation: UInt32(generation), loopCount: UInt32(Worker.loopCount(configuration.host)),
-      host: HostTable.shared)
+      host: HostTable.shared, corsSettings: configuration.corsEntries)
     let frame = takeFrame()
     mainFrame = frame
     try checked("sigaltstack") { guard_adopt_thread(frame.guarded) }
