@@ -201,6 +201,26 @@ struct CommandTests {
     }
   }
 
+  @Test(
+    "check names a mistyped library key, a library that is nearly there, and two routers at one mount, by line"
+  )
+  func slips() throws {
+    let result = try check(
+      HostSettings(
+        plugins: "\n[plugin one]\nlibary = AuthPlugin\n[plugin two]\nlibrary = RateLimitPlugn\n"
+          + "[plugin three]\nlibrary = FaultPlugin\nmount = /same\n[plugin four]\nlibrary = FaultPlugin\nmount = /same/\n"
+      ))
+    #expect(result.status == .exited(1))
+    for words in [
+      "unknown key 'libary' in [plugin one]; did you mean 'library'?", "did you mean 'RateLimitPlugin'?",
+      "[plugin four] 'mount' is '/same', which [plugin three] has on line",
+    ] {
+      #expect(result.output.contains(words), "\(words) in: \(result.output)")
+    }
+    #expect(!result.output.contains("has no 'library'"))
+    #expect(result.output.hasSuffix("\n3 problems\n"), "\(result.output)")
+  }
+
   @Test("the host links neither Foundation nor any library of a plugin")
   func links() throws {
     let result = try ReleaseBuild.run("/usr/bin/env", ["ldd", ReleaseBuild.binary])

@@ -44,6 +44,7 @@ enum CheckCommand {
   ) -> Findings {
     var findings = Findings()
     var problems = reading.errors
+    var routers: [PluginConfiguration] = []
     for plugin in reading.configuration.plugins where !plugin.libraryPath.isEmpty {
       guard reading.isPluginPathKnown || plugin.library.contains("/") else { continue }
       var checked = CheckedPlugin(name: plugin.name, libraryPath: plugin.libraryPath)
@@ -56,6 +57,9 @@ enum CheckCommand {
       case .success(let report):
         checked.version = report.plugin?.version
         checked.kind = report.plugin?.kind
+        if report.plugin?.capabilities.contains("routes") == true, plugin.mode != .off {
+          routers.append(plugin)
+        }
         let given = CORSInheritance.settings(
           plugin.settings, from: reading.configuration.corsEntries, schema: report.settings,
           decidesCORS: report.plugin?.capabilities.contains("decides-cors") == true)
@@ -69,6 +73,11 @@ enum CheckCommand {
         if let failure = report.failure { complain("\(failure.reason): \(failure.message)") }
       }
       findings.plugins.append(checked)
+    }
+    for (first, second) in MountCheck.conflicts(among: routers) {
+      problems.add(
+        path: path, line: reading.mountLines[second.name] ?? second.line,
+        MountCheck.message(of: second, and: first, line: reading.mountLines[first.name] ?? first.line))
     }
     findings.problems = problems.first
     findings.more = problems.count - findings.problems.count

@@ -42,6 +42,8 @@ enum ConfigurationFile {
     var errors: ConfigurationErrorList
     /// False if `plugin-path` is wrong: nobody knows where bare names of libraries would lead.
     var isPluginPathKnown: Bool
+    /// Where each plugin's `mount` stands, by the plugin's name.
+    var mountLines: [String: Int] = [:]
     /// There is a `[host]` section.
     var isHostKnown = false
     /// The file's `[host]` section says where the host's state is, or the file is right and leaves it at the default.
@@ -95,7 +97,7 @@ enum ConfigurationFile {
     }
     return Reading(
       configuration: builder.configuration, errors: builder.errors,
-      isPluginPathKnown: builder.isPluginPathKnown,
+      isPluginPathKnown: builder.isPluginPathKnown, mountLines: builder.mountLines,
       isHostKnown: builder.isHostKnown || builder.errors.isEmpty,
       isStateDirectoryKnown: builder.isStateDirectoryGiven || builder.errors.isEmpty)
   }
@@ -108,6 +110,7 @@ private struct ConfigurationBuilder {
   var configuration: Configuration
   var errors = ConfigurationErrorList()
   private(set) var isPluginPathKnown = true
+  private(set) var mountLines: [String: Int] = [:]
   private(set) var isHostKnown = false
   private(set) var isStateDirectoryGiven = false
   /// Of the addresses to listen on, where they stand in the file.
@@ -201,6 +204,7 @@ private struct ConfigurationBuilder {
       return
     }
     configuration.plugins.append(plugin)
+    mountLines[plugin.name] = reader.line(of: "mount")
   }
 
   mutating func applyEnvironment(_ environment: [String: String], listens: Bool) {

@@ -35,7 +35,7 @@ enum PluginSection {
     if let library = reader.value("library", library) {
       plugin.library = library
       plugin.libraryPath = libraryPath(library, pluginPath: pluginPath, paths: paths)
-    } else if !reader.has("library") {
+    } else if !reader.has("library"), !complainOfSlip(for: "library", &reader) {
       reader.complain("\(title) has no 'library'", plugin.line)
     }
     readScope(&reader, into: &plugin)
@@ -46,6 +46,25 @@ enum PluginSection {
     plugin.sha256 = reader.value("sha256", digest)
     readSettings(&reader, into: &plugin)
     return plugin
+  }
+
+  /// Complains of the key that was most likely meant to be `key`, which is missing. False if there is none.
+  private static func complainOfSlip(for key: String, _ reader: inout SectionReader) -> Bool {
+    // With a value that could not be read, of which there is a complaint.
+    if reader.section.unreadableKeys.contains(where: { means(key, $0) }) { return true }
+    guard let slip = reader.section.entries.first(where: { means(key, $0.key) }) else { return false }
+    // Of another spelling `readSettings` complains.
+    let title = reader.section.title
+    if isKebabCase(slip.key) {
+      reader.complain(
+        "unknown key \(slip.key.quotedForMessage) in \(title); did you mean '\(key)'?",
+        slip.line)
+    }
+    return true
+  }
+
+  private static func means(_ key: String, _ written: String) -> Bool {
+    !keys.contains(written) && NearestName.of(written, among: keys.all) == key
   }
 
   private static func readScope(_ reader: inout SectionReader, into plugin: inout PluginConfiguration) {
@@ -68,7 +87,10 @@ enum PluginSection {
 
   private static func readSettings(_ reader: inout SectionReader, into plugin: inout PluginConfiguration) {
     let title = reader.section.title
+    let isSlip = plugin.library.isEmpty && !reader.has("library")
     for entry in reader.section.entries where !keys.contains(entry.key) {
+      // Which has been complained of.
+      if isSlip, isKebabCase(entry.key), means("library", entry.key) { continue }
       guard isKebabCase(entry.key) else {
         reader.complain(
           "\(entry.key.quotedForMessage) in \(title) is no key: keys are of a-z, 0-9 and '-'"
