@@ -30,6 +30,10 @@ public protocol Middleware: Plugin {
 
   /// Whether this plugin replaces the host's CORS policy: then it sees preflights too, and calls
   /// ``ResponseEditor/decideCORS()`` on each response that it has decided. `false`, unless stated.
+  ///
+  /// If the plugin's section has none of the keys of `[cors]` (`origins`, `methods`, `headers`, `expose`, `credentials`,
+  /// `max-age`, `private-network`), the host hands it those that stand in `[cors]` and that its schema declares, as though
+  /// they stood in its own section.
   static var decidesCORS: Bool { get }
 
   /// Whether this plugin sets the identity: then a protected route answers 503 while it is out, and not 401. `false`,

@@ -190,6 +190,37 @@ struct CommandTests {
     #expect(none.errors.contains("/etc/hostname"))
   }
 
+  @Test("describe shows the routes of every router that is shipped, also of one that asks for shared memory")
+  func describeShipped() throws {
+    for (library, route) in [("AuthPlugin", "login"), ("DomainRoutes", "credits"), ("FaultPlugin", "echo")] {
+      let result = try ReleaseBuild.run(["describe", ReleaseBuild.library(library), "--json"])
+      #expect(result.status == .exited(0), "\(result)")
+      let json = try JSONValue(parsing: Array(result.output.utf8))
+      #expect(json["start_failure"] == .null, "\(library): \(json["start_failure"])")
+      #expect(json["routes"].array.contains { ($0["pattern"].string ?? "").contains(route) }, "\(library)")
+    }
+  }
+
+  @Test(
+    "check names a mistyped library key, a library that is nearly there, and two routers at one mount, by line"
+  )
+  func slips() throws {
+    let result = try check(
+      HostSettings(
+        plugins: "\n[plugin one]\nlibary = AuthPlugin\n[plugin two]\nlibrary = RateLimitPlugn\n"
+          + "[plugin three]\nlibrary = FaultPlugin\nmount = /same\n[plugin four]\nlibrary = FaultPlugin\nmount = /same/\n"
+      ))
+    #expect(result.status == .exited(1))
+    for words in [
+      "unknown key 'libary' in [plugin one]; did you mean 'library'?", "did you mean 'RateLimitPlugin'?",
+      "[plugin four] 'mount' is '/same', which [plugin three] has on line",
+    ] {
+      #expect(result.output.contains(words), "\(words) in: \(result.output)")
+    }
+    #expect(!result.output.contains("has no 'library'"))
+    #expect(result.output.hasSuffix("\n3 problems\n"), "\(result.output)")
+  }
+
   @Test("the host links neither Foundation nor any library of a plugin")
   func links() throws {
     let result = try ReleaseBuild.run("/usr/bin/env", ["ldd", ReleaseBuild.binary])

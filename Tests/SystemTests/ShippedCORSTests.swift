@@ -1,3 +1,4 @@
+import Foundation
 import PluginTesting
 import Testing
 
@@ -37,6 +38,44 @@ struct ShippedCORSTests {
         "etag", "location", "www-authenticate", "retry-after", "idempotency-replayed", "ratelimit",
         "x-request-id",
       ]), "\(answer)")
+  }
+
+  @Test("are written once: the plugin decides by the policy of [cors], and says so")
+  func writtenOnce() throws {
+    #expect(ShippedConfiguration.text.components(separatedBy: "\norigins =").count == 2)
+    let host = try ShippedConfiguration.start()
+    let origin = "http://localhost:3000"
+    let cors = try host.get("/__diag/cors?origin=\(origin)&path=/api/v1/projects").json
+    #expect(cors["decided_by"].string == "cors")
+    #expect(cors["built_in"]["allowed"].bool == true, "\(cors)")
+    #expect(cors["response"]["Access-Control-Allow-Origin"].string == origin, "\(cors)")
+    let sections = try host.get("/__diag/config").json["sections"].array
+    func values(_ title: String) -> [String: String] {
+      let section = sections.first { $0["section"].string == title }
+      return Dictionary(
+        (section?["values"].array ?? []).map { ($0["key"].string ?? "", $0["value"].string ?? "") },
+        uniquingKeysWith: { $1 })
+    }
+    for key in ["origins", "methods", "headers", "expose", "credentials", "max-age"] {
+      #expect(values("[plugin cors]")[key]?.isEmpty == false, "\(key)")
+      #expect(values("[plugin cors]")[key] == values("[cors]")[key], "\(key)")
+    }
+  }
+
+  @Test("a key of its own makes the plugin's policy its own as a whole; a path's policy begins from [cors]")
+  func ofItsOwn() throws {
+    let cors = "[cors]\norigins = https://a.example\ncredentials = true\n"
+    let plugin = "[plugin cors]\nlibrary = CORSPlugin\napplies-to = all\n"
+    let own = try HostProcess(HostSettings(plugins: cors + plugin + "origins = https://b.example\n"))
+    let path = try HostProcess(HostSettings(plugins: cors + plugin + "policy = /open methods=PUT\n"))
+    func answer(_ host: HostProcess, _ origin: String) throws -> (allowed: String?, credentials: String?) {
+      let answer = try host.get("/open/x", headers: [("Origin", origin)])
+      return (answer.header("Access-Control-Allow-Origin"), answer.header("Access-Control-Allow-Credentials"))
+    }
+    #expect(try answer(own, "https://a.example").allowed == nil)
+    #expect(try answer(own, "https://b.example") == ("https://b.example", nil))
+    #expect(try answer(path, "https://a.example") == ("https://a.example", "true"))
+    #expect(try answer(path, "https://b.example").allowed == nil)
   }
 
   private func names(_ list: String?) -> Set<String> {

@@ -231,12 +231,16 @@ final class Diagnostics: @unchecked Sendable {
 
   private func writeConfiguration(_ x: Exchange) {
     var schemas: [String: [SettingSchema]] = [:]
-    for plugin in worker.plugins { schemas[plugin.name] = plugin.library?.schema }
+    var deciders: Set<String> = []
+    for plugin in worker.plugins {
+      schemas[plugin.name] = plugin.library?.schema
+      if plugin.capabilities.contains(.decidesCORS) { deciders.insert(plugin.name) }
+    }
     var json = JSONWriter()
     json.object {
       $0.field("path", worker.configurationPath)
       $0.array("sections") { array in
-        for section in worker.configuration.describe(schemas: schemas) {
+        for section in worker.configuration.describe(schemas: schemas, deciders: deciders) {
           array.object {
             $0.field("section", section.title)
             $0.array("values") { values in

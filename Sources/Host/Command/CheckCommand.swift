@@ -11,20 +11,24 @@ enum CheckCommand {
 
   struct Findings: Sendable, Equatable {
     var plugins: [CheckedPlugin] = []
+    /// The first ones.
     var problems: [ConfigurationError] = []
+    /// How many there are beyond those.
+    var more = 0
   }
 
   static func run(_ options: CheckOptions) -> ExitStatus {
+    let path = ConfigurationLocation.path(given: options.configuration)
     let findings = check(
-      ConfigurationFile.read(path: options.configuration, environment: Environment.all),
-      path: options.configuration,
+      ConfigurationFile.read(path: path, environment: Environment.all),
+      path: path,
       digests: { paths throws(SystemError) in try LibraryDigest.compute(paths) },
       inspect: {
         LibraryInspection.run(
-          $0.libraryPath, asking: .settings(of: $0.name, configuration: options.configuration))
+          $0.libraryPath, asking: .settings(of: $0.name, configuration: path))
       })
     let text =
-      options.json ? json(findings, path: options.configuration) : text(findings, path: options.configuration)
+      options.json ? json(findings, path: path) : text(findings, path: path)
     return Output.print(text, then: findings.problems.isEmpty ? .success : .no)
   }
 
@@ -38,13 +42,14 @@ enum CheckCommand {
     digests: ([String]) throws(SystemError) -> [(path: String, sha256: String)],
     inspect: (PluginConfiguration) -> Result<LibraryReport, LibraryReport.Failure>
   ) -> Findings {
-    var findings = Findings(problems: reading.errors)
+    var findings = Findings()
+    var problems = reading.errors
+    var routers: [PluginConfiguration] = []
     for plugin in reading.configuration.plugins where !plugin.libraryPath.isEmpty {
       guard reading.isPluginPathKnown || plugin.library.contains("/") else { continue }
       var checked = CheckedPlugin(name: plugin.name, libraryPath: plugin.libraryPath)
       func complain(_ message: String) {
-        findings.problems.append(
-          ConfigurationError(path: path, line: plugin.line, message: "[plugin \(plugin.name)] \(message)"))
+        problems.add(path: path, line: plugin.line, "[plugin \(plugin.name)] \(message)")
       }
       if let problem = pinProblem(of: plugin, digests: digests) { complain(problem) }
       switch inspect(plugin) {
@@ -52,18 +57,30 @@ enum CheckCommand {
       case .success(let report):
         checked.version = report.plugin?.version
         checked.kind = report.plugin?.kind
+        if report.plugin?.capabilities.contains("routes") == true, plugin.mode != .off {
+          routers.append(plugin)
+        }
+        let given = CORSInheritance.settings(
+          plugin.settings, from: reading.configuration.corsEntries, schema: report.settings,
+          decidesCORS: report.plugin?.capabilities.contains("decides-cors") == true)
         let settings = SettingsCheck.check(
-          plugin.settings, against: report.settings, path: path, section: plugin.name,
+          given, against: report.settings, path: path, section: plugin.name,
           sectionLine: plugin.line)
-        if case .failure(let errors) = settings { findings.problems += errors.errors }
-        findings.problems += report.problems.map {
-          ConfigurationError(path: path, line: $0.line > 0 ? $0.line : nil, message: $0.message)
+        if case .failure(let errors) = settings { problems.add(errors) }
+        for problem in report.problems {
+          problems.add(path: path, line: problem.line > 0 ? problem.line : nil, problem.message)
         }
         if let failure = report.failure { complain("\(failure.reason): \(failure.message)") }
       }
       findings.plugins.append(checked)
     }
-    if !findings.problems.isEmpty { findings.problems = ConfigurationErrors(findings.problems).errors }
+    for (first, second) in MountCheck.conflicts(among: routers) {
+      problems.add(
+        path: path, line: reading.mountLines[second.name] ?? second.line,
+        MountCheck.message(of: second, and: first, line: reading.mountLines[first.name] ?? first.line))
+    }
+    findings.problems = problems.first
+    findings.more = problems.count - findings.problems.count
     return findings
   }
 
@@ -87,7 +104,8 @@ enum CheckCommand {
 extension CheckCommand {
   static func text(_ findings: Findings, path: String) -> String {
     var text = findings.problems.map { "\($0)\n" }.joined()
-    switch findings.problems.count {
+    if findings.more > 0 { text += "and \(findings.more) more error\(findings.more == 1 ? "" : "s")\n" }
+    switch findings.problems.count + findings.more {
     case 0:
       let count = findings.plugins.count
       text += "\(path): no problem; \(count) plugin\(count == 1 ? "" : "s")\n"
@@ -111,6 +129,7 @@ extension CheckCommand {
           }
         }
       }
+      if findings.more > 0 { $0.field("more_problems", findings.more) }
       $0.array("plugins") { list in
         for plugin in findings.plugins {
           list.object {

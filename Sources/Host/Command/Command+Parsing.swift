@@ -30,10 +30,10 @@ extension Command {
     case .run:
       return .run(
         RunOptions(
-          configuration: parsed.values["--config"] ?? "plugins.conf", listen: parsed.values["--listen"]))
+          configuration: parsed.values["--config"], listen: parsed.values["--listen"]))
     case .check:
       return .check(
-        CheckOptions(configuration: parsed.values["--config"] ?? "plugins.conf", json: parsed.hasJSON))
+        CheckOptions(configuration: parsed.values["--config"], json: parsed.hasJSON))
     case .describe:
       return .describe(
         DescribeOptions(
@@ -41,23 +41,26 @@ extension Command {
     case .status:
       return .status(
         StatusOptions(
-          configuration: parsed.values["--config"] ?? "plugins.conf", json: parsed.hasJSON,
-          watch: try interval(parsed)))
+          configuration: parsed.values["--config"], stateDirectory: parsed.values["--state-dir"],
+          json: parsed.hasJSON, watch: try interval(parsed)))
     case .drain:
       return .tell(
         OperatorOptions(
           line: "drain \(parsed.argument ?? Draining.on.rawValue)",
-          configuration: parsed.values["--config"] ?? "plugins.conf", json: parsed.hasJSON))
+          configuration: parsed.values["--config"], stateDirectory: parsed.values["--state-dir"],
+          json: parsed.hasJSON))
     case .reload, .stop, .quarantine, .release, .bypass, .logLevel:
       return .tell(
         OperatorOptions(
-          line: [specification.name, parsed.argument].compactMap { $0 }.joined(separator: " "),
-          configuration: parsed.values["--config"] ?? "plugins.conf", json: parsed.hasJSON))
+          line: ([specification.name, parsed.argument].compactMap { $0 }
+            + (parsed.switches.contains("--force") ? ["force"] : [])).joined(separator: " "),
+          configuration: parsed.values["--config"], stateDirectory: parsed.values["--state-dir"],
+          json: parsed.hasJSON))
     case .faults:
       return .faults(
         FaultsOptions(
-          id: parsed.argument, configuration: parsed.values["--config"] ?? "plugins.conf",
-          json: parsed.hasJSON))
+          id: parsed.argument, configuration: parsed.values["--config"],
+          stateDirectory: parsed.values["--state-dir"], json: parsed.hasJSON))
     case .version: return try version(parsed)
     case .completions:
       guard let name = parsed.argument, let shell = CompletionShell(rawValue: name) else {
@@ -172,6 +175,10 @@ struct Arguments {
       guard let value = parts.count == 2 ? parts[1] : rest.popFirst(), !value.isEmpty else {
         throw wrong("\(option.name) needs a value: \(option.name) \(placeholder)")
       }
+      if option.isPath, let character = value.firstControlCharacter {
+        throw wrong(
+          "\(option.name) \(value.quotedForMessage) has the control character \(character.codePoint)")
+      }
       if option.isRepeatable {
         repeated[option.name, default: []].append(value)
       } else {
@@ -186,7 +193,7 @@ struct Arguments {
         "\(argument.quotedForMessage) is none of \(command.choices.joined(separator: ", "))"
           + NearestName.hint(for: argument, among: command.choices))
     }
-    if let argument, argument.contains(where: \.isNewline) {
+    if let argument, argument.firstControlCharacter != nil {
       throw wrong("\(argument.quotedForMessage) is no name")
     }
   }

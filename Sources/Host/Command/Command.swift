@@ -24,26 +24,29 @@ enum Command: Sendable, Equatable {
 }
 
 struct RunOptions: Sendable, Equatable {
-  var configuration = "plugins.conf"
+  /// Nil for where it is looked for (`ConfigurationLocation`), as in all of these.
+  var configuration: String?
   /// Instead of the configuration's `listen`.
   var listen: String?
 }
 
 struct CheckOptions: Sendable, Equatable {
-  var configuration = "plugins.conf"
+  var configuration: String?
   var json = false
 }
 
 struct DescribeOptions: Sendable, Equatable {
   /// A path, or a bare name as in the configuration.
   var library: String
-  /// Where `plugin-path` is looked up for a bare name; nil for plugins.conf, if there is one.
+  /// Where `plugin-path` is looked up for a bare name; nil for the one that `run` takes, if there is one.
   var configuration: String?
   var json = false
 }
 
 struct StatusOptions: Sendable, Equatable {
-  var configuration = "plugins.conf"
+  var configuration: String?
+  /// Of the host; nil for that of the configuration.
+  var stateDirectory: String?
   var json = false
   /// Between two looks; nil for one look.
   var watch: Duration?
@@ -52,14 +55,16 @@ struct StatusOptions: Sendable, Equatable {
 struct OperatorOptions: Sendable, Equatable {
   /// What the host is told: `quarantine auth`.
   var line: String
-  var configuration = "plugins.conf"
+  var configuration: String?
+  var stateDirectory: String?
   var json = false
 }
 
 struct FaultsOptions: Sendable, Equatable {
   /// Nil for all of them.
   var id: String?
-  var configuration = "plugins.conf"
+  var configuration: String?
+  var stateDirectory: String?
   var json = false
 }
 
@@ -122,7 +127,7 @@ struct BisectOptions: Sendable, Equatable {
   /// `Name: value`, of a request that is no file's.
   var fields: [String] = []
   var body: String?
-  var configuration = "plugins.conf"
+  var configuration: String?
   /// The status that the request should get; nil: any below 500.
   var expected: Int?
   /// For one run of the request.

@@ -20,7 +20,10 @@ extension Command {
   private func perform() -> Int32 {
     switch self {
     case .run(let options):
-      RunCommand.run(configurationPath: options.configuration, listenOverride: options.listen).rawValue
+      RunCommand.run(
+        configurationPath: ConfigurationLocation.path(given: options.configuration),
+        listenOverride: options.listen
+      ).rawValue
     case .check(let options): CheckCommand.run(options).rawValue
     case .describe(let options): DescribeCommand.run(options).rawValue
     case .status(let options): StatusCommand.run(options).rawValue

@@ -12,6 +12,9 @@ struct CommandSpecification: Sendable, Equatable {
     /// It may stand without its value.
     var isValueOptional = false
 
+    /// Its value names a file, a directory or a socket.
+    var isPath: Bool { ["FILE", "DIR", "ADDR"].contains(value) }
+
     /// As the help shows it: `--config FILE`.
     var usage: String {
       guard let value else { return name }
@@ -37,7 +40,10 @@ struct CommandSpecification: Sendable, Equatable {
 
 extension CommandSpecification {
   static let config = Option(
-    name: "--config", value: "FILE", help: "the configuration; plugins.conf if not given")
+    name: "--config", value: "FILE",
+    help: "the configuration; if not given BULKHEAD_CONFIG, plugins.conf or /etc/bulkhead/plugins.conf")
+  static let stateDirectory = Option(
+    name: "--state-dir", value: "DIR", help: "the running host's, in place of the configuration's")
   static let json = Option(name: "--json", value: nil, help: "print one JSON object")
 
   static let run = CommandSpecification(
@@ -74,13 +80,13 @@ extension CommandSpecification {
     name: "status", summary: "show how the running host stands",
     details: """
       Generations, configuration, switches, and the state of each plugin with the reason for it. The host is found by
-      the state-dir of the configuration. On a terminal the table is as wide as that, and coloured, unless NO_COLOR is set.
+      --state-dir, BULKHEAD_STATE_DIR or the configuration, also when that is broken. On a terminal the table is as wide as that, and coloured, unless NO_COLOR is set.
 
       --watch looks again every 2 seconds, or every SECONDS: on a terminal on one screen that Ctrl-C leaves with 0,
       elsewhere with a block of text, or with --json a line, for each look. A host that goes away meanwhile is waited for.
       """,
     options: [
-      config, json,
+      config, stateDirectory, json,
       Option(
         name: "--watch", value: "SECONDS", help: "look again and again; 2 if not given, 0.1 at least",
         isValueOptional: true),
@@ -91,8 +97,16 @@ extension CommandSpecification {
     details: """
       Waits until the next generation serves. Exits with 1, and says why, if it does not come to that: the one before
       goes on then. Plugins that failed to start are tried again.
+
+      A change that would take out a plugin that serves, drop a required one or leave nothing to serve is held: the command
+      exits with 1 and says what is held. With --force such a change is taken all the same.
       """,
-    options: [config, json])
+    options: [
+      config, stateDirectory, json,
+      Option(
+        name: "--force", value: nil,
+        help: "take a change that would put out what serves, too"),
+    ])
 
   static let stop = CommandSpecification(
     name: "stop", summary: "end the running host",
@@ -100,7 +114,7 @@ extension CommandSpecification {
       Requests in flight are finished first. Waits for the end: the next host can be started at once. Exits with 1 if the
       host has not ended some seconds after its drain-timeout.
       """,
-    options: [config, json])
+    options: [config, stateDirectory, json])
 
   static let quarantine = CommandSpecification(
     name: "quarantine", argument: "NAME", summary: "take a plugin out of service",
@@ -108,11 +122,11 @@ extension CommandSpecification {
       Requests in its scope are answered as its on-failure says, until 'bulkhead release NAME', or until its
       section is changed.
       """,
-    options: [config, json])
+    options: [config, stateDirectory, json])
 
   static let release = CommandSpecification(
     name: "release", argument: "NAME", summary: "put a plugin back into service, at once",
-    options: [config, json])
+    options: [config, stateDirectory, json])
 
   static let bypass = CommandSpecification(
     name: "bypass", argument: "MODE", choices: ["all", "heavy", "off"],
@@ -121,7 +135,7 @@ extension CommandSpecification {
       all: no middleware runs; routes, built-ins and CORS do, and protected routes answer 401. heavy: what is marked
       'heavy' is off. Holds until it is changed, or the host ends.
       """,
-    options: [config, json])
+    options: [config, stateDirectory, json])
 
   static let drain = CommandSpecification(
     name: "drain", argument: "MODE", isArgumentOptional: true, choices: Draining.allCases.map(\.rawValue),
@@ -130,12 +144,12 @@ extension CommandSpecification {
       /health/ready answers 503 with the reason draining, so that a balancer sends its clients elsewhere; all else is
       served as before. Holds until 'bulkhead drain off', or until the host ends.
       """,
-    options: [config, json])
+    options: [config, stateDirectory, json])
 
   static let logLevel = CommandSpecification(
     name: "log-level", argument: "LEVEL", choices: ["error", "warning", "info", "debug"],
     summary: "change what is logged: error, warning, info or debug",
-    details: "Holds until it is changed, or the host ends.", options: [config, json])
+    details: "Holds until it is changed, or the host ends.", options: [config, stateDirectory, json])
 
   static let faults = CommandSpecification(
     name: "faults", argument: "ID", isArgumentOptional: true,
@@ -144,7 +158,7 @@ extension CommandSpecification {
       The ledger is kept in state-dir/faults, and can be read whether the host runs or not. Beside ID.json stands
       ID.request where a request met the fault.
       """,
-    options: [config, json])
+    options: [config, stateDirectory, json])
 
   static let version = CommandSpecification(
     name: "version", summary: "show the version, the commit and the plugin ABI", options: [json])

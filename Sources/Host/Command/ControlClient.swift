@@ -73,39 +73,4 @@ enum ControlClient {
       isYes: verdict.elementsEqual("ok".utf8),
       text: String(decoding: bytes.dropFirst(verdict.count + 1), as: UTF8.self))
   }
-
-  /// Where the host of this configuration keeps its state.
-  static func stateDirectory(ofConfiguration path: String) -> Result<String, ConfigurationErrors> {
-    host(ofConfiguration: path).map(\.stateDirectory)
-  }
-
-  /// The `[host]` of this configuration. Of a file that is broken, which is when the host is asked about most,
-  /// `state-dir` is still read; the rest is as by default then.
-  static func host(ofConfiguration path: String) -> Result<HostConfiguration, ConfigurationErrors> {
-    let bytes: [UInt8]
-    do throws(FileContents.Failure) {
-      bytes = try FileContents.read(path, limit: ConfigurationText.maximumFile, waits: true)
-    } catch {
-      return .failure(ConfigurationErrors([ConfigurationError(path: path, message: "\(error)")]))
-    }
-    if case .success(let configuration) = ConfigurationFile.parse(
-      bytes: bytes, path: path, environment: Environment.all)
-    {
-      return .success(configuration.host)
-    }
-    var working = ""
-    if let buffer = getcwd(nil, 0) {
-      working = String(cString: buffer)
-      free(buffer)
-    }
-    let paths = FilePaths(ofFile: FilePaths(directory: working).resolve(path))
-    let text = ConfigurationText(
-      reading: bytes, path: path,
-      substitution: Substitution(environment: Environment.all, directory: paths.directory))
-    let entries = text.sections.filter { $0.kind == "host" }.flatMap(\.entries)
-    let given = entries.last { $0.key == "state-dir" && !$0.value.isEmpty }?.value
-    var host = HostConfiguration()
-    host.stateDirectory = paths.resolve(given ?? host.stateDirectory)
-    return .success(host)
-  }
 }

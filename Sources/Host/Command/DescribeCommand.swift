@@ -27,9 +27,9 @@ enum DescribeCommand {
       // Without a slash, dlopen(3) would look in the system's directories.
       return .success(library.contains("/") ? library : "./\(library)")
     }
-    let file = options.configuration ?? "plugins.conf"
+    let file = ConfigurationLocation.path(given: options.configuration)
     var pluginPath = HostConfiguration().pluginPath
-    if options.configuration != nil || access(file, F_OK) == 0 {
+    if options.configuration != nil || ConfigurationLocation.isThere(file) {
       switch ConfigurationFile.load(path: file, environment: Environment.all) {
       case .failure(let errors): return .failure(errors)
       case .success(let configuration): pluginPath = configuration.host.pluginPath

@@ -1,25 +1,27 @@
+import Glibc
+
 /// `bulkhead faults [ID]`: the ledger, which is on disk and can be read whether the host runs or not.
 enum FaultsCommand {
   static func run(_ options: FaultsOptions) -> ExitStatus {
-    switch ControlClient.stateDirectory(ofConfiguration: options.configuration) {
-    case .failure(let errors):
-      Output.complain("\(errors)")
+    let search = HostSearch(stateDirectory: options.stateDirectory, configuration: options.configuration)
+    let state = search.directory { access(FaultLedger.directory(in: $0), F_OK) == 0 }
+    let directory = FaultLedger.directory(in: state)
+    guard access(directory, F_OK) == 0 || search.errors == nil else {
+      Output.complain(search.failure(living: HostRecord.living()))
       return .unavailable
-    case .success(let state):
-      let directory = FaultLedger.directory(in: state)
-      guard let id = options.id else { return list(directory, json: options.json) }
-      guard let record = FaultLedger.read(id, in: directory) else {
-        let hint = NearestName.hint(for: id, among: FaultLedger.ids(in: directory))
-        Output.complain("there is no fault \(id.quotedForMessage) in \(directory)\(hint)")
-        return .no
-      }
-      if options.json {
-        var json = JSONWriter()
-        record.write(to: &json)
-        return Output.print(json.text + "\n")
-      }
-      return Output.print(text(record))
     }
+    guard let id = options.id else { return list(directory, json: options.json) }
+    guard let record = FaultLedger.read(id, in: directory) else {
+      let hint = NearestName.hint(for: id, among: FaultLedger.ids(in: directory))
+      Output.complain("there is no fault \(id.quotedForMessage) in \(directory)\(hint)")
+      return .no
+    }
+    if options.json {
+      var json = JSONWriter()
+      record.write(to: &json)
+      return Output.print(json.text + "\n")
+    }
+    return Output.print(text(record))
   }
 
   private static func list(_ directory: String, json isJSON: Bool) -> ExitStatus {

@@ -5,7 +5,7 @@ extension CommandSpecification {
     isRepeatable: true)
   private static let lookup = Option(
     name: "--config", value: "FILE",
-    help: "whose plugin-path a bare name is looked up in; plugins.conf if not given")
+    help: "whose plugin-path a bare name is looked up in; the one that run takes if not given")
   private static let junit = Option(name: "--junit", value: "FILE", help: "write JUnit XML there too")
 
   static let test = CommandSpecification(
@@ -135,7 +135,7 @@ extension Command {
       guard options.request.count <= 2 else { throw wrong("takes a file, or a method and a target") }
       options.fields = parsed.repeated["-H"] ?? []
       options.body = parsed.values["--body"]
-      options.configuration = parsed.values["--config"] ?? options.configuration
+      options.configuration = parsed.values["--config"]
       options.expected = try read("--expect") { text throws(InvalidValue) in
         try ValueText.integer(text, in: 200...599)
       }

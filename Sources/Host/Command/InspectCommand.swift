@@ -33,7 +33,7 @@ enum InspectCommand {
     // Written before the plugin starts, lest a crash take it along.
     try output.writeAll(Array(report.loadedLines.utf8))
     if report.plugin?.capabilities.contains("routes") == true, let directory = options.stateDirectory {
-      start(options.library, in: directory, &report)
+      try start(options.library, in: directory, &report)
     }
     if let opened, let path = options.configuration, let section = options.section {
       check(section, of: path, opened, &report)
@@ -52,10 +52,13 @@ enum InspectCommand {
     let plugin = Plugin(index: 0, configuration: settings, sha256: nil, faults: FaultLog(generation: 1))
     let environment = PluginEnvironment(
       configurationPath: path, stateDirectory: configuration.host.stateDirectory, generation: 1, loopCount: 1,
-      host: HostTable.shared)
+      host: HostTable.shared, corsSettings: configuration.corsEntries)
+    let given = CORSInheritance.settings(
+      settings.settings, from: configuration.corsEntries, schema: library.schema,
+      decidesCORS: library.capabilities.contains(.decidesCORS))
     guard
       case .success(let values) = SettingsCheck.check(
-        settings.settings, against: library.schema, path: path, section: section, sectionLine: settings.line)
+        given, against: library.schema, path: path, section: section, sectionLine: settings.line)
     else { return }
     report.problems = library.refusals(of: values, to: plugin, environment).map {
       LibraryReport.Problem(line: $0.line ?? 0, message: $0.message)
@@ -63,7 +66,11 @@ enum InspectCommand {
   }
 
   /// Starts the plugin as a worker would, with its default settings, to learn its routes.
-  private static func start(_ path: String, in directory: String, _ report: inout LibraryReport) {
+  private static func start(
+    _ path: String, in directory: String, _ report: inout LibraryReport
+  ) throws(SystemError) {
+    // Regions for this process alone: a plugin that asks for one does not start without.
+    SharedMemory.current = try SharedMemory.create()
     let faults = FaultLog(generation: 1)
     var configuration = PluginConfiguration(name: report.plugin?.name ?? "")
     configuration.library = path

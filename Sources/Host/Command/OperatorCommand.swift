@@ -2,7 +2,8 @@
 /// answer.
 enum OperatorCommand {
   static func run(_ options: OperatorOptions) -> ExitStatus {
-    switch answer(to: options.line, configuration: options.configuration) {
+    let search = HostSearch(stateDirectory: options.stateDirectory, configuration: options.configuration)
+    switch answer(to: options.line, search) {
     case .failure(let status): return status
     case .success(let answer):
       let status: ExitStatus = answer.isYes ? .success : .no
@@ -21,9 +22,11 @@ enum OperatorCommand {
   }
 
   /// What the running host answers; or the status to end with, when that has been said already.
-  static func answer(to line: String, configuration: String) -> Result<ControlClient.Answer, ExitStatus> {
-    switch ask(line, configuration: configuration) {
-    case .success(let answer): return .success(answer)
+  static func answer(to line: String, _ search: HostSearch) -> Result<ControlClient.Answer, ExitStatus> {
+    switch ask(line, search) {
+    case .success(let found):
+      if let note = found.note { Output.complain(note) }
+      return .success(found.answer)
     case .failure(.host(.late(let limit))):
       return .success(
         ControlClient.Answer(
@@ -36,13 +39,13 @@ enum OperatorCommand {
   }
 
   enum Failure: Error, CustomStringConvertible {
-    /// Where the host keeps its socket is not known.
-    case configuration(ConfigurationErrors)
+    /// Nobody answers in any place; which they are, and why.
+    case nobody(String)
     case host(ControlClient.Failure)
 
     var description: String {
       switch self {
-      case .configuration(let errors): "\(errors)"
+      case .nobody(let why): why
       case .host(let failure): "\(failure)"
       }
     }
@@ -51,20 +54,31 @@ enum OperatorCommand {
   /// For a host to end beyond its drain-timeout: 2 s after that it kills what has not ended.
   private static let stopMargin = Duration.seconds(7)
 
-  /// What the running host answers.
-  static func ask(_ line: String, configuration: String) -> Result<ControlClient.Answer, Failure> {
-    switch ControlClient.host(ofConfiguration: configuration) {
-    case .failure(let errors): return .failure(.configuration(errors))
-    case .success(let host):
-      // The end comes by then, if the host is not at a standstill itself.
-      let limit = line == "stop" ? host.drainTimeout + OperatorCommand.stopMargin : nil
+  struct Found {
+    var answer: ControlClient.Answer
+    /// What to say beside it: the host was not found where its configuration says.
+    var note: String?
+  }
+
+  /// What the running host answers, in the first place where there is one.
+  static func ask(_ line: String, _ search: HostSearch) -> Result<Found, Failure> {
+    // The end comes by then, if the host is not at a standstill itself.
+    let limit = line == "stop" ? search.drainTimeout + OperatorCommand.stopMargin : nil
+    var refusal: ControlClient.Failure?
+    for place in search.places {
       do throws(ControlClient.Failure) {
-        return .success(
-          try ControlClient.ask(line, stateDirectory: host.stateDirectory, within: limit))
+        let answer = try ControlClient.ask(line, stateDirectory: place.directory, within: limit)
+        return .success(Found(answer: answer, note: search.note(on: place)))
       } catch {
-        return .failure(.host(error))
+        switch error {
+        case .notRunning: continue
+        // What cannot be looked at may be where the host is.
+        case .system: refusal = refusal ?? error
+        case .noAnswer, .late: return .failure(.host(error))
+        }
       }
     }
+    return .failure(refusal.map { .host($0) } ?? .nobody(search.failure(living: HostRecord.living())))
   }
 }
 

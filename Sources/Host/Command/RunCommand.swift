@@ -15,6 +15,11 @@ enum RunCommand {
     do throws(SystemError) {
       let supervisor = try Supervisor(
         source: source, path: configurationPath, listenOverride: listenOverride)
+      let record = HostRecord.write(
+        HostRecord.Entry(
+          configuration: HostRecord.key(ofConfiguration: configurationPath),
+          stateDirectory: host.stateDirectory))
+      defer { record?.remove() }
       return ExitStatus(rawValue: supervisor.run()) ?? .no
     } catch {
       Output.complain("bulkhead: \(error)")

@@ -2,7 +2,7 @@
 enum StatusCommand {
   static func run(_ options: StatusOptions) -> ExitStatus {
     if let interval = options.watch { return StatusWatch(options, every: interval).run() }
-    switch look(options) {
+    switch look(options, saying: { Output.complain($0) }) {
     case .failure(let away):
       Output.complain(away.description)
       return .unavailable
@@ -25,10 +25,14 @@ enum StatusCommand {
   /// Nobody answers, or nothing that makes sense: why, for people.
   struct Away: Error, CustomStringConvertible { var description: String }
 
-  static func look(_ options: StatusOptions) -> Result<Look, Away> {
-    switch OperatorCommand.ask("status", configuration: options.configuration) {
+  /// - Parameter say: told where the host was found, if not where its configuration says.
+  static func look(_ options: StatusOptions, saying say: (String) -> Void = { _ in }) -> Result<Look, Away> {
+    let search = HostSearch(stateDirectory: options.stateDirectory, configuration: options.configuration)
+    switch OperatorCommand.ask("status", search) {
     case .failure(let failure): return .failure(Away(description: failure.description))
-    case .success(let answer):
+    case .success(let found):
+      let answer = found.answer
+      if let note = found.note { say(note) }
       guard answer.isYes else { return .failure(Away(description: answer.text.trimmingLineEnd)) }
       if options.json { return .success(.text(answer.text)) }
       guard let report = JSONValue(parsing: Array(answer.text.utf8)) else {

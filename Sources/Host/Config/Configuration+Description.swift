@@ -15,14 +15,19 @@ extension Configuration {
 
   /// Every section with every value, defaults included, in the order of the file; secrets are redacted.
   ///
-  /// - Parameter schemas: of the plugins that could be loaded, by the plugin's name. The own keys of a plugin that
-  ///   is not among them may all be secrets, and so may a key that its schema does not know.
-  func describe(schemas: [String: [SettingSchema]]) -> [DescribedSection] {
+  /// - Parameters:
+  ///   - schemas: of the plugins that could be loaded, by the plugin's name. The own keys of a plugin that is not among
+  ///     them may all be secrets, and so may a key that its schema does not know.
+  ///   - deciders: the plugins that decide CORS, by name: what they take over from `[cors]` is shown as theirs.
+  func describe(schemas: [String: [SettingSchema]], deciders: Set<String> = []) -> [DescribedSection] {
     var sections = [DescribedSection(title: "[host]", values: host.described)]
     if let corsSettings {
       sections.append(DescribedSection(title: "[cors]", values: corsSettings.described))
     }
-    for plugin in plugins {
+    for var plugin in plugins {
+      plugin.settings = CORSInheritance.settings(
+        plugin.settings, from: corsEntries, schema: schemas[plugin.name] ?? [],
+        decidesCORS: deciders.contains(plugin.name))
       let own = plugin.describedSettings(schema: schemas[plugin.name])
       sections.append(DescribedSection(title: "[plugin \(plugin.name)]", values: plugin.described + own))
     }
@@ -126,14 +131,13 @@ extension PluginConfiguration {
       guard let entry, !entry.isSecret else { return Configuration.redacted }
       return Configuration.withoutPassword(text)
     }
+    let entries = Dictionary(schema.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
     let given = settings.map { setting in
-      Configuration.DescribedValue(
-        key: setting.key, value: shown(setting.value, schema.first { $0.name == setting.key }))
+      Configuration.DescribedValue(key: setting.key, value: shown(setting.value, entries[setting.key]))
     }
+    let keys = Set(settings.map(\.key))
     let defaults = schema.compactMap { entry -> Configuration.DescribedValue? in
-      guard let text = entry.defaultText, !settings.contains(where: { $0.key == entry.name }) else {
-        return nil
-      }
+      guard let text = entry.defaultText, !keys.contains(entry.name) else { return nil }
       return .init(key: entry.name, value: shown(text, entry))
     }
     return given + defaults

@@ -11,6 +11,8 @@ struct Configuration: Sendable {
   var cors: CORSPolicy?
   /// The text behind `cors`, for diagnostics.
   var corsSettings: CORSConfiguration?
+  /// What stands in `[cors]`, for plugins that take it over (`CORSInheritance`); empty if there is no policy.
+  var corsEntries: [RawSetting] = []
   /// In the order of the file, which is the order of the pipeline.
   var plugins: [PluginConfiguration] = []
   /// What the environment asks for; not in the file.
@@ -47,7 +49,7 @@ struct HostConfiguration: Sendable {
 }
 
 /// An address to listen on.
-enum ListenAddress: Sendable, Equatable {
+enum ListenAddress: Sendable, Hashable {
   /// `text` is a numeric address without brackets.
   case ipv4(String, port: UInt16)
   case ipv6(String, port: UInt16)

@@ -11,22 +11,36 @@ struct ConfigurationError: Error, Sendable, Equatable, CustomStringConvertible {
   var message: String
 
   var description: String {
-    guard let line else { return "\(path): \(message)" }
-    return "\(path):\(line): \(message)"
+    guard let line else { return "\(path.visible): \(message)" }
+    return "\(path.visible):\(line): \(message)"
   }
 }
 
 /// All that is wrong with a configuration, in the order of its lines; never empty.
 struct ConfigurationErrors: Error, Sendable, Equatable, CustomStringConvertible {
-  var errors: [ConfigurationError]
+  /// The first ones, `ConfigurationErrorList.maximum` at most.
+  private(set) var errors: [ConfigurationError]
+  /// How many there are beyond those.
+  private(set) var more: Int
 
   init(_ errors: [ConfigurationError]) {
-    // Sorting is stable: errors of one line stay in the order they were found in.
-    self.errors = errors.sorted { ($0.line ?? 0) < ($1.line ?? 0) }
+    var list = ConfigurationErrorList()
+    for error in errors { list.add(error) }
+    self.init(list)
   }
 
-  /// One error a line.
-  var description: String { errors.map(\.description).joined(separator: "\n") }
+  /// - Parameter list: not empty.
+  init(_ list: ConfigurationErrorList) {
+    errors = list.first
+    more = list.count - errors.count
+  }
+
+  /// One error a line, and how many more there are.
+  var description: String {
+    var lines = errors.map(\.description)
+    if more > 0 { lines.append("and \(more) more error\(more == 1 ? "" : "s")") }
+    return lines.joined(separator: "\n")
+  }
 }
 
 /// Why a value is not acceptable, without naming the key that it was given for.
@@ -38,6 +52,17 @@ struct InvalidValue: Error, Equatable {
 }
 
 extension String {
+  /// At most so many characters (Unicode scalars), with `…` for what is cut.
+  func cut(to limit: Int) -> String {
+    // What has no more bytes has no more scalars either.
+    guard utf8.count > limit,
+      let end = unicodeScalars.index(
+        unicodeScalars.startIndex, offsetBy: limit, limitedBy: unicodeScalars.endIndex),
+      end < unicodeScalars.endIndex
+    else { return self }
+    return String(unicodeScalars[..<end]) + "…"
+  }
+
   /// In single quotes for a message, on one line, and cut if it is long.
   var quotedForMessage: String {
     var shown = ""

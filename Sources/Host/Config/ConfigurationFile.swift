@@ -32,16 +32,22 @@ enum ConfigurationFile {
     } catch {
       return Reading(
         configuration: Configuration(path: path),
-        errors: [ConfigurationError(path: path, message: "\(error)")], isPluginPathKnown: false)
+        errors: ConfigurationErrorList(path: path, "\(error)"), isPluginPathKnown: false)
     }
   }
 
   struct Reading {
     /// Without what is wrong, which is as by default.
     var configuration: Configuration
-    var errors: [ConfigurationError]
+    var errors: ConfigurationErrorList
     /// False if `plugin-path` is wrong: nobody knows where bare names of libraries would lead.
     var isPluginPathKnown: Bool
+    /// Where each plugin's `mount` stands, by the plugin's name.
+    var mountLines: [String: Int] = [:]
+    /// There is a `[host]` section.
+    var isHostKnown = false
+    /// The file's `[host]` section says where the host's state is, or the file is right and leaves it at the default.
+    var isStateDirectoryKnown = false
 
     var result: Result<Configuration, ConfigurationErrors> {
       errors.isEmpty ? .success(configuration) : .failure(ConfigurationErrors(errors))
@@ -69,13 +75,19 @@ enum ConfigurationFile {
     bytes: [UInt8], path: String, environment: [String: String] = [:], listenOverride: String? = nil,
     listens: Bool = true
   ) -> Reading {
-    let working = FilePaths(directory: workingDirectory())
-    let paths = FilePaths(ofFile: working.resolve(path))
+    let working = FilePaths.inWorkingDirectory
+    let resolved = working.resolve(path)
+    let paths = FilePaths(ofFile: resolved)
     let text = ConfigurationText(
       reading: bytes, path: path,
       substitution: Substitution(environment: environment, directory: paths.directory))
     var builder = ConfigurationBuilder(path: path, paths: paths)
     builder.errors = text.errors
+    if let character = resolved.firstControlCharacter {
+      builder.errors.add(
+        path: path, line: nil,
+        "the file's own path, \(resolved.quotedForMessage), has the control character \(character.codePoint)")
+    }
     builder.read(text.sections)
     builder.applyEnvironment(environment, listens: listenOverride == nil)
     if let listenOverride {
@@ -85,13 +97,9 @@ enum ConfigurationFile {
     }
     return Reading(
       configuration: builder.configuration, errors: builder.errors,
-      isPluginPathKnown: builder.isPluginPathKnown)
-  }
-
-  private static func workingDirectory() -> String {
-    guard let buffer = getcwd(nil, 0) else { return "" }
-    defer { free(buffer) }
-    return String(cString: buffer)
+      isPluginPathKnown: builder.isPluginPathKnown, mountLines: builder.mountLines,
+      isHostKnown: builder.isHostKnown || builder.errors.isEmpty,
+      isStateDirectoryKnown: builder.isStateDirectoryGiven || builder.errors.isEmpty)
   }
 }
 
@@ -100,11 +108,15 @@ private struct ConfigurationBuilder {
   let path: String
   let paths: FilePaths
   var configuration: Configuration
-  var errors: [ConfigurationError] = []
+  var errors = ConfigurationErrorList()
   private(set) var isPluginPathKnown = true
+  private(set) var mountLines: [String: Int] = [:]
+  private(set) var isHostKnown = false
+  private(set) var isStateDirectoryGiven = false
   /// Of the addresses to listen on, where they stand in the file.
   private var listenLines: [Int] = []
   private var isPortGiven = false
+  private var hasTooManyPlugins = false
 
   init(path: String, paths: FilePaths) {
     self.path = path
@@ -115,7 +127,7 @@ private struct ConfigurationBuilder {
   mutating func read(_ sections: [ConfigurationText.Section]) {
     // Where bare library names are looked up must be known before the first plugin, wherever [host] stands.
     for section in sections where section.kind == "host" { readHost(section) }
-    if !seen.contains(where: { $0.title == "[host]" }) {
+    if seen[["host", ""]] == nil {
       configuration.host.pluginPath = paths.resolve(configuration.host.pluginPath)
       configuration.host.stateDirectory = paths.resolve(configuration.host.stateDirectory)
     }
@@ -130,20 +142,18 @@ private struct ConfigurationBuilder {
             + NearestName.hint(for: section.kind, among: ["host", "cors", "plugin"]), section.line)
       }
     }
-    if configuration.plugins.count > ConfigurationFile.maximumPlugins {
-      complain("more than \(ConfigurationFile.maximumPlugins) plugins", configuration.plugins.last?.line)
-    }
   }
 
-  private var seen: [(title: String, line: Int)] = []
+  /// The line of each section that was there, by its identity.
+  private var seen: [[String]: Int] = [:]
 
   /// False, with a complaint, if a section of that title was there already.
   private mutating func isFirst(_ section: ConfigurationText.Section) -> Bool {
-    if let first = seen.first(where: { $0.title == section.title }) {
-      complain("\(section.title) stands twice; the first is on line \(first.line)", section.line)
+    if let first = seen[section.identity] {
+      complain("\(section.title) stands twice; the first is on line \(first)", section.line)
       return false
     }
-    seen.append((section.title, section.line))
+    seen[section.identity] = section.line
     return true
   }
 
@@ -156,44 +166,60 @@ private struct ConfigurationBuilder {
     checkHasNoName(section)
     var reader = SectionReader(section, path: path, keys: HostSection.keys)
     let host = HostSection.read(&reader, paths: paths)
-    errors += reader.errors
+    errors.add(reader.errors)
     guard isFirst(section) else { return }
     configuration.host = host
+    isHostKnown = true
+    isStateDirectoryGiven = reader.value("state-dir", ValueText.path) != nil
     listenLines = section.entries.filter { $0.key == "listen" }.map(\.line)
     isPluginPathKnown =
-      !reader.has("plugin-path") || reader.value("plugin-path", HostSection.path) != nil
+      !reader.has("plugin-path") || reader.value("plugin-path", ValueText.path) != nil
   }
 
   private mutating func readCORS(_ section: ConfigurationText.Section) {
     checkHasNoName(section)
     var reader = SectionReader(section, path: path, keys: CORSSection.keys)
     let (settings, policy) = CORSSection.read(&reader)
-    errors += reader.errors
+    errors.add(reader.errors)
     if isFirst(section) {
       configuration.corsSettings = settings
       configuration.cors = policy
+      guard policy != nil else { return }
+      configuration.corsEntries = section.entries.map {
+        RawSetting(key: $0.key, value: $0.value, line: $0.line)
+      }
     }
   }
 
   private mutating func readPlugin(_ section: ConfigurationText.Section) {
     var reader = SectionReader(section, path: path, keys: PluginSection.keys)
     let plugin = PluginSection.read(&reader, pluginPath: configuration.host.pluginPath, paths: paths)
-    errors += reader.errors
-    if section.name.isEmpty || isFirst(section) { configuration.plugins.append(plugin) }
+    errors.add(reader.errors)
+    guard section.name.isEmpty || isFirst(section) else { return }
+    guard configuration.plugins.count < ConfigurationFile.maximumPlugins else {
+      if !hasTooManyPlugins {
+        complain("more than \(ConfigurationFile.maximumPlugins) plugins", section.line)
+      }
+      hasTooManyPlugins = true
+      return
+    }
+    configuration.plugins.append(plugin)
+    mountLines[plugin.name] = reader.line(of: "mount")
   }
 
   mutating func applyEnvironment(_ environment: [String: String], listens: Bool) {
     switch Bypass.requested(by: environment) {
     case .success(let bypass): configuration.bypass = bypass
-    case .failure(let found): errors += found.errors
+    case .failure(let found): errors.add(found)
     }
     guard listens, let text = environment["PORT"], !text.isEmpty else { return }
     do throws(InvalidValue) {
       let port = try ListenAddress.port(text)
       var listen: [ListenAddress] = []
       var lines: [Int] = []
+      var seen: Set<ListenAddress> = []
       for (index, address) in configuration.host.listen.map({ $0.withPort(port) }).enumerated()
-      where address.isAnyPort || !listen.contains(address) {
+      where address.isAnyPort || seen.insert(address).inserted {
         listen.append(address)
         if index < listenLines.count { lines.append(listenLines[index]) }
       }
@@ -201,7 +227,7 @@ private struct ConfigurationBuilder {
       listenLines = lines
       isPortGiven = true
     } catch {
-      errors.append(ConfigurationError(path: "environment", message: "PORT \(error.problem)"))
+      errors.add(path: "environment", line: nil, "PORT \(error.problem)")
     }
   }
 
@@ -209,13 +235,13 @@ private struct ConfigurationBuilder {
   mutating func checkListeners() {
     let listen = configuration.host.listen
     // One that makes no sense has been complained of, and has a line all the same.
-    guard listenLines.count == listen.count else { return }
+    let lines = listenLines
+    guard lines.count == listen.count else { return }
     let origin = isPortGiven ? ", by PORT in the environment" : ""
-    for (index, address) in listen.enumerated() {
-      guard let first = listen[..<index].firstIndex(where: { $0.excludes(address) }) else { continue }
+    for (index, first) in ListenAddress.exclusions(among: listen) {
       complain(
-        "'listen' has \(address.text.quotedForMessage)\(origin), which cannot be had beside "
-          + "\(listen[first].text.quotedForMessage) on line \(listenLines[first])", listenLines[index])
+        "'listen' has \(listen[index].text.quotedForMessage)\(origin), which cannot be had beside "
+          + "\(listen[first].text.quotedForMessage) on line \(lines[first])", lines[index])
     }
   }
 
@@ -223,11 +249,11 @@ private struct ConfigurationBuilder {
     do throws(InvalidValue) {
       configuration.host.listen = [try ListenAddress.parse(text, paths: paths)]
     } catch {
-      errors.append(ConfigurationError(path: "--listen", message: error.problem))
+      errors.add(path: "--listen", line: nil, error.problem)
     }
   }
 
-  private mutating func complain(_ message: String, _ line: Int?) {
-    errors.append(ConfigurationError(path: path, line: line, message: message))
+  private mutating func complain(_ message: @autoclosure () -> String, _ line: Int?) {
+    errors.add(path: path, line: line, message())
   }
 }

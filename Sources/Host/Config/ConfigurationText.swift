@@ -19,8 +19,14 @@ struct ConfigurationText {
     /// Keys that are there with a value that could not be read, which has been complained of.
     var unreadableKeys: Set<String> = []
 
-    /// As in the file: `[plugin auth]`.
-    var title: String { name.isEmpty ? "[\(kind)]" : "[\(kind) \(name)]" }
+    /// As in the file, but for what is longer than any name may be: `[plugin auth]`.
+    var title: String {
+      let name = name.cut(to: 80)
+      return name.isEmpty ? "[\(kind.cut(to: 80))]" : "[\(kind.cut(to: 80)) \(name)]"
+    }
+
+    /// What there may be only one of.
+    var identity: [String] { [kind, name] }
   }
 
   struct Entry {
@@ -35,9 +41,9 @@ struct ConfigurationText {
   static let maximumValue = 64 << 10
 
   private(set) var sections: [Section] = []
-  private(set) var errors: [ConfigurationError] = []
+  private(set) var errors = ConfigurationErrorList()
   private let path: String
-  private let substitution: Substitution
+  private var substitution: Substitution
   /// Entries before the first section, or below a header that makes no sense, belong nowhere.
   private var isInSection = false
   private var hasComplainedOfNoSection = false
@@ -47,8 +53,14 @@ struct ConfigurationText {
     self.substitution = substitution
     var text = bytes[...]
     if text.starts(with: [0xEF, 0xBB, 0xBF]) { text = text.dropFirst(3) }
-    let lines = text.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
-    for (index, line) in lines.enumerated() { read(line, number: index + 1) }
+    var number = 0
+    while true {
+      number += 1
+      let line = text.prefix { $0 != UInt8(ascii: "\n") }
+      read(line, number: number)
+      guard line.endIndex < text.endIndex else { break }
+      text = text[(line.endIndex + 1)...]
+    }
   }
 
   private mutating func read(_ raw: ArraySlice<UInt8>, number: Int) {
@@ -87,8 +99,7 @@ struct ConfigurationText {
       return
     }
     do throws(InvalidValue) {
-      var scanner = ValueScanner(line[line.index(after: equals)...], substitution: substitution)
-      let value = try scanner.scan()
+      let value = try ValueScanner.scan(line[line.index(after: equals)...], &substitution)
       sections[sections.count - 1].entries.append(Entry(key: key, value: value, line: number))
     } catch {
       // The key is there, if without a value that can be used: no second complaint that it is missing.
@@ -127,6 +138,6 @@ struct ConfigurationText {
   }
 
   private mutating func complain(_ message: String, line: Int) {
-    errors.append(ConfigurationError(path: path, line: line, message: message))
+    errors.add(path: path, line: line, message)
   }
 }

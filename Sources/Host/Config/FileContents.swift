@@ -51,6 +51,13 @@ struct FilePaths {
 
   init(directory: String) { self.directory = directory }
 
+  /// Those of a command line.
+  static var inWorkingDirectory: FilePaths {
+    guard let buffer = getcwd(nil, 0) else { return FilePaths(directory: "") }
+    defer { free(buffer) }
+    return FilePaths(directory: String(cString: buffer))
+  }
+
   init(ofFile path: String) {
     guard let slash = path.lastIndex(of: "/") else {
       directory = ""

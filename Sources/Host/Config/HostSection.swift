@@ -39,8 +39,8 @@ enum HostSection {
     readLimits(&reader, into: &host)
     host.socketMode = reader.value("socket-mode", permissions)
     if let threads = reader.value("threads", threads) { host.threads = threads }
-    host.pluginPath = paths.resolve(reader.value("plugin-path", path) ?? host.pluginPath)
-    host.stateDirectory = paths.resolve(reader.value("state-dir", path) ?? host.stateDirectory)
+    host.pluginPath = paths.resolve(reader.value("plugin-path", ValueText.path) ?? host.pluginPath)
+    host.stateDirectory = paths.resolve(reader.value("state-dir", ValueText.path) ?? host.stateDirectory)
     host.logFormat = reader.choice("log-format", of: LogFormat.self) ?? host.logFormat
     host.logLevel = reader.value("log-level", logLevel) ?? host.logLevel
     host.probes = reader.values("probe", probe).map(\.value)
@@ -53,8 +53,9 @@ enum HostSection {
     let addresses = reader.values("listen") { value throws(InvalidValue) in
       try ListenAddress.parse(value, paths: paths)
     }
+    var seen: Set<ListenAddress> = []
     for (address, line) in addresses {
-      if !address.isAnyPort, host.listen.contains(address) {
+      if !address.isAnyPort, !seen.insert(address).inserted {
         reader.complain("'listen' has \(address.text.quotedForMessage) twice", line)
       } else {
         host.listen.append(address)
@@ -121,11 +122,6 @@ enum HostSection {
       throw InvalidValue("is \(text.quotedForMessage), which are no permissions in octal, such as 0660")
     }
     return mode
-  }
-
-  static func path(_ text: String) throws(InvalidValue) -> String {
-    guard !text.isEmpty else { throw InvalidValue("is empty") }
-    return text
   }
 
   /// `GET /api/v1/credits/_ping 200`.

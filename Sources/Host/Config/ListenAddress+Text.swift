@@ -5,6 +5,7 @@ extension ListenAddress {
     if text.hasPrefix("unix:") {
       let path = paths.resolve(String(text.dropFirst(5)))
       guard text.utf8.count > 5 else { throw InvalidValue("is \(shown), which has no path") }
+      _ = try ValueText.path(path)
       // sun_path, unix(7), with its NUL.
       guard path.utf8.count <= 107 else {
         throw InvalidValue(
@@ -63,17 +64,34 @@ extension ListenAddress {
   }
 
   /// True if only one of the two can be listened on: they are the same, or one stands for all addresses of the machine.
-  func excludes(_ other: ListenAddress) -> Bool {
-    func areOne(_ first: String, _ second: String, any: String) -> Bool {
-      first == second || first == any || second == any
+  func excludes(_ other: ListenAddress) -> Bool { !ListenAddress.exclusions(among: [self, other]).isEmpty }
+
+  /// Of each address, the first one before it beside which it cannot be had, if there is one: they are the same, or one
+  /// stands for all addresses of the machine. By index.
+  static func exclusions(among addresses: [ListenAddress]) -> [(index: Int, first: Int)] {
+    var same: [ListenAddress: Int] = [:]
+    /// By the address that stands for all, with its port: that one, and any at its port.
+    var every: [ListenAddress: Int] = [:]
+    var any: [ListenAddress: Int] = [:]
+    var found: [(index: Int, first: Int)] = []
+    for (index, address) in addresses.enumerated() where !address.isAnyPort {
+      let all = address.ofEveryInterface
+      let rivals = [same[address], all.flatMap { every[$0] }, all == address ? any[address] : nil]
+      if let first = rivals.compactMap({ $0 }).min() { found.append((index, first)) }
+      if same[address] == nil { same[address] = index }
+      guard let all else { continue }
+      if any[all] == nil { any[all] = index }
+      if all == address, every[all] == nil { every[all] = index }
     }
-    return switch (self, other) {
-    case (.ipv4(let first, let port), .ipv4(let second, let otherPort)):
-      port != 0 && port == otherPort && areOne(first, second, any: "0.0.0.0")
-    case (.ipv6(let first, let port), .ipv6(let second, let otherPort)):
-      port != 0 && port == otherPort && areOne(first, second, any: "::")
-    case (.unix(let first), .unix(let second)): first == second
-    default: false
+    return found
+  }
+
+  /// What stands for all addresses of its family, at its port; nil for a Unix socket.
+  private var ofEveryInterface: ListenAddress? {
+    switch self {
+    case .ipv4(_, let port): .ipv4("0.0.0.0", port: port)
+    case .ipv6(_, let port): .ipv6("::", port: port)
+    case .unix: nil
     }
   }
 

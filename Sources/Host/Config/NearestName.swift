@@ -8,8 +8,10 @@ enum NearestName {
     var nearest: (name: String, distance: Int)?
     for name in names {
       let candidate = folded(name)
-      let distance = distance(written, candidate)
       let limit = max(1, max(written.count, candidate.count) / 3)
+      // Names of lengths that differ by more are further apart than that.
+      guard abs(written.count - candidate.count) <= limit else { continue }
+      let distance = distance(written, candidate)
       guard distance <= limit, distance < candidate.count else { continue }
       if nearest.map({ distance < $0.distance }) ?? true { nearest = (name, distance) }
     }

@@ -29,13 +29,14 @@ enum PluginSection {
   /// - Parameter pluginPath: where a bare library name is looked up.
   static func read(_ reader: inout SectionReader, pluginPath: String, paths: FilePaths) -> PluginConfiguration
   {
+    let title = reader.section.title
     var plugin = PluginConfiguration(name: reader.section.name, line: reader.section.line)
     if let problem = complaint(ofName: plugin.name) { reader.complain(problem, plugin.line) }
     if let library = reader.value("library", library) {
       plugin.library = library
       plugin.libraryPath = libraryPath(library, pluginPath: pluginPath, paths: paths)
-    } else if !reader.has("library") {
-      reader.complain("\(reader.section.title) has no 'library'", plugin.line)
+    } else if !reader.has("library"), !complainOfSlip(for: "library", &reader) {
+      reader.complain("\(title) has no 'library'", plugin.line)
     }
     readScope(&reader, into: &plugin)
     readFailurePolicy(&reader, into: &plugin)
@@ -45,6 +46,25 @@ enum PluginSection {
     plugin.sha256 = reader.value("sha256", digest)
     readSettings(&reader, into: &plugin)
     return plugin
+  }
+
+  /// Complains of the key that was most likely meant to be `key`, which is missing. False if there is none.
+  private static func complainOfSlip(for key: String, _ reader: inout SectionReader) -> Bool {
+    // With a value that could not be read, of which there is a complaint.
+    if reader.section.unreadableKeys.contains(where: { means(key, $0) }) { return true }
+    guard let slip = reader.section.entries.first(where: { means(key, $0.key) }) else { return false }
+    // Of another spelling `readSettings` complains.
+    let title = reader.section.title
+    if isKebabCase(slip.key) {
+      reader.complain(
+        "unknown key \(slip.key.quotedForMessage) in \(title); did you mean '\(key)'?",
+        slip.line)
+    }
+    return true
+  }
+
+  private static func means(_ key: String, _ written: String) -> Bool {
+    !keys.contains(written) && NearestName.of(written, among: keys.all) == key
   }
 
   private static func readScope(_ reader: inout SectionReader, into plugin: inout PluginConfiguration) {
@@ -66,10 +86,14 @@ enum PluginSection {
   }
 
   private static func readSettings(_ reader: inout SectionReader, into plugin: inout PluginConfiguration) {
-    for entry in reader.section.entries where !keys.all.contains(entry.key) {
+    let title = reader.section.title
+    let isSlip = plugin.library.isEmpty && !reader.has("library")
+    for entry in reader.section.entries where !keys.contains(entry.key) {
+      // Which has been complained of.
+      if isSlip, isKebabCase(entry.key), means("library", entry.key) { continue }
       guard isKebabCase(entry.key) else {
         reader.complain(
-          "\(entry.key.quotedForMessage) in \(reader.section.title) is no key: keys are of a-z, 0-9 and '-'"
+          "\(entry.key.quotedForMessage) in \(title) is no key: keys are of a-z, 0-9 and '-'"
             + NearestName.hint(for: entry.key, among: keys.all), entry.line)
         continue
       }
@@ -100,7 +124,7 @@ extension PluginSection {
   }
 
   private static func library(_ text: String) throws(InvalidValue) -> String {
-    guard !text.isEmpty else { throw InvalidValue("is empty") }
+    let text = try ValueText.path(text)
     guard text.utf8.count <= 4095, !text.hasSuffix("/") else {
       throw InvalidValue("is \(text.quotedForMessage), which names no file")
     }

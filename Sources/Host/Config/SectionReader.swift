@@ -1,33 +1,44 @@
 /// Takes values out of one section by key, and collects what is wrong with them.
 struct SectionReader {
   /// What may stand in a section.
-  struct Keys {
-    var single: [String]
-    var repeatable: [String] = []
+  struct Keys: Sendable {
+    let all: [String]
     /// Whether other keys are somebody else's to judge.
-    var allowsOthers = false
+    let allowsOthers: Bool
+    private let single: Set<String>
+    private let known: Set<String>
 
-    var all: [String] { single + repeatable }
+    init(single: [String], repeatable: [String] = [], allowsOthers: Bool = false) {
+      all = single + repeatable
+      self.allowsOthers = allowsOthers
+      self.single = Set(single)
+      known = Set(all)
+    }
+
+    func contains(_ key: String) -> Bool { known.contains(key) }
+    func isSingle(_ key: String) -> Bool { single.contains(key) }
   }
 
   let section: ConfigurationText.Section
   private let path: String
-  private(set) var errors: [ConfigurationError] = []
+  private(set) var errors = ConfigurationErrorList()
+  /// Of the known keys, the first entry of each.
+  private var firstEntries: [String: ConfigurationText.Entry] = [:]
 
   /// Complains at once of unknown keys, and of second ones.
   init(_ section: ConfigurationText.Section, path: String, keys: Keys) {
     self.section = section
     self.path = path
-    var firstLines: [String: Int] = [:]
     for entry in section.entries {
-      if keys.single.contains(entry.key) {
-        if let first = firstLines[entry.key] {
-          complain(
-            "'\(entry.key)' stands twice in \(section.title); the first is on line \(first)", entry.line)
-        } else {
-          firstLines[entry.key] = entry.line
+      if keys.contains(entry.key) {
+        guard let first = firstEntries[entry.key] else {
+          firstEntries[entry.key] = entry
+          continue
         }
-      } else if !keys.repeatable.contains(entry.key), !keys.allowsOthers {
+        guard keys.isSingle(entry.key) else { continue }
+        complain(
+          "'\(entry.key)' stands twice in \(section.title); the first is on line \(first.line)", entry.line)
+      } else if !keys.allowsOthers {
         complain(
           "unknown key \(entry.key.quotedForMessage) in \(section.title)"
             + NearestName.hint(for: entry.key, among: keys.all), entry.line)
@@ -37,7 +48,7 @@ struct SectionReader {
 
   /// The value of a key, read by `parse`; nil if the key is not there, or wrong, which has been complained of.
   mutating func value<T>(_ key: String, _ parse: (String) throws(InvalidValue) -> T) -> T? {
-    guard let entry = section.entries.first(where: { $0.key == key }) else { return nil }
+    guard let entry = firstEntries[key] else { return nil }
     return read(entry, parse)
   }
 
@@ -54,7 +65,7 @@ struct SectionReader {
 
   /// A list of which each wrong item is complained of.
   mutating func list<T>(_ key: String, _ parse: (String) throws(InvalidValue) -> T) -> [T]? {
-    guard let entry = section.entries.first(where: { $0.key == key }),
+    guard let entry = firstEntries[key],
       let items = read(entry, ValueText.list)
     else { return nil }
     var values: [T] = []
@@ -81,19 +92,23 @@ struct SectionReader {
   }
 
   func has(_ key: String) -> Bool {
-    section.entries.contains { $0.key == key } || section.unreadableKeys.contains(key)
+    firstEntries[key] != nil || section.unreadableKeys.contains(key)
   }
 
-  func line(of key: String) -> Int? { section.entries.first { $0.key == key }?.line }
+  func line(of key: String) -> Int? { firstEntries[key]?.line }
 
-  mutating func complain(_ message: String, _ line: Int?) {
-    errors.append(ConfigurationError(path: path, line: line, message: message))
+  mutating func complain(_ message: @autoclosure () -> String, _ line: Int?) {
+    errors.add(path: path, line: line, message())
   }
 
   private mutating func read<T>(
     _ entry: ConfigurationText.Entry, _ parse: (String) throws(InvalidValue) -> T
   ) -> T? {
     do throws(InvalidValue) {
+      // What a variable or a file has brought would end a line of the log, of an answer or of what a worker is told.
+      if let character = entry.value.firstControlCharacter, character != "\t" {
+        throw InvalidValue("holds the control character \(character.codePoint)")
+      }
       return try parse(entry.value)
     } catch {
       complain("'\(entry.key)' \(error.problem)", entry.line)

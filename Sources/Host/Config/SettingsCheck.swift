@@ -12,21 +12,24 @@ enum SettingsCheck {
   static func check(
     _ settings: [RawSetting], against schema: [SettingSchema], path: String, section: String, sectionLine: Int
   ) -> Result<[SettingValue], ConfigurationErrors> {
-    var errors: [ConfigurationError] = []
-    func complain(_ message: String, _ line: Int) {
-      errors.append(ConfigurationError(path: path, line: line > 0 ? line : nil, message: message))
+    var errors = ConfigurationErrorList()
+    func complain(_ message: @autoclosure () -> String, _ line: Int) {
+      errors.add(path: path, line: line > 0 ? line : nil, message())
     }
 
     let names = schema.map(\.name)
-    for setting in settings where !names.contains(setting.key) {
-      let hint = NearestName.hint(for: setting.key, among: names + PluginSection.keys.all)
-      complain("unknown key \(setting.key.quotedForMessage) in [plugin \(section)]\(hint)", setting.line)
+    let known = Set(names)
+    let byKey = Dictionary(grouping: settings, by: \.key)
+    for setting in settings where !known.contains(setting.key) {
+      complain(
+        "unknown key \(setting.key.quotedForMessage) in [plugin \(section)]"
+          + NearestName.hint(for: setting.key, among: names + PluginSection.keys.all), setting.line)
     }
 
     var values: [SettingValue] = []
     var done: Set<String> = []
     for entry in schema where done.insert(entry.name).inserted {
-      let given = settings.filter { $0.key == entry.name }
+      let given = byKey[entry.name] ?? []
       if given.isEmpty {
         if let text = entry.defaultText {
           do throws(InvalidValue) {

@@ -16,9 +16,33 @@ struct Substitution {
   var directory: String
 
   static let maximumDepth = 16
+  /// In bytes: of all that is put into one file.
+  static let maximumTotal = 4 << 20
+  /// What a file counts for at least, since opening it takes time: some 8000 of them are too many.
+  private static let costOfFile = 512
+  /// Of variables and files so far.
+  private var total = 0
+
+  init(environment: [String: String], directory: String) {
+    self.environment = environment
+    self.directory = directory
+  }
+
+  static var tooLong: InvalidValue {
+    InvalidValue("is longer than \(ValueText.render(size: ConfigurationText.maximumValue))")
+  }
+
+  private mutating func count(_ bytes: Int) throws(InvalidValue) {
+    total += bytes
+    guard total <= Substitution.maximumTotal else {
+      throw InvalidValue(
+        "is one value too many: '${…}' puts more than \(ValueText.render(size: Substitution.maximumTotal)) into this file"
+      )
+    }
+  }
 
   /// The length of the substitution that `text`, which begins with `$`, starts with, and what it stands for.
-  func expand(
+  mutating func expand(
     _ text: ArraySlice<UInt8>, depth: Int = 0
   ) throws(InvalidValue) -> (consumed: Int, value: [UInt8]) {
     switch text.dropFirst().first {
@@ -48,7 +72,7 @@ struct Substitution {
     return nil
   }
 
-  private func value(of expression: ArraySlice<UInt8>, depth: Int) throws(InvalidValue) -> [UInt8] {
+  private mutating func value(of expression: ArraySlice<UInt8>, depth: Int) throws(InvalidValue) -> [UInt8] {
     if expression.starts(with: "file:".utf8) {
       return try file(at: String(decoding: interpolate(expression.dropFirst(5), depth), as: UTF8.self))
     }
@@ -63,7 +87,11 @@ struct Substitution {
       let shown = "${\(String(decoding: expression, as: UTF8.self))}".quotedForMessage
       throw InvalidValue("has \(shown); write ${NAME}, ${NAME:-default} or ${file:/path}")
     }
-    if let value = environment[name], !(value.isEmpty && !rest.isEmpty) { return Array(value.utf8) }
+    if let value = environment[name], !(value.isEmpty && !rest.isEmpty) {
+      guard value.utf8.count <= ConfigurationText.maximumValue else { throw Substitution.tooLong }
+      try count(value.utf8.count)
+      return Array(value.utf8)
+    }
     if rest.isEmpty {
       throw InvalidValue(
         "needs the environment variable \(name), which is not set; "
@@ -72,12 +100,13 @@ struct Substitution {
     return try interpolate(rest.dropFirst(2), depth)
   }
 
-  private func interpolate(_ text: ArraySlice<UInt8>, _ depth: Int) throws(InvalidValue) -> [UInt8] {
+  private mutating func interpolate(_ text: ArraySlice<UInt8>, _ depth: Int) throws(InvalidValue) -> [UInt8] {
     var result: [UInt8] = []
     var rest = text
     while let byte = rest.first {
       if byte == UInt8(ascii: "$") {
         let (consumed, value) = try expand(rest, depth: depth)
+        guard result.count + value.count <= ConfigurationText.maximumValue else { throw Substitution.tooLong }
         result += value
         rest = rest.dropFirst(consumed)
       } else {
@@ -88,15 +117,18 @@ struct Substitution {
     return result
   }
 
-  private func file(at path: String) throws(InvalidValue) -> [UInt8] {
+  private mutating func file(at path: String) throws(InvalidValue) -> [UInt8] {
     guard !path.isEmpty else { throw InvalidValue("has '${file:}' without a path") }
     let resolved = FilePaths(directory: directory).resolve(path)
+    try count(Substitution.costOfFile)
     var bytes: [UInt8]
     do throws(FileContents.Failure) {
       bytes = try FileContents.read(resolved, limit: ConfigurationText.maximumValue)
     } catch {
-      throw InvalidValue("needs the file \(resolved), which \(error)")
+      if case .tooLarge(let limit) = error { try count(limit) }
+      throw InvalidValue("needs the file \(resolved.visible.cut(to: 200)), which \(error)")
     }
+    try count(max(0, bytes.count - Substitution.costOfFile))
     if bytes.last == UInt8(ascii: "\n") { bytes.removeLast() }
     if bytes.last == UInt8(ascii: "\r") { bytes.removeLast() }
     return bytes

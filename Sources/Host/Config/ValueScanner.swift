@@ -10,19 +10,27 @@
 struct ValueScanner {
   private var rest: ArraySlice<UInt8>
   private var output: [UInt8] = []
-  private let substitution: Substitution
+  private var substitution: Substitution
 
-  /// - Parameter line: what stands behind the `=`, without the line's end; valid UTF-8.
-  init(_ line: ArraySlice<UInt8>, substitution: Substitution) {
+  private init(_ line: ArraySlice<UInt8>, _ substitution: Substitution) {
     rest = line.drop(while: ValueText.isBlank)
     self.substitution = substitution
   }
 
-  mutating func scan() throws(InvalidValue) -> String {
+  /// - Parameters:
+  ///   - line: what stands behind the `=`, without the line's end; valid UTF-8.
+  ///   - substitution: of the whole file, which keeps count of what it has put in.
+  static func scan(
+    _ line: ArraySlice<UInt8>, _ substitution: inout Substitution
+  ) throws(InvalidValue) -> String {
+    var scanner = ValueScanner(line, substitution)
+    defer { substitution = scanner.substitution }
+    return try scanner.scan()
+  }
+
+  private mutating func scan() throws(InvalidValue) -> String {
     if rest.first == UInt8(ascii: "\"") { try scanQuoted() } else { try scanPlain() }
-    guard output.count <= ConfigurationText.maximumValue else {
-      throw InvalidValue("is longer than \(ValueText.render(size: ConfigurationText.maximumValue))")
-    }
+    guard output.count <= ConfigurationText.maximumValue else { throw Substitution.tooLong }
     guard !output.contains(0) else { throw InvalidValue("holds a NUL byte") }
     guard let value = String(validating: output, as: UTF8.self) else {
       throw InvalidValue("is not valid UTF-8")
@@ -95,6 +103,7 @@ struct ValueScanner {
 
   private mutating func scanSubstitution() throws(InvalidValue) {
     let (consumed, value) = try substitution.expand(rest)
+    guard output.count + value.count <= ConfigurationText.maximumValue else { throw Substitution.tooLong }
     output += value
     rest = rest.dropFirst(consumed)
   }

@@ -12,7 +12,9 @@ enum LibraryFile {
   static func check(_ path: String) throws(PluginFailure) {
     var status = stat()
     guard stat(path, &status) == 0 else {
-      throw PluginFailure(reason: .loadFailed, message: "\(path): \(String(cString: strerror(errno)))")
+      let code = errno
+      let hint = code == ENOENT ? nearest(to: path) : ""
+      throw PluginFailure(reason: .loadFailed, message: "\(path): \(String(cString: strerror(code)))\(hint)")
     }
     guard status.st_mode & S_IFMT == S_IFREG else {
       throw PluginFailure(reason: .loadFailed, message: "\(path) is not a regular file")
@@ -33,6 +35,18 @@ enum LibraryFile {
     if let fault = weakness(status), !isSticky {
       throw PluginFailure(reason: .unsafeFile, message: "\(directory), where it lies, \(fault)")
     }
+  }
+
+  /// Of the libraries in its directory, the one that was most likely meant, as a bare name.
+  private static func nearest(to path: String) -> String {
+    func name(_ file: String) -> String? {
+      guard file.hasSuffix(".so") else { return nil }
+      let stem = file.dropLast(3)
+      return String(stem.hasPrefix("lib") ? stem.dropFirst(3) : stem)
+    }
+    guard let wanted = name(path.split(separator: "/").last.map(String.init) ?? "") else { return "" }
+    return NearestName.hint(
+      for: wanted, among: StateDirectory.entries(of: parent(of: path)).prefix(4096).compactMap(name).sorted())
   }
 
   /// True if both files can be read, and hold the same bytes.

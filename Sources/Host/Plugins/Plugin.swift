@@ -90,7 +90,7 @@ final class Plugin: @unchecked Sendable {
       let library = try checkedLibrary()
       willStart(library)
       let settings: [SettingValue]
-      switch checkedSettings(library, configurationPath: environment.configurationPath) {
+      switch checkedSettings(library, environment) {
       case .success(let values): settings = values
       case .failure(let errors): throw PluginFailure(reason: .badSettings, message: errors.description)
       }
@@ -106,7 +106,7 @@ final class Plugin: @unchecked Sendable {
   func settingsErrors(environment: PluginEnvironment) -> [ConfigurationError] {
     do throws(PluginFailure) {
       let library = try checkedLibrary()
-      switch checkedSettings(library, configurationPath: environment.configurationPath) {
+      switch checkedSettings(library, environment) {
       case .success(let values): return library.refusals(of: values, to: self, environment)
       case .failure(let errors): return errors.errors
       }
@@ -139,10 +139,13 @@ final class Plugin: @unchecked Sendable {
   }
 
   private func checkedSettings(
-    _ library: PluginLibrary, configurationPath: String
+    _ library: PluginLibrary, _ environment: PluginEnvironment
   ) -> Result<[SettingValue], ConfigurationErrors> {
-    SettingsCheck.check(
-      configuration.settings, against: library.schema, path: configurationPath, section: name,
+    let settings = CORSInheritance.settings(
+      configuration.settings, from: environment.corsSettings, schema: library.schema,
+      decidesCORS: library.capabilities.contains(.decidesCORS))
+    return SettingsCheck.check(
+      settings, against: library.schema, path: environment.configurationPath, section: name,
       sectionLine: configuration.line)
   }
 
@@ -362,4 +365,6 @@ struct PluginEnvironment {
   var generation: UInt32
   var loopCount: UInt32
   var host: UnsafePointer<bh_host>
+  /// What stands in `[cors]`, for a plugin that decides CORS and has no policy of its own.
+  var corsSettings: [RawSetting] = []
 }

@@ -152,7 +152,7 @@ final class Worker: @unchecked Sendable {
     let environment = PluginEnvironment(
       configurationPath: configurationPath, stateDirectory: configuration.host.stateDirectory,
       generation: UInt32(generation), loopCount: UInt32(Worker.loopCount(configuration.host)),
-      host: HostTable.shared)
+      host: HostTable.shared, corsSettings: configuration.corsEntries)
     let frame = takeFrame()
     mainFrame = frame
     try checked("sigaltstack") { guard_adopt_thread(frame.guarded) }
@@ -195,7 +195,21 @@ final class Worker: @unchecked Sendable {
       errors += plugin.settingsErrors(environment: environment)
       frame.leave()
     }
+    errors += mountErrors()
     return errors.isEmpty ? nil : ConfigurationErrors(errors)
+  }
+
+  /// Of routers of which at least one was edited: two of them at one mount.
+  private func mountErrors() -> [ConfigurationError] {
+    let routers = plugins.filter {
+      $0.configuration.mode != .off && $0.capabilities.contains(.routes)
+    }
+    return MountCheck.conflicts(among: routers.map(\.configuration)).compactMap { first, second in
+      guard edited.contains(first.name) || edited.contains(second.name) else { return nil }
+      return ConfigurationError(
+        path: configurationPath, line: second.line,
+        message: MountCheck.message(of: second, and: first, line: first.line))
+    }
   }
 
   var bypass: Bypass { Bypass.allCases[bypassIndex.load(ordering: .relaxed)] }

@@ -64,6 +64,24 @@ struct CheckCommandTests {
     #expect(findings.plugins.map(\.name) == ["a"])
   }
 
+  @Test(
+    "two routers at one mount are told with both lines; one that is off, and a mount within another, is none")
+  func mounts() {
+    func problems(_ second: String) -> [String] {
+      check(
+        "[plugin a]\nlibrary = Good\nttl = 5s\nmount = /api\n[plugin b]\nlibrary = Good\nttl = 5s\n\(second)\n"
+      ).problems.map(\.description)
+    }
+    #expect(
+      problems("mount = /api/") == [
+        "/etc/plugins.conf:8: [plugin b] 'mount' is '/api', which [plugin a] has on line 4: each router needs a mount of "
+          + "its own"
+      ])
+    #expect(problems("mount = /api/v1").isEmpty)
+    #expect(problems("mount = /api\nmode = off").isEmpty)
+    #expect(problems("").isEmpty)
+  }
+
   @Test("where bare names lead is not guessed at when plugin-path is wrong")
   func pluginPathUnknown() {
     let findings = check(

@@ -105,6 +105,32 @@ struct ConfigurationErrorTests {
     #expect(found.first?.contains(says) == true, "\(found)")
   }
 
+  @Test(
+    "a mistyped 'library' is told with its own line and the right name, and once",
+    arguments: [
+      ("libary = A", "plugins.conf:2: unknown key 'libary' in [plugin a]; did you mean 'library'?"),
+      ("mode = off\nlib = A", "plugins.conf:3: unknown key 'lib' in [plugin a]; did you mean 'library'?"),
+      (
+        "Library = A",
+        "plugins.conf:2: 'Library' in [plugin a] is no key: keys are of a-z, 0-9 and '-'; did you mean 'library'?"
+      ),
+      (
+        "libary = ${X}",
+        "plugins.conf:2: 'libary' needs the environment variable X, which is not set; set it, or give a default: ${X:-…}"
+      ),
+      ("ttl = 5s", "plugins.conf:1: [plugin a] has no 'library'"),
+    ])
+  func mistypedLibrary(lines: String, says: String) {
+    #expect(errors("[plugin a]\n\(lines)\n") == [says])
+  }
+
+  @Test("a key of the plugin's own that is like 'library' is its own where there is a library")
+  func keyLikeLibrary() throws {
+    let text = "[plugin a]\nlibrary = A\nlibary = B\n"
+    let plugin = try ConfigurationFile.parse(text: text, path: "p").get().plugins[0]
+    #expect(plugin.settings.map(\.key) == ["libary"])
+  }
+
   @Test("diagnostics by token need a token")
   func adminToken() throws {
     #expect(errors("[host]\ndiagnostics = token").first?.contains("'admin-token' must be set") == true)

@@ -24,7 +24,8 @@ enum BisectCommand {
 
   static func run(_ options: BisectOptions) -> ExitStatus {
     let configuration: Configuration
-    switch ConfigurationFile.load(path: options.configuration, environment: Environment.all) {
+    let path = ConfigurationLocation.path(given: options.configuration)
+    switch ConfigurationFile.load(path: path, environment: Environment.all) {
     case .failure(let errors):
       Output.complain(errors.description)
       return .configuration
@@ -89,7 +90,7 @@ enum BisectCommand {
 
     private func outcome(with plugins: [String]) throws(SystemError) -> Outcome {
       var job = HarnessJob(kind: .bisect)
-      job.file = options.configuration
+      job.file = configuration.path
       job.plugins = plugins
       job.request = request
       job.timeLimit = options.timeLimit

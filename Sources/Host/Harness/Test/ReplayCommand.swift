@@ -6,15 +6,10 @@ import Glibc
 /// the companion sets an identity that may call the route; the request's body is not there either.
 enum ReplayCommand {
   static func run(_ id: String, _ library: HarnessLibrary, _ options: TestOptions) -> ExitStatus {
-    let configuration = options.configuration ?? "plugins.conf"
-    let state: String
-    switch ControlClient.stateDirectory(ofConfiguration: configuration) {
-    case .failure(let errors):
-      Output.complain("\(errors)")
-      return .unavailable
-    case .success(let found): state = found
-    }
-    let ledger = FaultLedger.directory(in: state)
+    let configuration = ConfigurationLocation.path(given: options.configuration)
+    let search = HostSearch(stateDirectory: nil, configuration: options.configuration)
+    let ledger = FaultLedger.directory(
+      in: search.directory { access("\(FaultLedger.directory(in: $0))/\(id).json", F_OK) == 0 })
     guard let record = FaultLedger.read(id, in: ledger) else {
       let hint = NearestName.hint(for: id, among: FaultLedger.ids(in: ledger))
       Output.complain("there is no fault \(id.quotedForMessage) in \(ledger)\(hint)")

@@ -291,7 +291,8 @@ enum {
   BH_HANDLES_REQUEST = 1u << 0,  /* middleware with a request phase */
   BH_HANDLES_RESPONSE = 1u << 1, /* middleware with a response phase */
   BH_ROUTES = 1u << 2,           /* a router */
-  BH_DECIDES_CORS = 1u << 3,     /* middleware that also sees CORS preflights, and decides them */
+  BH_DECIDES_CORS = 1u << 3,     /* middleware that also sees CORS preflights, and decides them; without a key of [cors] in
+                                    its own section it gets, as its settings, those of [cors] that its schema has */
   BH_AUTHENTICATES = 1u << 4,    /* middleware that sets the identity: while it is out, a protected route without
                                     one answers 503, and not 401 */
 };
