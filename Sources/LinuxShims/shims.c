@@ -31,6 +31,22 @@ int shim_sealed_memfd(const char *name, off_t size) {
   return -1;
 }
 
+/* Linux 6.3, and not in the headers of every C library. */
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x0010U
+#endif
+
+int shim_library_memfd(const char *name) {
+  int descriptor = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
+  /* An older kernel, where each may be executed. */
+  if (descriptor < 0 && errno == EINVAL) descriptor = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  return descriptor;
+}
+
+int shim_seal(int descriptor) {
+  return fcntl(descriptor, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
+}
+
 int shim_pipe(int descriptors[2]) { return pipe2(descriptors, O_CLOEXEC); }
 
 int shim_find_place(const void *address, shim_place *place) {
@@ -41,6 +57,10 @@ int shim_find_place(const void *address, shim_place *place) {
 }
 
 void *shim_dlopen(const char *path) { return dlopen(path, RTLD_NOW | RTLD_LOCAL); }
+
+int shim_is_loaded(const char *path) { return dlopen(path, RTLD_LAZY | RTLD_LOCAL | RTLD_NOLOAD) != NULL; }
+
+int shim_is_dumpable(void) { return prctl(PR_GET_DUMPABLE) == 1; }
 
 int shim_spawn_close_from(posix_spawn_file_actions_t *actions, int first) {
   return posix_spawn_file_actions_addclosefrom_np(actions, first);

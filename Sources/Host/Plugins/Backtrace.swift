@@ -23,7 +23,8 @@ enum Backtrace {
       let file = found.file, let base = found.base
     else { return "0x" + String(counter, radix: 16) }
     let path = String(cString: file)
-    let name = path.split(separator: "/").last.map(String.init) ?? path
+    let named = LibraryLoader.original(of: path) ?? path
+    let name = named.split(separator: "/").last.map(String.init) ?? named
     let offset = address &- UInt64(UInt(bitPattern: base))
     if tables[path] == nil { tables[path] = SymbolTable(path) }
     if let symbol = tables[path]?.symbol(at: offset) {

@@ -49,22 +49,6 @@ enum LibraryFile {
       for: wanted, among: StateDirectory.entries(of: parent(of: path)).prefix(4096).compactMap(name).sorted())
   }
 
-  /// True if both files can be read, and hold the same bytes.
-  static func isSame(_ first: String, _ second: String) -> Bool {
-    let files = [first, second].map { (path: String) in open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) }
-    defer { for file in files where file >= 0 { close(file) } }
-    guard files.allSatisfy({ $0 >= 0 }) else { return false }
-    var chunks = files.map { _ in [UInt8](repeating: 0, count: 64 << 10) }
-    var offset: off_t = 0
-    while true {
-      let counts = files.indices.map { pread(files[$0], &chunks[$0], chunks[$0].count, offset) }
-      guard counts[0] == counts[1], counts[0] >= 0 else { return false }
-      if counts[0] == 0 { return true }
-      guard chunks[0][..<counts[0]] == chunks[1][..<counts[0]] else { return false }
-      offset += off_t(counts[0])
-    }
-  }
-
   private static func weakness(_ status: stat) -> String? {
     if status.st_uid != 0 && status.st_uid != geteuid() {
       return "is owned by user \(status.st_uid), neither root nor the host's user"

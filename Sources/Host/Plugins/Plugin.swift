@@ -10,8 +10,8 @@ final class Plugin: @unchecked Sendable {
   let name: String
   /// Of the library's file, in lower-case hexadecimal; nil if it could not be computed.
   let sha256: String?
-  /// A private copy of the file, which is loaded in its place; nil for the file itself.
-  let copy: String?
+  /// What is loaded for the file.
+  let source: PluginLibrary.Source
   /// The copy is an older one, that served well.
   let rolledBack: RollBack.Change?
   /// Where its state is kept for the generations to come; nil if nowhere. Set before it is loaded.
@@ -55,14 +55,14 @@ final class Plugin: @unchecked Sendable {
     @convention(c) (UnsafeMutableRawPointer?, UInt32, OpaquePointer?, UnsafePointer<bh_request>?) -> bh_status
 
   init(
-    index: Int, configuration: PluginConfiguration, sha256: String?, copy: String? = nil,
+    index: Int, configuration: PluginConfiguration, sha256: String?, source: PluginLibrary.Source = .file,
     rolledBack: RollBack.Change? = nil, faults: FaultLog
   ) {
     self.index = index
     self.configuration = configuration
     self.name = configuration.name
     self.sha256 = sha256
-    self.copy = copy
+    self.source = source
     self.rolledBack = rolledBack
     self.faults = faults
     self.isShadow = configuration.mode == .shadow
@@ -117,19 +117,23 @@ final class Plugin: @unchecked Sendable {
 
   private func checkedLibrary() throws(PluginFailure) -> PluginLibrary {
     if let library { return library }
-    // A copy was made of a file that passed the check, which may be another by now.
-    if copy == nil, builtIn == nil { try LibraryFile.check(configuration.libraryPath) }
+    if builtIn == nil, !source.isChecked { try LibraryFile.check(configuration.libraryPath) }
     try checkDigest()
     let opened = try openLibrary()
     library = opened
     return opened
   }
 
-  /// Loads the copy, if there is one.
   private func openLibrary() throws(PluginFailure) -> PluginLibrary {
     if let builtIn { return try PluginLibrary(path: configuration.libraryPath, table: builtIn) }
-    guard let copy else { return try PluginLibrary.open(configuration.libraryPath) }
-    return try PluginLibrary.open(copy, copyOf: rolledBack == nil ? configuration.libraryPath : nil)
+    return try PluginLibrary.open(configuration.libraryPath, from: readableSource())
+  }
+
+  /// A copy in the supervisor's memory cannot be read where the kernel hides one process of a user from another. A file that
+  /// was rolled back is not copied anew: it has failed.
+  private func readableSource() -> PluginLibrary.Source {
+    guard case .copy(let copy?) = source, rolledBack == nil, access(copy, R_OK) != 0 else { return source }
+    return .copy(nil)
   }
 
   private func checkDigest() throws(PluginFailure) {

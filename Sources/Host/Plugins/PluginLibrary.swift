@@ -37,38 +37,40 @@ struct PluginLibrary {
     }
   }
 
+  /// Which bytes a plugin is loaded from.
+  enum Source: Sendable {
+    /// The file itself: for tools, which end with what they load.
+    case file
+    /// A private copy of the file, at this path; nil for one of the loading process's own. For whatever serves.
+    case copy(String?)
+
+    /// The supervisor copies no file but one that passes `LibraryFile.check`; the file may be another by now.
+    var isChecked: Bool { if case .copy(_?) = self { true } else { false } }
+  }
+
   /// Loads the library and reads its table, calling nothing in it but the entry symbol.
   ///
-  /// - Parameter original: the file that `path` is a private copy of, which messages name. A library that finds others
-  ///   beside itself (`$ORIGIN`) is refused elsewhere, and loaded from there; but only while the file is what the copy
-  ///   is, lest something be loaded that nobody has digested, or that is being written.
+  /// - Parameter source: `path` is the file that the configuration names, whatever is loaded for it.
   /// - Throws: `load-failed` or `abi-mismatch`, with what the loader or the table says.
-  static func open(_ path: String, copyOf original: String? = nil) throws(PluginFailure) -> PluginLibrary {
+  static func open(_ path: String, from source: Source = .file) throws(PluginFailure) -> PluginLibrary {
     let image: UnsafeMutableRawPointer
-    if let found = shim_dlopen(path) {
-      image = found
-    } else {
-      var message = lastLoaderError()
-      guard let original, LibraryFile.isSame(path, original), let found = shim_dlopen(original) else {
-        if let original, message.hasPrefix(path) { message = original + message.dropFirst(path.count) }
-        throw PluginFailure(reason: .loadFailed, message: message)
+    switch source {
+    case .copy(let copy): image = try LibraryLoader.map(copy, of: path)
+    case .file:
+      guard let found = shim_dlopen(path) else {
+        throw PluginFailure(
+          reason: .loadFailed, message: dlerror().map { String(cString: $0) } ?? "dlopen failed")
       }
       image = found
     }
     guard let symbol = dlsym(image, BH_ENTRY_SYMBOL) else {
       throw PluginFailure(
-        reason: .loadFailed, message: "\(original ?? path) does not export the symbol '\(BH_ENTRY_SYMBOL)'")
+        reason: .loadFailed, message: "\(path) does not export the symbol '\(BH_ENTRY_SYMBOL)'")
     }
     guard let table = unsafeBitCast(symbol, to: bh_entry.self)() else {
       throw PluginFailure(reason: .loadFailed, message: "\(BH_ENTRY_SYMBOL)() returned no table")
     }
     return try PluginLibrary(path: path, table: table)
-  }
-
-  /// The text of dlerror(3).
-  private static func lastLoaderError() -> String {
-    guard let text = dlerror() else { return "dlopen failed" }
-    return String(cString: text)
   }
 
   init(path: String, table: UnsafePointer<bh_plugin>) throws(PluginFailure) {

@@ -46,8 +46,6 @@ final class ConfigurationReader: @unchecked Sendable {
   private let work: UnsafeMutablePointer<sem_t>
   /// The reader's thread alone.
   private var libraries: LibraryStore
-  /// Digests of what was last found: a generation may be made of it that is not started yet. The reader's thread alone.
-  private var latest: Set<String> = []
   /// Files that are known to be half-written, where the kernel does not tell.
   let openFiles = Mutex<Set<String>>([])
 
@@ -110,8 +108,8 @@ final class ConfigurationReader: @unchecked Sendable {
       switch task {
       case .configuration(let purpose): tell(.configuration(purpose, readConfiguration()))
       case .libraries(let generation, let paths):
-        tell(.libraries(generation: generation, take(paths)))
-      case .keep(let digests): libraries.keep(only: digests.union(latest))
+        tell(.libraries(generation: generation, libraries.take(paths)))
+      case .keep(let digests): libraries.keep(only: digests)
       case .makeDirectories:
         do throws(SystemError) {
           try libraries.makeDirectories()
@@ -135,14 +133,8 @@ final class ConfigurationReader: @unchecked Sendable {
     return ConfigurationSource.read(path, listenOverride: listenOverride).map { source in
       let paths = source.configuration.plugins.map(\.libraryPath)
       waitUntilClosed(paths)
-      return Reading(source: source, files: take(paths))
+      return Reading(source: source, files: libraries.take(paths))
     }
-  }
-
-  private func take(_ paths: [String]) -> [String: LibraryStore.File] {
-    let files = libraries.take(paths)
-    latest = Set(files.values.compactMap(\.sha256))
-    return files
   }
 
   private func waitUntilClosed(_ paths: [String]) {

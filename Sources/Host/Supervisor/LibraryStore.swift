@@ -3,13 +3,15 @@ import Glibc
 /// Private copies of the plugins' libraries, by content: what is loaded is exactly what was digested, and writing over
 /// a library's file touches no running worker, whose code is mapped from its own copy.
 ///
-/// `state-dir/libraries/SHA256/FILE` are the copies in use, `state-dir/good/SHA256/FILE` those that have served well.
+/// `state-dir/libraries/SHA256/FILE` are the copies in use, `state-dir/good/SHA256/FILE` those that have served well. Where the
+/// directory cannot be written, is full, or allows no execution, copies are held in memory instead.
 struct LibraryStore {
   /// A library's file as it was when it was looked at.
   struct File: Sendable, Equatable {
     /// Lower-case hexadecimal; nil if the file cannot be read.
     var sha256: String?
-    /// Nil if there is none: the file is not there, is not safe, or could not be copied.
+    /// A path for dlopen(3) in a worker. Nil if there is none: the file is not there, is not safe, or could not be copied or
+    /// digested. Then a worker makes one of its own.
     var copy: String?
   }
 
@@ -37,8 +39,13 @@ struct LibraryStore {
 
   let copies: String
   let good: String
+  private let memory = MemoryCopies()
   private var known: [String: (stamp: Stamp, file: File)] = [:]
   private var draftCount = 0
+  /// That copies are not where they should be.
+  private var hasSaidWhere = false
+  /// Digests that were taken since copies were last removed: the generation that they are for may be still to come.
+  private var taken: Set<String> = []
 
   /// A file that was changed a moment ago may change again within one tick of the file system's clock.
   private static let settled: Int64 = 1_000_000_000
@@ -61,62 +68,110 @@ struct LibraryStore {
   /// Looks at the files, and copies those that are new. By path.
   mutating func take(_ paths: [String]) -> [String: File] {
     var found: [String: File] = [:]
-    var drafts: [(path: String, draft: String, stamp: Stamp)] = []
-    var unsafe: [(path: String, stamp: Stamp)] = []
+    var drafts: [(path: String, draft: Draft, stamp: Stamp)] = []
+    var uncopied: [String] = []
     for path in Set(paths) {
       guard let stamp = Stamp.of(path) else { continue }
-      if let known = known[path], known.stamp == stamp,
-        known.file.copy.map({ access($0, R_OK) == 0 }) ?? false
-      {
+      if let known = known[path], known.stamp == stamp, known.file.copy.map(isThere) ?? false {
         found[path] = known.file
         continue
       }
       if let draft = draft(of: path) {
         drafts.append((path, draft, stamp))
       } else if stamp.mode & S_IFMT == S_IFREG, stamp.size <= LibraryFile.maximum {
-        unsafe.append((path, stamp))
+        uncopied.append(path)
       }
     }
-    let digests = digests(of: drafts.map(\.draft) + unsafe.map(\.path))
+    let digests = digests(of: drafts.map(\.draft.path) + uncopied)
     for (path, draft, stamp) in drafts {
-      let sha256 = digests[draft]
+      let sha256 = digests[draft.path]
       let file = File(sha256: sha256, copy: sha256.flatMap { settle(draft, as: $0, name: fileName(path)) })
-      if file.copy == nil { unlink(draft) }
+      if file.copy == nil { discard(draft) }
       found[path] = file
       if Clock.realtime() - stamp.changed > LibraryStore.settled { known[path] = (stamp, file) }
     }
-    for (path, _) in unsafe { found[path] = File(sha256: digests[path], copy: nil) }
+    for path in uncopied { found[path] = File(sha256: digests[path], copy: nil) }
+    taken.formUnion(found.values.compactMap(\.sha256))
     return found
   }
 
-  /// Removes copies that no digest of these stands for.
-  func keep(only digests: Set<String>) {
-    for name in StateDirectory.entries(of: copies) where !digests.contains(name) {
+  /// Removes copies that no digest of these stands for, but those that were taken since this was last called.
+  mutating func keep(only digests: Set<String>) {
+    let kept = digests.union(taken)
+    taken = []
+    for name in StateDirectory.entries(of: copies) where !kept.contains(name) {
       StateDirectory.remove(directory: "\(copies)/\(name)")
+    }
+    memory.keep(only: kept)
+  }
+
+  /// A copy that has no digest yet.
+  private enum Draft {
+    case file(String)
+    case memory(SealedFile)
+
+    var path: String {
+      switch self {
+      case .file(let path): path
+      case .memory(let file): file.path
+      }
     }
   }
 
-  /// A copy that has no digest yet; nil if the file may not be loaded anyway, or cannot be read.
-  private mutating func draft(of path: String) -> String? {
+  private func isThere(_ copy: String) -> Bool {
+    copy.hasPrefix("\(copies)/") ? access(copy, R_OK) == 0 : memory.holds(copy)
+  }
+
+  /// Nil if the file may not be loaded anyway, or cannot be copied.
+  private mutating func draft(of path: String) -> Draft? {
     do throws(PluginFailure) { try LibraryFile.check(path) } catch { return nil }
     draftCount += 1
     let draft = "\(copies)/.draft-\(draftCount)"
     do throws(SystemError) {
       try LibraryStore.copy(path, to: draft)
-      return draft
+      try MappedFile.checkExecutable(draft)
+      return .file(draft)
     } catch {
-      Log.shared.write(.warning, "\(path) cannot be copied, and is loaded from its place: \(error)")
       unlink(draft)
+      return draftInMemory(of: path, because: "\(error)")
+    }
+  }
+
+  private mutating func draftInMemory(of path: String, because reason: String) -> Draft? {
+    do throws(SystemError) {
+      let file = try MemoryCopies.make(of: path, name: fileName(path))
+      sayOnce("copies of libraries are held in memory, since the state directory cannot hold them: \(reason)")
+      return .memory(file)
+    } catch {
+      sayOnce(
+        "each worker makes its own copies of libraries in memory, since neither the state directory can hold them "
+          + "(\(reason)) nor the supervisor (\(error))")
       return nil
     }
   }
 
+  private mutating func sayOnce(_ text: String) {
+    if !hasSaidWhere { Log.shared.write(.warning, text) }
+    hasSaidWhere = true
+  }
+
   /// Moves the draft to its place; the place's path, or nil if that cannot be.
-  private func settle(_ draft: String, as sha256: String, name: String) -> String? {
-    let directory = "\(copies)/\(sha256)"
-    let place = "\(directory)/\(name)"
-    guard mkdir(directory, 0o700) == 0 || errno == EEXIST, rename(draft, place) == 0 else { return nil }
-    return place
+  private func settle(_ draft: Draft, as sha256: String, name: String) -> String? {
+    switch draft {
+    case .memory(let file): return memory.hold(file, sha256: sha256, name: name)
+    case .file(let path):
+      let directory = "\(copies)/\(sha256)"
+      let place = "\(directory)/\(name)"
+      guard mkdir(directory, 0o700) == 0 || errno == EEXIST, rename(path, place) == 0 else { return nil }
+      return place
+    }
+  }
+
+  private func discard(_ draft: Draft) {
+    switch draft {
+    case .file(let path): unlink(path)
+    case .memory(let file): file.close()
+    }
   }
 
   private func digests(of paths: [String]) -> [String: String] {
@@ -133,7 +188,7 @@ struct LibraryStore {
   /// Keeps a copy for the day when a later one fails. False if it cannot be kept.
   func keepGood(_ copy: String, sha256: String) -> Bool {
     let directory = "\(good)/\(sha256)"
-    let place = "\(directory)/\(fileName(copy))"
+    let place = "\(directory)/\(memory.name(of: copy) ?? fileName(copy))"
     guard mkdir(directory, 0o700) == 0 || errno == EEXIST else { return false }
     if link(copy, place) == 0 || errno == EEXIST { return true }
     do throws(SystemError) {
@@ -146,12 +201,31 @@ struct LibraryStore {
     }
   }
 
-  /// The file of a good copy, if it is there and still what its name says.
+  /// A path for dlopen(3) in a worker: a good copy, if it is there and still what its name says.
   func goodCopy(sha256: String) -> String? {
     let directory = "\(good)/\(sha256)"
     guard let name = StateDirectory.entries(of: directory).first else { return nil }
     let path = "\(directory)/\(name)"
-    return digests(of: [path])[path] == sha256 ? path : nil
+    guard digests(of: [path])[path] == sha256 else { return nil }
+    do throws(SystemError) { try MappedFile.checkExecutable(path) } catch {
+      return goodCopyInMemory(of: path, sha256: sha256, name: name)
+    }
+    return path
+  }
+
+  private func goodCopyInMemory(of path: String, sha256: String, name: String) -> String? {
+    if let held = memory.path(sha256: sha256) { return held }
+    do throws(SystemError) {
+      let file = try MemoryCopies.make(of: path, name: name)
+      guard digests(of: [file.path])[file.path] == sha256 else {
+        file.close()
+        return nil
+      }
+      return memory.hold(file, sha256: sha256, name: name)
+    } catch {
+      Log.shared.write(.warning, "the good copy \(path) cannot be loaded: \(error)")
+      return nil
+    }
   }
 
   func removeGood(sha256: String) { StateDirectory.remove(directory: "\(good)/\(sha256)") }

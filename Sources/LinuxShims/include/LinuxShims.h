@@ -28,6 +28,12 @@ int shim_memfd(const char *name);
 /* The same, of `size` bytes, all zero; whoever has the descriptor can change no more than what is in them (F_ADD_SEALS). */
 int shim_sealed_memfd(const char *name, off_t size);
 
+/* memfd_create(2), close-on-exec: of what is in it code may be mapped, where the kernel allows that of any. */
+int shim_library_memfd(const char *name);
+
+/* From here on nobody can change what is in it, nor its size (F_ADD_SEALS). 0, or -1. */
+int shim_seal(int descriptor);
+
 /* pipe2(2), close-on-exec. */
 int shim_pipe(int descriptors[2]);
 
@@ -44,6 +50,12 @@ int shim_find_place(const void *address, shim_place *place);
 
 /* dlerror(3) and dlopen(3) with RTLD_NOW | RTLD_LOCAL. */
 void *shim_dlopen(const char *path);
+
+/* dlopen(3) with RTLD_NOLOAD: whether an image was loaded by this name. */
+int shim_is_loaded(const char *path);
+
+/* prctl(2): whether other processes of this user may look at this one, as by /proc/PID/fd. */
+int shim_is_dumpable(void);
 
 /* Of the child's descriptors, closes every one from `first` on. */
 int shim_spawn_close_from(posix_spawn_file_actions_t *actions, int first);

@@ -295,8 +295,34 @@ struct SupervisorFilesTests {
       #expect(try FileContents.read(try #require(first.copy), limit: 100) == Array("one".utf8))
       #expect(store.keepGood(try #require(first.copy), sha256: one))
       store.keep(only: [try #require(second.sha256)])
+      #expect(names(store.copies).count == 2, "what was taken just now may be for a generation to come")
+      store.keep(only: [try #require(second.sha256)])
       #expect(names(store.copies) == [second.sha256])
       #expect(store.goodCopy(sha256: one)?.hasSuffix("/good/\(one)/libA.so") == true)
+    }
+  }
+
+  @Test("where no directory can be made, copies are in memory until they are not kept any more")
+  func storeInMemory() throws {
+    try withDirectory { directory in
+      // Whoever runs this, nothing can be written there.
+      var store = try LibraryStore(stateDirectory: "/sys/bulkhead", isWritable: false)
+      let path = directory + "/libA.so"
+      try StateDirectory.replace(path, with: Array("one".utf8))
+      let first = try #require(store.take([path])[path])
+      let one = try #require(first.copy)
+      #expect(first.sha256 == "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed")
+      try StateDirectory.replace(path, with: Array("two".utf8))
+      let second = try #require(store.take([path])[path])
+      #expect(try FileContents.read(one, limit: 100) == Array("one".utf8))
+      #expect(try FileContents.read(try #require(second.copy), limit: 100) == Array("two".utf8))
+      let writer = FileDescriptor(raw: open(one, O_WRONLY))
+      defer { writer.close() }
+      #expect(throws: SystemError.self, "nobody can change a copy") { try writer.writeAll([0x78]) }
+      for _ in 0..<2 { store.keep(only: [try #require(second.sha256)]) }
+      #expect(access(one, R_OK) != 0)
+      #expect(store.take([path])[path] == second)
+      #expect(!store.keepGood(try #require(second.copy), sha256: try #require(second.sha256)))
     }
   }
 
