@@ -124,7 +124,7 @@ final class Supervisor {
     let host = source.configuration.host
     let opened = try listeners.take(host.listen, mode: host.socketMode, from: [])
     control = try ControlServer(stateDirectory: isWritable ? stateDirectory : nil)
-    watch = try ConfigurationWatch()
+    watch = ConfigurationWatch()
     lastRevision = 1
     activeRevision = 1
     wantedRevision = 1
@@ -301,7 +301,7 @@ final class Supervisor {
     var descriptors =
       [
         pollfd(fd: signals.raw, events: Int16(POLLIN), revents: 0),
-        pollfd(fd: watch.descriptor.raw, events: Int16(POLLIN), revents: 0),
+        pollfd(fd: watch.descriptor?.raw ?? -1, events: Int16(POLLIN), revents: 0),
       ] + live + control.interests
     let now = Clock.monotonic()
     // Once a second in any case: hearts are listened to, and files looked at.
