@@ -125,6 +125,7 @@ final class Supervisor {
     let opened = try listeners.take(host.listen, mode: host.socketMode, from: [])
     control = try ControlServer(stateDirectory: isWritable ? stateDirectory : nil)
     watch = ConfigurationWatch()
+    PreloadedAllocator.sayIfThere()
     lastRevision = 1
     activeRevision = 1
     wantedRevision = 1
