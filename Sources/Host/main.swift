@@ -1,2 +1,3 @@
 StandardDescriptors.open()
+ProcessFileSystem.require()
 Command.main()

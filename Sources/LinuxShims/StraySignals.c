@@ -9,8 +9,8 @@ static volatile sig_atomic_t latest;
 void stray_signal(int signal) { latest = signal; }
 
 int stray_signals_absorb(void) {
-  static const int named[] = {SIGHUP,    SIGQUIT, SIGUSR1, SIGALRM, SIGVTALRM, SIGPROF,
-                              SIGXCPU, SIGXFSZ, SIGIO,   SIGPWR,  SIGSTKFLT};
+  static const int named[] = {SIGTERM,   SIGINT,  SIGHUP,  SIGQUIT, SIGUSR1, SIGALRM, SIGVTALRM,
+                              SIGPROF, SIGXCPU, SIGXFSZ, SIGIO,   SIGPWR,  SIGSTKFLT};
   struct sigaction action = {.sa_handler = stray_signal, .sa_flags = SA_RESTART | SA_ONSTACK};
   sigemptyset(&action.sa_mask);
   for (size_t index = 0; index < sizeof named / sizeof named[0]; index++)

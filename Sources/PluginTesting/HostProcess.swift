@@ -27,31 +27,36 @@ public final class HostProcess {
   ///   - environment: added to that of the test, from which whatever steers a host has been taken.
   ///   - arguments: further ones for `bulkhead run`.
   ///   - waitsForPlugins: false to go on once the host listens, when it may still answer without its plugins.
+  ///   - starter: a program that becomes the host, by exec(3), with its first arguments: `unshare(1)`, a shell. The host's
+  ///     own command line follows.
   ///   - limit: how long it may take to be ready.
   /// - Throws: `HarnessError.didNotStart` with the log.
   public convenience init(
     _ settings: HostSettings = HostSettings(), in directory: TemporaryDirectory? = nil,
-    environment: [String: String] = [:], arguments: [String] = [], waitsForPlugins: Bool = true,
+    environment: [String: String] = [:], arguments: [String] = [], starter: [String] = [],
+    waitsForPlugins: Bool = true,
     within limit: Duration = .seconds(30)
   ) throws {
     let directory = try directory ?? TemporaryDirectory()
     try self.init(
       configuration: settings.text(stateDirectory: directory.path + "/state"),
       listeners: settings.listen.count,
-      in: directory, environment: environment, arguments: arguments, waitsForPlugins: waitsForPlugins,
-      within: limit)
+      in: directory, environment: environment, arguments: arguments, starter: starter,
+      waitsForPlugins: waitsForPlugins, within: limit)
   }
 
   /// The same with the whole text of `plugins.conf`, and the number of listeners to wait for.
   public init(
     configuration: String, listeners: Int, in directory: TemporaryDirectory,
     environment: [String: String] = [:],
-    arguments: [String] = [], waitsForPlugins: Bool = true, within limit: Duration = .seconds(30)
+    arguments: [String] = [], starter: [String] = [], waitsForPlugins: Bool = true,
+    within limit: Duration = .seconds(30)
   ) throws {
     self.directory = directory
     try directory.write("plugins.conf", configuration)
+    let command = starter + [ReleaseBuild.binary, "run", "--config", directory.path + "/plugins.conf"]
     process = try ChildProcess(
-      ReleaseBuild.binary, ["run", "--config", directory.path + "/plugins.conf"] + arguments,
+      command[0], command.dropFirst() + arguments,
       environment: ReleaseBuild.cleanEnvironment.merging(environment) { $1 }, directory: directory.path,
       name: "host")
     let deadline = Deadline(after: limit)

@@ -140,8 +140,11 @@ import Testing
   @Test("who waits gets a run that began after the call, at once")
   func runNow() throws {
     let runs = Mutex(0)
-    let thread = PollingThread(every: 60_000)
-    try thread.start { runs.withLock { $0 += 1 } }
+    let thread = PollingThread()
+    try thread.start {
+      runs.withLock { $0 += 1 }
+      return 60_000
+    }
     for _ in 0..<50 {
       let before = runs.withLock { $0 }
       #expect(thread.runNow(within: 10_000))
@@ -156,8 +159,11 @@ import Testing
   @Test("who waits for a run that hangs gives up in time")
   func hanging() throws {
     let gate = DispatchSemaphore(value: 0)
-    let thread = PollingThread(every: 1)
-    try thread.start { gate.wait() }
+    let thread = PollingThread()
+    try thread.start {
+      gate.wait()
+      return 1
+    }
     let began = ContinuousClock.now
     #expect(!thread.runNow(within: 50))
     #expect(ContinuousClock.now - began < .seconds(10))

@@ -22,14 +22,15 @@ final class AccountDatabase: Sendable {
   init(_ setting: DatabaseSetting, directory: String) throws {
     let file = Self.file(in: directory)
     // A program from before the second or the third script needs nothing of them.
-    func open(size: Int, timeoutMilliseconds: Int32) throws -> ConnectionPool {
+    func open(size: Int, timeoutMilliseconds: Int32, away: DatabaseError? = nil) throws -> ConnectionPool {
       try setting.open(
         file: file, namespace: Self.namespace, size: size, timeoutMilliseconds: timeoutMilliseconds,
-        migrations: Self.schema, readableFrom: 1)
+        migrations: Self.schema, readableFrom: 1, away: away)
     }
     pool = try open(size: 8, timeoutMilliseconds: 5000)
     // On SQLite it is read on the loops, and on PostgreSQL by a thread of its own.
-    revocationReader = try open(size: 1, timeoutMilliseconds: setting.dialect == .sqlite ? 250 : 1000)
+    revocationReader = try open(
+      size: 1, timeoutMilliseconds: setting.dialect == .sqlite ? 250 : 1000, away: pool.awayAtStart)
   }
 
   /// Why the database was away at the start; nil: it was there. What is asked of it meanwhile throws, and the first

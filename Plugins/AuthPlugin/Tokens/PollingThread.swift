@@ -20,15 +20,12 @@ final class PollingThread: @unchecked Sendable {
     var wanted: UInt64 = 0
   }
 
-  private let pause: Int64
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   private let changed = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
   private var state = State()
-  private var work: @Sendable () -> Void = {}
+  private var work: @Sendable () -> Int64 = { 0 }
 
-  /// - Parameter pause: between the end of one run and the next, in milliseconds.
-  init(every pause: Int64) {
-    self.pause = pause
+  init() {
     pthread_mutex_init(mutex, nil)
     var attributes = pthread_condattr_t()
     pthread_condattr_init(&attributes)
@@ -46,8 +43,9 @@ final class PollingThread: @unchecked Sendable {
 
   /// Once. [main]
   ///
+  /// - Parameter work: what is done; gives the pause until it is done again, in milliseconds.
   /// - Throws: `Failure`.
-  func start(_ work: @escaping @Sendable () -> Void) throws {
+  func start(_ work: @escaping @Sendable () -> Int64) throws {
     update {
       self.work = work
       $0.isRunning = true
@@ -96,7 +94,7 @@ final class PollingThread: @unchecked Sendable {
       state.begun += 1
       let work = self.work
       pthread_mutex_unlock(mutex)
-      work()
+      let pause = work()
       pthread_mutex_lock(mutex)
       state.ended = state.begun
       pthread_cond_broadcast(changed)

@@ -34,16 +34,20 @@ final class Revocations: Sendable {
     var ends: [String: Int64] = [:]
     /// The last row that was read; 0: all are to be read again.
     var lastRow: Int64 = 0
-    /// All that was added up to here is known.
-    var epoch: UInt64 = 0
+    /// All that was added up to here is known; nil: the list was never read.
+    var epoch: UInt64?
     /// When `ends` has grown to this size, what has expired is dropped.
     var pruneAt = 1024
     /// Why the list could not be read the last time.
     var trouble: String?
+
+    func knows(_ epoch: UInt64) -> Bool { self.epoch.map { $0 >= epoch } ?? false }
   }
 
   /// How soon another host's logout is known here, beside the time that a query takes.
   private static let pauseMilliseconds: Int64 = 20
+  /// How soon a database that was away is found again: each look costs the server a connection.
+  private static let awayPauseMilliseconds: Int64 = 250
   /// How long a request waits for what another generation has added.
   private static let waitMilliseconds: Int64 = 250
 
@@ -59,7 +63,7 @@ final class Revocations: Sendable {
   /// Nil on SQLite.
   private let watch: PollingThread?
 
-  /// Reads the list. If a server is away, nobody knows who has been logged out until it is back: no error here.
+  /// Reads the list. If the database is away, nobody knows who has been logged out until it is back: no error here.
   ///
   /// - Parameters:
   ///   - reader: used for this list only; its schema is up to date, or will be at its first connection.
@@ -71,10 +75,11 @@ final class Revocations: Sendable {
     self.host = host
     graceNanoseconds = UInt64(grace.milliseconds) * 1_000_000
     readAt = Atomic(0)
-    watch = reader.dialect == .sqlite ? nil : PollingThread(every: Self.pauseMilliseconds)
+    watch = reader.dialect == .sqlite ? nil : PollingThread()
     do {
+      if let away = reader.awayAtStart { throw away }
       try read()
-    } catch let error as DatabaseError where error.isTemporary && watch != nil {
+    } catch let error as DatabaseError where error.isAway {
       note(error)
     }
   }
@@ -82,7 +87,7 @@ final class Revocations: Sendable {
   /// On PostgreSQL: begins to look for what other hosts add. [main]
   ///
   /// - Throws: `PollingThread.Failure`.
-  func startWatching() throws { try watch?.start { [weak self] in self?.look() } }
+  func startWatching() throws { try watch?.start { [weak self] in self?.look() ?? Self.pauseMilliseconds } }
 
   /// [main]
   func stopWatching() { watch?.stop(within: 5000) }
@@ -103,7 +108,7 @@ final class Revocations: Sendable {
   /// - Throws: `DatabaseError` or `Unknown` if the list had to be read again, and could not: then nobody knows.
   func contains(_ tokenID: String) throws -> Bool {
     let current = epoch.value
-    let known: Bool? = state.withLock { $0.epoch >= current ? $0.ends[tokenID] != nil : nil }
+    let known: Bool? = state.withLock { $0.knows(current) ? $0.ends[tokenID] != nil : nil }
     if let known { return known }
     if let watch {
       // Not on this thread, which may be a loop's: a server that hangs must not hang it.
@@ -112,7 +117,7 @@ final class Revocations: Sendable {
       try read()
     }
     return try state.withLock { state in
-      guard state.epoch >= current else { throw Unknown() }
+      guard state.knows(current) else { throw Unknown() }
       return state.ends[tokenID] != nil
     }
   }
@@ -150,7 +155,7 @@ final class Revocations: Sendable {
       let isNews = added.contains { state.ends[$0.id] == nil }
       for entry in added { state.ends[entry.id] = entry.end }
       state.lastRow = max(state.lastRow, added.last?.row ?? 0)
-      state.epoch = max(state.epoch, current)
+      state.epoch = max(state.epoch ?? 0, current)
       return isNews
     }
     // After the list: whoever sees the new version finds it there.
@@ -159,7 +164,8 @@ final class Revocations: Sendable {
   }
 
   /// One turn of the watching thread. What is amiss is said once.
-  private func look() {
+  /// - Returns: for how many milliseconds to pause.
+  private func look() -> Int64 {
     do {
       try read()
       let wasAway = state.withLock { state in
@@ -167,8 +173,10 @@ final class Revocations: Sendable {
         return state.trouble != nil
       }
       if wasAway { host.log(.info, "the list of revoked tokens is read again") }
+      return Self.pauseMilliseconds
     } catch {
       note(error)
+      return Self.awayPauseMilliseconds
     }
   }
 

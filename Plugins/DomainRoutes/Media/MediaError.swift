@@ -20,6 +20,9 @@ struct MediaError: Error, CustomStringConvertible {
     path = name
   }
 
+  /// It passes once somebody makes room: on the disk, or among the directory's parents.
+  var isAboutRoom: Bool { [ENOSPC, EDQUOT, ENOENT, EIO].contains(code) }
+
   var description: String {
     "\(operation) \(path): \(strerror(code).map { String(cString: $0) } ?? "\(code)")"
   }

@@ -6,11 +6,15 @@ import Glibc
 final class MediaFiles: MediaStore {
   private let directory: String
 
-  /// - Parameter directory: Is made if it is not there; its parent is.
+  /// - Parameter directory: Is made if it is not there, and there is room for it; else by the first who writes.
   /// - Throws: `MediaError`.
   init(directory: String) throws {
     self.directory = directory
-    try Self.makeDirectory(directory)
+    do {
+      try Self.makeDirectory(directory)
+    } catch let error as MediaError where error.isAboutRoom {
+      return
+    }
   }
 
   /// The name of what one run of a generation makes: no two runs write the same file.
@@ -23,7 +27,12 @@ final class MediaFiles: MediaStore {
   func write(_ bytes: [UInt8], to name: String) throws {
     let path = "\(directory)/\(name)"
     let folder = String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
-    try Self.makeDirectory(folder)
+    do {
+      try Self.makeDirectory(folder)
+    } catch let error as MediaError where error.code == ENOENT {
+      try Self.makeDirectory(directory)
+      try Self.makeDirectory(folder)
+    }
     let temporary = path + ".part"
     let descriptor = Glibc.open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else { throw MediaError("open", temporary) }

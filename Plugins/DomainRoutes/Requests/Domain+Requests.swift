@@ -147,7 +147,7 @@ extension Domain {
     do {
       return try body()
     } catch let error as DatabaseError where error.isTemporary {
-      guard error.kind == .connectionLost || error.kind == .unavailable else {
+      guard error.kind != .busy, error.kind != .serializationFailure else {
         throw Problem.unavailable(
           "The database is busy; try again.", code: "database-busy", retryAfter: .seconds(1))
       }

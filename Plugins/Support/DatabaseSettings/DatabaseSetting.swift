@@ -65,13 +65,15 @@ public enum DatabaseSetting: Sendable, Equatable, CustomStringConvertible, Custo
   ///   - size: The most connections open at a time.
   ///   - timeoutMilliseconds: How long to wait for a connection too.
   ///   - migrations: None: the caller sees to the schema.
+  ///   - away: Why it is known to be away.
   /// - Throws: `DatabaseError`. None shows the URL or its password.
   public func open(
     file: String, namespace: String, size: Int, timeoutMilliseconds: Int32 = 5000, migrations: [Script] = [],
-    readableFrom: Int? = nil
+    readableFrom: Int? = nil, away: DatabaseError? = nil
   ) throws -> ConnectionPool {
     try ConnectionPool(
       try engine(file: file, namespace: namespace, timeoutMilliseconds: timeoutMilliseconds), size: size,
-      timeoutMilliseconds: timeoutMilliseconds, migrations: migrations, readableFrom: readableFrom)
+      timeoutMilliseconds: timeoutMilliseconds, migrations: migrations, readableFrom: readableFrom, away: away
+    )
   }
 }

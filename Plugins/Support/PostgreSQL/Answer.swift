@@ -108,12 +108,12 @@ extension DatabaseError.Kind {
     // A plan that was made before another program's migration: with a new plan it works.
     case "0A000" where message.contains("cached plan"): self = .serializationFailure
     case "55P03", "57014": self = .busy
-    case "57P01", "57P02", "57P05", "25P03": self = .connectionLost
+    case "57P01", "57P02", "57P04", "57P05", "25P03": self = .connectionLost
     case "57P03": self = .unavailable
     // The server has become a standby: another one takes the writes.
     case "25006": self = .unavailable
-    // No memory, no disk, no connection left.
-    case _ where sqlState.hasPrefix("53"): self = .unavailable
+    // No memory, no disk, no connection left; and the machine's input and output.
+    case _ where sqlState.hasPrefix("53") || sqlState.hasPrefix("58"): self = .unavailable
     case _ where sqlState.hasPrefix("08"): self = .connectionLost
     // Of class 54 what a value can bring about: a row that is too long for an index.
     case _ where sqlState.hasPrefix("22"), "54000": self = .invalidValue

@@ -18,7 +18,10 @@ struct LibPQ: Sendable {
   let freeMemory: @convention(c) (UnsafeMutableRawPointer?) -> Void
 
   let connect: @convention(c) (Texts?, Texts?, CInt) -> Connection?
-  let ping: @convention(c) (Texts?, Texts?, CInt) -> PGPing
+  let connectStart: @convention(c) (Texts?, Texts?, CInt) -> Connection?
+  let connectPoll: @convention(c) (Connection?) -> PostgresPollingStatusType
+  let setErrorVerbosity: @convention(c) (Connection?, PGVerbosity) -> PGVerbosity
+  let needsPassword: @convention(c) (Connection?) -> CInt
   let finish: @convention(c) (Connection?) -> Void
   let status: @convention(c) (Connection?) -> ConnStatusType
   let transactionStatus: @convention(c) (Connection?) -> PGTransactionStatusType
@@ -62,7 +65,10 @@ struct LibPQ: Sendable {
     freeOptions = try library.function("PQconninfoFree")
     freeMemory = try library.function("PQfreemem")
     connect = try library.function("PQconnectdbParams")
-    ping = try library.function("PQpingParams")
+    connectStart = try library.function("PQconnectStartParams")
+    connectPoll = try library.function("PQconnectPoll")
+    setErrorVerbosity = try library.function("PQsetErrorVerbosity")
+    needsPassword = try library.function("PQconnectionNeedsPassword")
     finish = try library.function("PQfinish")
     status = try library.function("PQstatus")
     transactionStatus = try library.function("PQtransactionStatus")

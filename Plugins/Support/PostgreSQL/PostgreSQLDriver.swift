@@ -243,12 +243,6 @@ final class PostgreSQLDriver: Driver {
     }
   }
 
-  private func milliseconds() -> Int64 {
-    var now = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &now)
-    return Int64(now.tv_sec) * 1000 + Int64(now.tv_nsec) / 1_000_000
-  }
-
   /// The connection is of no use any more.
   /// - Parameter reason: nil: what libpq says.
   private func lost(_ reason: String?, context: String = "") -> DatabaseError {
@@ -258,4 +252,11 @@ final class PostgreSQLDriver: Driver {
     return DatabaseError(
       .connectionLost, message: message.isEmpty ? "the connection has ended" : message, context: context)
   }
+}
+
+/// By the clock that nobody sets.
+func milliseconds() -> Int64 {
+  var now = timespec()
+  clock_gettime(CLOCK_MONOTONIC, &now)
+  return Int64(now.tv_sec) * 1000 + Int64(now.tv_nsec) / 1_000_000
 }

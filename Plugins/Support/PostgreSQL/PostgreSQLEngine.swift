@@ -1,15 +1,19 @@
 import CPostgreSQL
+import Glibc
 import SQL
 import SystemLibrary
 
 /// A PostgreSQL database, reached through libpq.
 public struct PostgreSQLEngine: Engine {
   /// How long a connection may take, in seconds: libpq's `connect_timeout`, unless the URL has one of its own.
-  private static let connectSeconds = "3"
+  private static let connectSeconds = 3
+  /// The most that the URL may say. While a server is away one attempt is made at a time: what that waits for must end.
+  private static let mostConnectSeconds = 10
 
   private let library: LibPQ
   private let url: Secret
   private let password: Secret
+  private let connectSeconds: Int
   private let namespace: String
   private let timeoutMilliseconds: Int32
 
@@ -32,19 +36,26 @@ public struct PostgreSQLEngine: Engine {
     self.timeoutMilliseconds = timeoutMilliseconds
     let options = try Self.options(in: url, library)
     password = Secret(options["password"] ?? "")
+    guard let wanted = Int(options["connect_timeout"] ?? "\(Self.connectSeconds)") else {
+      throw Self.unreadable
+    }
+    // 0 is without end.
+    connectSeconds = wanted > 0 ? min(wanted, Self.mostConnectSeconds) : Self.mostConnectSeconds
     // libpq reads it only when it connects, and then it looks like a server that is away.
     let ports = (options["port"] ?? "").split(separator: ",")
     guard ports.allSatisfy({ 1...65535 ~= Int($0) ?? 0 }) else { throw Self.unreadable }
   }
 
   public var dialect: Dialect { .postgreSQL }
+  public var isRemote: Bool { true }
 
   /// Of a name that stands here twice the last counts: the URL's own words win over the first, and not over the last.
   private var parameters: [(name: String, value: String)] {
     [
-      ("application_name", "bulkhead"), ("connect_timeout", Self.connectSeconds),
+      ("application_name", "bulkhead"),
       ("keepalives_idle", "15"), ("keepalives_interval", "5"), ("keepalives_count", "3"),
       ("tcp_user_timeout", "15000"), ("dbname", url.text), ("client_encoding", "UTF8"),
+      ("connect_timeout", "\(connectSeconds)"),
     ]
   }
 
@@ -54,23 +65,59 @@ public struct PostgreSQLEngine: Engine {
     }
   }
 
-  public func isAway() -> Bool {
-    let answer = withParameters { library.ping($0, $1, 1) }
-    return answer == PQPING_NO_RESPONSE || answer == PQPING_REJECT
-  }
-
   public func connect() throws(DatabaseError) -> any Driver {
+    let begun = ContinuousClock.now
     let connection = withParameters { library.connect($0, $1, 1) }
     guard let connection, library.status(connection) == CONNECTION_OK else {
-      let said = library.errorMessage(connection).map { String(cString: $0) } ?? "out of memory"
+      var refusal = ConnectionRefusal(
+        said: library.errorMessage(connection).map { String(cString: $0) } ?? "out of memory",
+        lacksPassword: connection != nil && library.needsPassword(connection) == 1)
       library.finish(connection)
-      throw DatabaseError(.unavailable, message: password.removed(from: said), context: "connecting")
+      // Where nobody answers there is nobody to ask.
+      if ContinuousClock.now - begun < Self.askingLimit { refusal.states = askForStates() }
+      throw DatabaseError(
+        refusal.kind, code: refusal.state, message: password.removed(from: refusal.said),
+        context: "connecting")
     }
     let driver = PostgreSQLDriver(
       connection, library: library, namespace: namespace, timeoutMilliseconds: timeoutMilliseconds,
       password: password)
     try driver.prepareSession()
     return driver
+  }
+
+  /// A refusal that took longer is asked about no further.
+  private static let askingLimit: Duration = .milliseconds(2500)
+  /// How long may be asked.
+  private static let askingMilliseconds: Int64 = 1000
+
+  /// The SQLSTATEs with which the servers of the URL refuse a connection. libpq tells them only in a message of the verbose
+  /// kind, which can be asked for only of a connection that is made step by step; and such a one does not try a host's next
+  /// address when the first does not answer, so that it is no way to connect.
+  private func askForStates() -> [String] {
+    guard let connection = withParameters({ library.connectStart($0, $1, 1) }) else { return [] }
+    defer { library.finish(connection) }
+    _ = library.setErrorVerbosity(connection, PQERRORS_VERBOSE)
+    let deadline = milliseconds() + Self.askingMilliseconds
+    var events = POLLOUT
+    while library.status(connection) != CONNECTION_BAD {
+      var descriptor = pollfd(fd: library.socket(connection), events: Int16(events), revents: 0)
+      let left = deadline - milliseconds()
+      guard left > 0 else { return [] }
+      let ready = poll(&descriptor, 1, Int32(left))
+      if ready < 0, errno == EINTR { continue }
+      guard ready > 0 else { return [] }
+      switch library.connectPoll(connection) {
+      case PGRES_POLLING_READING: events = POLLIN
+      case PGRES_POLLING_WRITING: events = POLLOUT
+      // It has been let in by now.
+      case PGRES_POLLING_OK: return []
+      default:
+        return ConnectionRefusal.states(
+          in: library.errorMessage(connection).map { String(cString: $0) } ?? "")
+      }
+    }
+    return ConnectionRefusal.states(in: library.errorMessage(connection).map { String(cString: $0) } ?? "")
   }
 
   /// Neither libpq's reason nor the URL is quoted: what it takes for a host or a port may be of the password.

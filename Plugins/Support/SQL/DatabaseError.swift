@@ -21,6 +21,9 @@ public struct DatabaseError: Error, Sendable, Equatable, CustomStringConvertible
     /// No connection could be made, or the database cannot do its work: its server is away, starting or a standby; or it
     /// is out of memory, disk, descriptors or connections, or its disk is broken or read-only.
     case unavailable
+    /// The database is there, and no retry will open it: a wrong password, no such database, no permission, a certificate
+    /// that cannot be trusted, a file that is none. Somebody has to mend that, and then it works.
+    case unusable
     /// The database was migrated by a newer program.
     case newerSchema
     /// A value that the column, or the database, cannot hold, or that is too long for an index.
@@ -58,13 +61,18 @@ public struct DatabaseError: Error, Sendable, Equatable, CustomStringConvertible
   public var isCheckViolation: Bool { kind == .checkViolation }
   /// A lock or a turn did not come in time: the caller may try again.
   public var isBusy: Bool { kind == .busy }
-  /// It passes by itself: for a service, an answer 503 with `Retry-After`, and no fault of its own.
-  public var isTemporary: Bool {
+  /// It is the database's, and not of what was asked: for a service, an answer 503 with `Retry-After`, and no fault of its
+  /// own.
+  public var isTemporary: Bool { isAway || kind == .unusable }
+  /// It passes by itself: what needs the database may start, and look for it again and again.
+  public var isAway: Bool {
     switch kind {
     case .busy, .serializationFailure, .connectionLost, .unavailable: true
     default: false
     }
   }
+  /// The server has no room for another connection: SQLSTATE 53300, also by the limit of a role or a database.
+  public var isOutOfConnections: Bool { code == "53300" }
 
   public var description: String {
     let coded = code.isEmpty ? message : "\(message) (\(code))"

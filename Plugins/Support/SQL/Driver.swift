@@ -66,12 +66,9 @@ public enum TransactionMode: Sendable {
 public protocol Engine: Sendable {
   var dialect: Dialect { get }
   /// Makes a connection.
-  /// - Throws: `DatabaseError`, `unavailable` if the server cannot be reached.
+  /// - Throws: `DatabaseError`: `unavailable` if the database cannot be reached or has no room, `unusable` if it does not
+  ///   let this program in.
   func connect() throws(DatabaseError) -> any Driver
-  /// Whether nobody answers where the database should be, or it is not up yet. Asked after a connection failed.
-  func isAway() -> Bool
-}
-
-extension Engine {
-  public func isAway() -> Bool { false }
+  /// Whether connecting is in the hands of a network, and may take any time.
+  var isRemote: Bool { get }
 }

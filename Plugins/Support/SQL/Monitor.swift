@@ -46,6 +46,15 @@ public final class Monitor<Value: Sendable>: @unchecked Sendable {
     milliseconds: Int32, until condition: (Value) -> Bool, then body: (inout Value) -> R,
     orThrow error: @autoclosure () -> Failure
   ) throws(Failure) -> R {
+    let result = wait(milliseconds: milliseconds) { condition($0) ? body(&$0) : nil }
+    guard let result else { throw error() }
+    return result
+  }
+
+  /// Waits until `body`, which may change the value, gives something. What it changes wakes nobody.
+  /// - Parameter milliseconds: How long, by the clock that nobody sets; none if negative.
+  /// - Returns: nil when the time is up first.
+  public func wait<R>(milliseconds: Int32, for body: (inout Value) -> R?) -> R? {
     let milliseconds = max(0, milliseconds)
     var deadline = timespec()
     clock_gettime(CLOCK_MONOTONIC, &deadline)
@@ -54,10 +63,9 @@ public final class Monitor<Value: Sendable>: @unchecked Sendable {
     deadline.tv_nsec = nanoseconds % 1_000_000_000
     pthread_mutex_lock(mutex)
     defer { pthread_mutex_unlock(mutex) }
-    while !condition(value) {
-      let code = pthread_cond_timedwait(changed, mutex, &deadline)
-      if code == ETIMEDOUT, !condition(value) { throw error() }
+    while true {
+      if let result = body(&value) { return result }
+      if pthread_cond_timedwait(changed, mutex, &deadline) == ETIMEDOUT { return body(&value) }
     }
-    return body(&value)
   }
 }

@@ -28,6 +28,7 @@ public struct SQLiteEngine: Engine {
   }
 
   public var dialect: Dialect { .sqlite }
+  public var isRemote: Bool { false }
 
   public func connect() throws(DatabaseError) -> any Driver {
     try SQLiteDriver(path: path, synchronous: synchronous, timeoutMilliseconds: timeoutMilliseconds)
@@ -46,6 +47,7 @@ final class SQLiteDriver: Driver {
   init(
     path: String, synchronous: SQLiteEngine.Synchronous, timeoutMilliseconds: Int32
   ) throws(DatabaseError) {
+    if path != ":memory:" { try Self.checkFiles(path) }
     // mknod and not open: to close a descriptor of the file would drop the locks that other connections of this
     // process hold on it (https://sqlite.org/howtocorrupt.html, 2.2). If the file is there, this changes nothing.
     if path != ":memory:" { _ = mknod(path, S_IFREG | 0o600, 0) }
@@ -69,6 +71,15 @@ final class SQLiteDriver: Driver {
       PRAGMA recursive_triggers = ON;
       PRAGMA trusted_schema = OFF;
       """)
+  }
+
+  /// To read from a named pipe would be to wait for somebody to write. What is not there yet is made.
+  private static func checkFiles(_ path: String) throws(DatabaseError) {
+    for file in ["", "-wal", "-shm", "-journal"].map({ path + $0 }) {
+      var status = stat()
+      guard stat(file, &status) == 0, status.st_mode & S_IFMT != S_IFREG else { continue }
+      throw DatabaseError(.unusable, message: "\(file) is not a regular file", context: "opening \(path)")
+    }
   }
 
   deinit {

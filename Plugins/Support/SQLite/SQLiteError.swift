@@ -1,4 +1,5 @@
 import CSQLite
+import Glibc
 import SQL
 
 extension DatabaseError {
@@ -9,7 +10,15 @@ extension DatabaseError {
     let message =
       handle.flatMap(sqlite3_errmsg).map { String(cString: $0) }
       ?? sqlite3_errstr(code).map { String(cString: $0) } ?? "unknown error"
-    self.init(Kind(extendedCode: extended), code: "\(extended)", message: message, context: context)
+    var kind = Kind(extendedCode: extended)
+    // Of the files that cannot be opened: the folder may be made yet, and descriptors become free; nobody is let in by
+    // waiting.
+    if extended & 0xff == SQLITE_CANTOPEN, let reason = handle.map(sqlite3_system_errno),
+      [EACCES, EPERM, EISDIR, ENOTDIR, ELOOP, ENAMETOOLONG].contains(reason)
+    {
+      kind = .unusable
+    }
+    self.init(kind, code: "\(extended)", message: message, context: context)
   }
 }
 
@@ -24,9 +33,9 @@ extension DatabaseError.Kind {
     case (SQLITE_CONSTRAINT, 6), (SQLITE_CONSTRAINT, 8), (SQLITE_CONSTRAINT, 10): self = .uniqueViolation
     case (SQLITE_CONSTRAINT, 7): self = .refusedByTrigger
     case (SQLITE_CONSTRAINT, 12), (SQLITE_MISMATCH, _), (SQLITE_TOOBIG, _): self = .invalidValue
-    // The machine's, which passes: no disk space, a broken or read-only disk, no descriptor, no memory.
-    case (SQLITE_FULL, _), (SQLITE_IOERR, _), (SQLITE_READONLY, _), (SQLITE_CANTOPEN, _), (SQLITE_NOMEM, _):
-      self = .unavailable
+    // The machine's, which passes: no disk space, a broken disk, no folder yet, no descriptor, no memory.
+    case (SQLITE_FULL, _), (SQLITE_IOERR, _), (SQLITE_CANTOPEN, _), (SQLITE_NOMEM, _): self = .unavailable
+    case (SQLITE_READONLY, _), (SQLITE_PERM, _): self = .unusable
     case (SQLITE_ERROR, _), (SQLITE_MISUSE, _), (SQLITE_RANGE, _): self = .misuse
     default: self = .other
     }

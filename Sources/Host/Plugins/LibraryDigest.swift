@@ -16,8 +16,7 @@ enum LibraryDigest {
     defer {
       for process in started {
         process.output.close()
-        var status: Int32 = 0
-        while waitpid(process.pid, &status, 0) < 0 && errno == EINTR {}
+        _ = Children.reap(process.pid)
       }
     }
     let processors = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))

@@ -5,25 +5,46 @@ import LinuxShims
 ///
 /// What is watched are directories: a file that is renamed over another is another file. Links are watched at both
 /// ends. Notices are hints; what has changed is seen by reading. Where no notice comes (network file systems, a
-/// directory that is itself replaced) `hasChanged` finds out by looking.
+/// directory that is itself replaced, a user who has no inotify instance or watch left) `hasChanged` finds out by looking.
 final class ConfigurationWatch {
-  let descriptor: FileDescriptor
+  /// Nil if no inotify instance is to be had.
+  let descriptor: FileDescriptor?
   private var names: [Int32: Set<String>] = [:]
   private var files: [String] = []
   /// Names of files that were written to and not closed since, by watch.
   private var open: [Int32: Set<String>] = [:]
   private var stamps: [String: LibraryStore.Stamp] = [:]
+  private var hasSaidThatItLooks = false
 
   private static let events = UInt32(
     IN_CLOSE_WRITE | IN_MODIFY | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_ATTRIB)
 
-  init() throws(SystemError) {
-    descriptor = FileDescriptor(
-      raw: try checked("inotify_init1") { inotify_init1(Int32(IN_CLOEXEC | IN_NONBLOCK)) })
+  init() {
+    do throws(SystemError) {
+      descriptor = FileDescriptor(
+        raw: try checked("inotify_init1") { inotify_init1(Int32(IN_CLOEXEC | IN_NONBLOCK)) })
+    } catch {
+      descriptor = nil
+      sayThatItLooks("\(error)", limit: "fs.inotify.max_user_instances")
+    }
+  }
+
+  /// Instances and watches are counted per user: another program of the host's user may have taken them all.
+  private func sayThatItLooks(_ reason: String, limit: String) {
+    guard !hasSaidThatItLooks else { return }
+    hasSaidThatItLooks = true
+    Log.shared.write(
+      .warning,
+      "changes of the configuration and the libraries are noticed up to two seconds late: \(reason); "
+        + "see the sysctl \(limit)")
   }
 
   /// Watches these files, and no others, from now on.
   func follow(_ paths: [String]) {
+    // What a file was when it was last looked at stays: it may have been read since, and changed after that.
+    let followed = Set(files)
+    stamps = stamps.filter { paths.contains($0.key) }
+    for path in paths where !followed.contains(path) { stamps[path] = LibraryStore.Stamp.of(path) }
     files = paths
     var wanted: [String: Set<String>] = [:]
     for path in paths {
@@ -33,16 +54,24 @@ final class ConfigurationWatch {
         free(target)
       }
     }
+    if let descriptor { watch(wanted, on: descriptor) }
+  }
+
+  private func watch(_ wanted: [String: Set<String>], on descriptor: FileDescriptor) {
     var next: [Int32: Set<String>] = [:]
     for (directory, files) in wanted {
       // The same directory by two names is one watch.
       let watch = inotify_add_watch(descriptor.raw, directory, ConfigurationWatch.events)
-      if watch >= 0 { next[watch, default: []].formUnion(files) }
+      if watch >= 0 {
+        next[watch, default: []].formUnion(files)
+      } else if errno == ENOSPC || errno == ENOMEM {
+        sayThatItLooks(
+          "inotify_add_watch: \(String(cString: strerror(errno)))", limit: "fs.inotify.max_user_watches")
+      }
     }
     for watch in names.keys where next[watch] == nil { inotify_rm_watch(descriptor.raw, watch) }
     names = next
     open = open.filter { next[$0.key] != nil }
-    stamps = current()
   }
 
   private func add(_ path: String, to wanted: inout [String: Set<String>]) {
@@ -53,6 +82,7 @@ final class ConfigurationWatch {
 
   /// Takes all notices. True if one was of a file that is followed, or some were lost.
   func takeNotices() -> Bool {
+    guard let descriptor else { return false }
     var isOfOurs = false
     withUnsafeTemporaryAllocation(byteCount: 64 << 10, alignment: 8) { buffer in
       while true {
@@ -72,6 +102,7 @@ final class ConfigurationWatch {
         }
       }
     }
+    if isOfOurs { stamps = current() }
     return isOfOurs
   }
 
@@ -97,6 +128,7 @@ final class ConfigurationWatch {
   func hasChanged() -> Bool {
     let now = current()
     if now == stamps { return false }
+    stamps = now
     follow(files)
     return true
   }

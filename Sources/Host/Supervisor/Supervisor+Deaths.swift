@@ -6,12 +6,12 @@ extension Supervisor {
   // MARK: Deaths
 
   func reapWorkers() {
+    Children.reapOthers()
     for worker in workers.values where hasEnded(worker) {
       // What its plugins have started goes with it: nobody else knows of them. The group's number cannot be another's
       // before its leader is reaped.
       kill(-worker.pid, SIGKILL)
-      var status: Int32 = 0
-      guard waitpid(worker.pid, &status, 0) == worker.pid else { continue }
+      guard let status = Children.reap(worker.pid) else { continue }
       // What it said last is heard before it is buried.
       while case .message(let message)? = worker.hear() { take(message, from: worker) }
       workers[worker.generation] = nil

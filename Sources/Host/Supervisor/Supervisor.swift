@@ -136,9 +136,10 @@ final class Supervisor {
     let host = source.configuration.host
     let opened = try listeners.take(host.listen, mode: host.socketMode, from: [])
     control = try ControlServer(stateDirectory: isWritable ? stateDirectory : nil)
-    watch = try ConfigurationWatch()
+    watch = ConfigurationWatch()
     reader = try ConfigurationReader(
       path: path, listenOverride: listenOverride, libraries: libraries)
+    PreloadedAllocator.sayIfThere()
     lastRevision = 1
     activeRevision = 1
     wantedRevision = 1
@@ -330,7 +331,7 @@ final class Supervisor {
     var descriptors =
       [
         pollfd(fd: signals.raw, events: Int16(POLLIN), revents: 0),
-        pollfd(fd: watch.descriptor.raw, events: Int16(POLLIN), revents: 0),
+        pollfd(fd: watch.descriptor?.raw ?? -1, events: Int16(POLLIN), revents: 0),
         pollfd(fd: reader.descriptor.raw, events: Int16(POLLIN), revents: 0),
       ] + live + control.interests
     let now = Clock.monotonic()

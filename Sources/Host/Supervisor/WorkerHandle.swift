@@ -61,7 +61,8 @@ final class WorkerHandle {
       // The Swift runtime's own handler would take the signals before anybody else could.
       environment["SWIFT_BACKTRACE"] = "enable=no"
       let pid = try Spawn.start(
-        Executable.path, ["worker"], environment: environment, descriptors: descriptors)
+        Executable.path, ["worker"], environment: environment, descriptors: descriptors,
+        blocked: OperatorSignals.all)
       return WorkerHandle(pid: pid, control: ours, configuration: configuration, manifest: manifest)
     } catch {
       ours.close()

@@ -3,13 +3,15 @@ import LinuxShims
 
 /// A child process (posix_spawn(3)).
 enum Spawn {
-  /// Starts a program with these descriptors and no others, default signal handling, nothing blocked, in a process
-  /// group of its own, so that a Ctrl-C at the terminal reaches the supervisor alone.
+  /// Starts a program with these descriptors and no others, default signal handling, in a process group of its own, so
+  /// that a Ctrl-C at the terminal reaches the supervisor alone. Who starts it reaps it, by `Children.reap`.
   ///
-  /// - Parameter descriptors: what the child finds at which number; 0, 1 and 2 are inherited.
+  /// - Parameters:
+  ///   - descriptors: what the child finds at which number; 0, 1 and 2 are inherited.
+  ///   - blocked: the signals that wait until the child unblocks them.
   static func start(
     _ path: String, _ arguments: [String], environment: [String: String],
-    descriptors: [(from: FileDescriptor, to: Int32)]
+    descriptors: [(from: FileDescriptor, to: Int32)], blocked: [Int32] = []
   ) throws(SystemError) -> pid_t {
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
@@ -38,17 +40,21 @@ enum Spawn {
     posix_spawnattr_setpgroup(&attributes, 0)
     var signals = sigset_t()
     sigemptyset(&signals)
+    for signal in blocked { sigaddset(&signals, signal) }
     posix_spawnattr_setsigmask(&attributes, &signals)
     sigfillset(&signals)
     posix_spawnattr_setsigdefault(&attributes, &signals)
 
-    var pid = pid_t()
-    let code = withCStrings([path] + arguments) { argv in
-      withCStrings(environment.map { "\($0.key)=\($0.value)" }) { envp in
-        posix_spawn(&pid, path, &actions, &attributes, argv, envp)
+    let pid = Children.note {
+      withCStrings([path] + arguments) { argv in
+        withCStrings(environment.map { "\($0.key)=\($0.value)" }) { envp in
+          var pid = pid_t()
+          let code = posix_spawn(&pid, path, &actions, &attributes, argv, envp)
+          return code == 0 ? pid : -code
+        }
       }
     }
-    if code != 0 { throw SystemError("posix_spawn \(path)", code) }
+    if pid < 0 { throw SystemError("posix_spawn \(path)", -pid) }
     return pid
   }
 

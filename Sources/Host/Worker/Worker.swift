@@ -370,8 +370,11 @@ final class Worker: @unchecked Sendable {
     let signal = stray_signals_take()
     guard signal != 0, !hasToldOfStraySignal.exchange(true, ordering: .relaxed) else { return }
     let name = strsignal(signal).map { String(cString: $0) } ?? "unknown"
-    Log.shared.write(
-      .warning, "signal \(signal) (\(name)) came to the worker, by a plugin's doing; it is ignored")
+    let meaning =
+      OperatorSignals.all.contains(signal)
+      ? "it is ignored: workers end when their supervisor, pid \(getppid()), says so"
+      : "by a plugin's doing; it is ignored"
+    Log.shared.write(.warning, "signal \(signal) (\(name)) came to the worker, \(meaning)")
   }
 
   private let hasToldOfStraySignal = Atomic<Bool>(false)

@@ -8,6 +8,7 @@ enum WorkerProcess {
   static func run() -> Int32 {
     IdleSignals.ignoreFailedWrites()
     if stray_signals_absorb() < 0 { Log.shared.write(.warning, "worker: \(SystemError("sigaction"))") }
+    OperatorSignals.unblock()
     OpenFileLimit.raise()
     shim_bound_heap()
     let control = FileDescriptor(raw: Manifest.Descriptors.control)

@@ -6,7 +6,14 @@
 #ifndef LOST_HEAP_H
 #define LOST_HEAP_H
 
-/* From now on. Async-signal-safe. */
+#include <stdbool.h>
+
+/* From now on. Async-signal-safe. Nothing changes if an allocator was preloaded: of its heaps and locks nothing is known
+ * here. */
 void lost_heap_declare(void);
+
+/* False if an allocator was preloaded, be it of free(3) alone (LD_PRELOAD, ld.so(8)): then a thread that is lost in it may
+ * bring others to a standstill, for which the supervisor replaces the worker. */
+bool lost_heap_is_guarded(void);
 
 #endif

@@ -1,9 +1,9 @@
 /* Signals that end a process which does not expect them (signal(7)), and that a plugin, or a library that it uses, may have
  * sent to the worker: by a timer, a limit of processor time, an asynchronous descriptor. They are nobody's fault, and end
- * nothing. A plugin that installs a handler gets them as ever, and a program that it starts finds the defaults. Who sends
- * SIGHUP, SIGQUIT or SIGUSR1 to all processes of this name means the supervisor.
+ * nothing. A plugin that installs a handler gets them as ever, and a program that it starts finds the defaults.
  *
- * SIGTERM and SIGINT are left alone: they are somebody's wish. */
+ * Who sends SIGTERM, SIGINT, SIGHUP, SIGQUIT or SIGUSR1 to all processes of the host means the supervisor, which tells its
+ * workers to drain. */
 #ifndef STRAY_SIGNALS_H
 #define STRAY_SIGNALS_H
 

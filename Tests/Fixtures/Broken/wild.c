@@ -15,6 +15,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef VERSION
@@ -91,6 +92,18 @@ static const char *child_of_shell(void) {
   return text;
 }
 
+/* Twice forked, as daemons are: whoever takes orphans becomes its parent, and it ends a moment later. */
+static const char *leave_orphan(void) {
+  pid_t child = fork();
+  if (child == 0) {
+    if (fork() != 0) _exit(0);
+    setsid();
+    nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+    _exit(0);
+  }
+  return end_of(child);
+}
+
 /* It keeps what it has inherited open, until its group ends. */
 static const char *child_stays(void) {
   pid_t child = fork();
@@ -161,6 +174,7 @@ static const char *outcome(const char *deed) {
   if (strcmp(deed, "child-shares-memory") == 0) return child_shares_memory();
   if (strcmp(deed, "child-of-shell") == 0) return child_of_shell();
   if (strcmp(deed, "child-stays") == 0) return child_stays();
+  if (strcmp(deed, "leave-orphan") == 0) return leave_orphan();
   if (strcmp(deed, "close-epoll") == 0) return close_links_to("eventpoll");
   if (strcmp(deed, "close-eventfd") == 0) return close_links_to("eventfd");
   if (strcmp(deed, "close-listeners") == 0) return lose_listeners(0);

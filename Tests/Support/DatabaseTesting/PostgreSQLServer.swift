@@ -17,6 +17,7 @@ public final class PostgreSQLServer: Sendable {
 
   private let directory: String
   private let programs: String
+  private let connections: Int
   private let state = Mutex<Running?>(nil)
   private let databases = Atomic<Int>(0)
 
@@ -27,8 +28,10 @@ public final class PostgreSQLServer: Sendable {
   }
 
   /// Makes a server, and waits until it answers.
-  public init() throws {
+  /// - Parameter connections: How many it has at a time; three of them are kept for superusers, as the tests' own role is.
+  public init(connections: Int = 500) throws {
     programs = try Self.programs()
+    self.connections = connections
     // Short: a socket's path has 107 bytes at most.
     directory = "/tmp/bulkhead-pg-\(getpid())-\(UUID().uuidString.prefix(8))"
     try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
@@ -50,7 +53,7 @@ public final class PostgreSQLServer: Sendable {
     let command =
       Self.asOwner + [
         programs + "/postgres", "-D", directory + "/data", "-k", directory, "-c", "listen_addresses=",
-        "-c", "fsync=off", "-c", "max_connections=500", "-c", "shared_buffers=64MB", "-c",
+        "-c", "fsync=off", "-c", "max_connections=\(connections)", "-c", "shared_buffers=64MB", "-c",
         "wal_level=minimal",
         "-c", "max_wal_senders=0", "-c", "superuser_reserved_connections=3", "-c", "autovacuum=off",
         "-c", "deadlock_timeout=100ms",
@@ -110,6 +113,19 @@ public final class PostgreSQLServer: Sendable {
     }
     return
       "postgres://bulkhead:\(encoded.joined())@/\(database)?host=\(directory.replacingOccurrences(of: "/", with: "%2F"))"
+  }
+
+  /// Makes a role that is no superuser, and an empty database of its own.
+  /// - Returns: The URL.
+  public func makeTenant(_ role: String) throws -> String {
+    try sql("CREATE ROLE \(role) LOGIN PASSWORD '\(Self.password)'")
+    try sql("CREATE DATABASE \(role) OWNER \(role)")
+    return url(role).replacing("postgres://bulkhead:", with: "postgres://\(role):")
+  }
+
+  /// Lets so many connections of the role be made; those that are there stay. -1: as many as the server has.
+  public func limit(_ role: String, to count: Int) throws {
+    try sql("ALTER ROLE \(role) CONNECTION LIMIT \(count)")
   }
 
   /// Makes an empty database.
