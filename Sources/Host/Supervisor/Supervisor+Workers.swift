@@ -289,8 +289,8 @@ extension Supervisor {
     }
     let reason = json["reason"].string.flatMap(Quarantine.Reason.init(rawValue:))
     let message = json["message"].string ?? ""
-    let isRepeated = reason.map { isRepeated(plugin, $0, message, by: worker) } ?? false
-    if !isRepeated, ledger.admits(at: Clock.monotonic()) { keep(bytes, as: id) }
+    let isKnown = reason.map { isRepeated(plugin, $0, message, by: worker) } ?? false
+    if !isKnown, ledger.admits(at: Clock.monotonic()) { keep(bytes, as: id) }
     guard let reason, !reason.isOfLoading, reason != .operator else { return }
     if isPreparing(worker) {
       let failure = WorkerHandle.Failure(reason: reason, message: message)
