@@ -45,7 +45,7 @@ struct CompletionTests {
     arguments: [
       ("bulkhead st", ["status", "stop"]), ("bulkhead bypass ", ["all", "heavy", "off"]),
       ("bulkhead log-level d", ["debug"]),
-      ("bulkhead status --", ["--config", "--json", "--watch", "--help"]),
+      ("bulkhead status --", ["--config", "--state-dir", "--json", "--watch", "--help"]),
       ("bulkhead status --config pl", ["plugins.conf"]), ("bulkhead status --config = pl", ["plugins.conf"]),
       ("bulkhead check --json --config o", ["other.txt"]),
       ("bulkhead quarantine ", ["auth", "rate-limit", "cors"]), ("bulkhead release r", ["rate-limit"]),

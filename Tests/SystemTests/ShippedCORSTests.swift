@@ -64,10 +64,10 @@ struct ShippedCORSTests {
 
   @Test("a key of its own makes the plugin's policy its own as a whole; a path's policy begins from [cors]")
   func ofItsOwn() throws {
-    let cors = "[cors]\norigins = https://a.example\ncredentials = true\n"
+    let cors = "origins = https://a.example\ncredentials = true\n"
     let plugin = "[plugin cors]\nlibrary = CORSPlugin\napplies-to = all\n"
-    let own = try HostProcess(HostSettings(plugins: cors + plugin + "origins = https://b.example\n"))
-    let path = try HostProcess(HostSettings(plugins: cors + plugin + "policy = /open methods=PUT\n"))
+    let own = try HostProcess(HostSettings(cors: cors, plugins: plugin + "origins = https://b.example\n"))
+    let path = try HostProcess(HostSettings(cors: cors, plugins: plugin + "policy = /open methods=PUT\n"))
     func answer(_ host: HostProcess, _ origin: String) throws -> (allowed: String?, credentials: String?) {
       let answer = try host.get("/open/x", headers: [("Origin", origin)])
       return (answer.header("Access-Control-Allow-Origin"), answer.header("Access-Control-Allow-Credentials"))

@@ -93,6 +93,8 @@ struct HostSearch: Sendable {
         "no host is found, since the configuration is broken: \(HostSearch.first(of: errors)); no host is running on "
         + "the state \(noun) \(directories); give the host's own with --state-dir"
     }
+    // A right file that names a place where no host runs says all there is to say.
+    guard errors != nil || configuration == nil else { return text }
     let others = living.prefix(4).map { "\($0.stateDirectory) (\($0.configuration))" }
     return others.isEmpty
       ? text : "\(text); hosts of this user are running on \(others.joined(separator: ", "))"
