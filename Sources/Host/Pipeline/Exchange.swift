@@ -16,7 +16,11 @@ final class Exchange: @unchecked Sendable {
   var decoder: ChunkedDecoder
   var reading = Reading.head
 
-  enum Reading { case head, body, complete }
+  /// `refused`: the head is, and is read on to its end, so that the answer can say whose it is.
+  enum Reading { case head, refused, body, complete }
+
+  /// Why the head was refused, while it is read on.
+  var refusal: Refusal?
 
   /// The body, if the handler reads it as it arrives.
   var requestBody: RequestBody?
@@ -121,6 +125,7 @@ final class Exchange: @unchecked Sendable {
     head.count = 0
     decoder = ChunkedDecoder(maxBody: limits.maxBody)
     reading = .head
+    if refusal != nil { refusal = nil }
     if requestBody != nil { requestBody = nil }
     arena.reset()
     status = 0

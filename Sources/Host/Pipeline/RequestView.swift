@@ -21,7 +21,7 @@ enum RequestView {
     let view = x.request
     view.pointee = bh_request()
     view.pointee.size = UInt32(MemoryLayout<bh_request>.size)
-    identify(x, random: &random)
+    identify(x, id: x.value(.requestID), parent: x.value(.traceparent), random: &random)
     x.origin = x.value(.origin)
     view.pointee.method = x.head.method.rawValue
     view.pointee.method_name = x.bytes(x.head.methodName)
@@ -52,13 +52,19 @@ enum RequestView {
       x.request.pointee.body = bh_bytes()
       return
     }
-    x.origin = RefusedRequest.origin(in: UnsafeRawBufferPointer(x.input.readable))
+    let bytes = UnsafeRawBufferPointer(x.input.readable)
+    var refused = x.refusal?.head ?? Refusal.reader(x.parserLimits)
+    _ = refused.read(bytes)
+    x.origin = refused.value(of: .origin).map { x.bytes($0) }
     x.request.pointee = bh_request()
     x.request.pointee.size = UInt32(MemoryLayout<bh_request>.size)
+    // What the parser has put there is not to be relied on.
     x.head = RequestHead()
-    identify(x, random: &random)
+    identify(
+      x, id: refused.value(of: .requestID).map { x.bytes($0) },
+      parent: refused.value(of: .traceparent).map { x.bytes($0) }, random: &random)
     setClient(x, context)
-    let method = RefusedRequest.method(in: UnsafeRawBufferPointer(x.input.readable))
+    let method = refused.method(in: bytes).map { x.bytes($0) } ?? bh_bytes()
     x.request.pointee.method_name = method
     if method.equals("HEAD") { x.request.pointee.method = bh_method(BH_METHOD_HEAD) }
   }
@@ -93,11 +99,13 @@ enum RequestView {
   // MARK: Identifiers
 
   /// The request's id and trace context: the client's if well formed, else new ones, which then share their bytes.
-  private static func identify(_ x: Exchange, random: inout IdentifierGenerator) {
-    let given = x.value(.requestID).flatMap { isRequestID($0) ? $0 : nil }
+  private static func identify(
+    _ x: Exchange, id: bh_bytes?, parent: bh_bytes?, random: inout IdentifierGenerator
+  ) {
+    let given = id.flatMap { isRequestID($0) ? $0 : nil }
     let trace = x.arena.allocate(55)
     memcpy(trace, "00-", 3)
-    if let parent = x.value(.traceparent), isTraceparent(parent) {
+    if let parent, isTraceparent(parent) {
       memcpy(trace + 3, parent.data + 3, 32)
       memcpy(trace + 52, parent.data + 52, 3)
       // Of another version's flags only the one that says "sampled" is known.
@@ -111,7 +119,7 @@ enum RequestView {
     x.request.pointee.traceparent = bh_bytes(trace, 55)
     if let given {
       x.request.pointee.request_id = given
-    } else if x.value(.traceparent) == nil {
+    } else if parent == nil {
       x.request.pointee.request_id = bh_bytes(trace + 3, 32)
     } else {
       let id = x.arena.allocate(32)

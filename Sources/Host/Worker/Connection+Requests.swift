@@ -26,9 +26,14 @@ extension Connection {
   private func step(_ x: Exchange) throws(RequestError) -> Bool {
     switch x.reading {
     case .head:
-      guard try x.parser.parse(UnsafeRawBufferPointer(x.input.readable), into: &x.head) else { return true }
+      guard try parseHead(x) else { return x.reading == .head }
       sentContinue = false
       x.reading = try isBodyHeld(x) ? .body : .complete
+    case .refused:
+      guard let error = x.refusal?.error,
+        x.refusal?.head.read(UnsafeRawBufferPointer(x.input.readable)) == true
+      else { return true }
+      throw error
     case .body:
       guard try isBodyWhole(x) else {
         sendContinue(x)
@@ -39,6 +44,19 @@ extension Connection {
       try respond(x)
     }
     return false
+  }
+
+  /// Whether the head is whole. One that is refused before its end is read on.
+  private func parseHead(_ x: Exchange) throws(RequestError) -> Bool {
+    do throws(RequestError) {
+      return try x.parser.parse(UnsafeRawBufferPointer(x.input.readable), into: &x.head)
+    } catch {
+      guard !x.head.isWhole else { throw error }
+      x.refusal = Refusal(
+        error, at: loop.now, headDeadline: x.startedAt &+ loop.worker.timeouts.head, limits: x.parserLimits)
+      x.reading = .refused
+      return false
+    }
   }
 
   /// Whether there is a body that is to be whole before anything else happens.

@@ -147,10 +147,19 @@ final class Connection: @unchecked Sendable {
     return false
   }
 
-  /// The client will send no more. A half request is dropped; one that is being answered still gets its answer.
+  /// The client will send no more. A half request is dropped; one that is being answered still gets its answer, and so
+  /// does one that is refused.
   private func endOfInput(_ x: Exchange) {
     mayRead = false
-    close()
+    guard let refusal = x.refusal else { return close() }
+    end(x, with: refusal.error)
+  }
+
+  /// Answers what will not be read any further, and ends the connection.
+  private func end(_ x: Exchange, with error: RequestError) {
+    refuse(x, error)
+    guard send() else { return }
+    if unsent.isEmpty { startLingering() }
   }
 
   func begin() -> Exchange {
@@ -178,6 +187,8 @@ final class Connection: @unchecked Sendable {
       loop.setDeadline(self, deadline)
     } else if x.reading == .head {
       loop.setDeadline(self, x.startedAt + loop.worker.timeouts.head)
+    } else if let refusal = x.refusal {
+      loop.setDeadline(self, refusal.deadline)
     } else {
       loop.setDeadline(self, bodyDeadline(x))
     }
@@ -256,14 +267,13 @@ final class Connection: @unchecked Sendable {
     case .reading:
       if !unsent.isEmpty { return close() }
       guard let x = exchange, !x.input.isEmpty else { return close() }
+      if let refusal = x.refusal { return end(x, with: refusal.error) }
       let isBody = x.reading == .body
-      refuse(
+      end(
         x,
-        RequestError(
+        with: RequestError(
           status: 408, code: isBody ? "body-timeout" : "head-timeout",
           detail: isBody ? "The body did not arrive in time." : "The head did not arrive in time."))
-      guard send() else { return }
-      if unsent.isEmpty { startLingering() }
     }
   }
 
