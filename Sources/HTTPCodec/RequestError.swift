@@ -102,6 +102,12 @@ extension RequestError {
   static var repeatedHost: RequestError {
     bad("repeated-host", "The request has more than one Host field.")
   }
+  static var repeatedOrigin: RequestError {
+    bad("repeated-origin", "The request has more than one Origin field.")
+  }
+  static var repeatedContentType: RequestError {
+    bad("repeated-content-type", "The request has more than one Content-Type field.")
+  }
   static var malformedHost: RequestError {
     bad("malformed-host", "The Host field is not `host[:port]`.")
   }

@@ -51,13 +51,14 @@ public struct RequestHead: Sendable {
     return fields[Int(knownIndex[known.rawValue])].value
   }
 
-  /// Notes that the field at `index` has a known name, if it is the first to have it.
+  /// Notes that the field at `index` has a known name, if it is the first to have it; else returns false.
   @inline(__always)
-  mutating func note(_ known: KnownField, at index: Int) {
+  mutating func note(_ known: KnownField, at index: Int) -> Bool {
     let bit: UInt16 = 1 &<< UInt16(truncatingIfNeeded: known.rawValue)
-    guard knownPresent & bit == 0 else { return }
+    guard knownPresent & bit == 0 else { return false }
     knownPresent |= bit
     knownIndex[known.rawValue] = UInt16(truncatingIfNeeded: index)
+    return true
   }
 
   /// Makes the head ready for the next request.

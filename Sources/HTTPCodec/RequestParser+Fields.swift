@@ -91,7 +91,8 @@ extension RequestParser {
     head.fields.append(FieldRange(name: ByteRange(from: nameStart, to: nameEnd), value: value))
     switch FieldName.recognize(base + nameStart, nameEnd &- nameStart) {
     case .unknown: return
-    case .known(let known): head.note(known, at: head.fields.count &- 1)
+    case .known(let known):
+      guard head.note(known, at: head.fields.count &- 1) else { return try Self.checkRepeated(known) }
     case .host: try heedHost(base, value, &head)
     case .contentLength: try heedContentLength(base, value, &head)
     case .transferEncoding: try heedTransferEncoding(base, value, &head)

@@ -72,11 +72,29 @@ extension RequestParser {
     }
   }
 
-  /// Expect (RFC 9110 section 10.1.1): nothing but `100-continue`.
+  /// Expect (RFC 9110 section 10.1.1): a list of nothing but `100-continue`; may be repeated, as to expect the same twice
+  /// is to expect it.
   @inline(never)
   mutating func heedExpect(_ base: UnsafeRawPointer, _ value: ByteRange) {
-    let bytes = UnsafeRawBufferPointer(start: base + value.start, count: value.count)
-    seen.insert(FieldSyntax.equalsIgnoringCase(bytes, "100-continue") ? .expectContinue : .otherExpectation)
+    var list = TokenList(UnsafeRawBufferPointer(start: base + value.start, count: value.count))
+    while let element = list.next() {
+      guard element.count > 0 else { continue }
+      seen.insert(
+        FieldSyntax.equalsIgnoringCase(element, "100-continue") ? .expectContinue : .otherExpectation)
+    }
+  }
+
+  /// A field of which there may be one. Two that could be told apart only by their order are refused: whoever acts on
+  /// the other one answers, or stores, for somebody else (RFC 9110 section 5.3, RFC 6454 section 7.3).
+  @inline(never)
+  static func checkRepeated(_ known: KnownField) throws(RequestError) {
+    switch known {
+    case .origin: throw .repeatedOrigin
+    case .contentType: throw .repeatedContentType
+    case .requestID, .traceparent, .accessControlRequestMethod, .accessControlRequestHeaders,
+      .accessControlRequestPrivateNetwork, .forwarded, .forwardedFor, .authorization, .userAgent:
+      return
+    }
   }
 }
 

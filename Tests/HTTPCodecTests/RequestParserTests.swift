@@ -124,6 +124,23 @@ struct RequestParserTests {
     #expect(head.expectsContinue == expectsContinue)
   }
 
+  @Test(
+    "expects 100-continue once, however often that is said",
+    arguments: [
+      "Expect: 100-continue, 100-Continue", "Expect: 100-continue\r\nExpect: 100-continue",
+      "Expect: ,100-continue ,", "Expect: 100-continue,\t100-continue",
+    ])
+  func repeatedExpectation(lines: String) throws {
+    let head = try #require(parsed("POST / HTTP/1.1\r\nHost: a\r\n\(lines)\r\nContent-Length: 1\r\n\r\n"))
+    #expect(head.expectsContinue)
+  }
+
+  @Test("expects nothing of an empty list")
+  func noExpectation() throws {
+    let head = try #require(parsed("POST / HTTP/1.1\r\nHost: a\r\nExpect:\r\nContent-Length: 1\r\n\r\n"))
+    #expect(!head.expectsContinue)
+  }
+
   @Test("finds the first field of every known name, in any case")
   func knownFields() throws {
     let names = [
@@ -132,7 +149,10 @@ struct RequestParserTests {
       "x-forwarded-for", "authorization", "content-type", "user-agent",
     ]
     for spell in [{ $0 }, { $0.uppercased() }] as [(String) -> String] {
-      let lines = names.map { "\(spell($0)): 1 \($0)\r\n\(spell($0)): 2\r\n" }.joined()
+      let lines = names.map { name in
+        let mayRepeat = !["origin", "content-type"].contains(name)
+        return "\(spell(name)): 1 \(name)\r\n" + (mayRepeat ? "\(spell(name)): 2\r\n" : "")
+      }.joined()
       let head = try #require(parsed("GET / HTTP/1.1\r\nHost: a\r\n\(lines)\r\n"))
       #expect(head.known == names.map { "1 \($0)" })
     }

@@ -164,6 +164,10 @@ struct MalformedRequest: CustomStringConvertible, Sendable {
   static let others: [MalformedRequest] = [
     field("unknown expectation", "Expect: 200-ok", 417),
     field("two expectations", "Expect: 100-continue, 200-ok", 417),
+    field("two expectations in two fields", "Expect: 200-ok\r\nExpect: 100-continue", 417),
+    field("two origins", "Origin: https://a\r\norigin: https://b"),
+    field("one origin twice", "Origin: https://a\r\nOrigin: https://a"),
+    field("two content types", "Content-Type: text/plain\r\ncontent-type: application/json"),
     field("Connection that is no list of tokens", "Connection: close; now"),
   ]
 
