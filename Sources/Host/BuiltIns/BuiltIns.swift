@@ -26,13 +26,31 @@ final class BuiltIns: @unchecked Sendable {
     switch x.request.pointee.method {
     case bh_method(BH_METHOD_GET), bh_method(BH_METHOD_HEAD):
       respond(x)
-    case bh_method(BH_METHOD_OPTIONS):
-      pipeline.answerOptions(x, allow: "GET, HEAD, OPTIONS")
+      // All of it is true now, and perhaps no longer the next moment.
+      x.setHeader(borrowing: bh_bytes("Cache-Control"), bh_bytes("no-store"))
     default:
-      x.addHeader(borrowing: bh_bytes("Allow"), bh_bytes("GET, HEAD, OPTIONS"))
-      x.respond(.methodNotAllowed)
+      let isDiagnostic = path.hasPrefix("/__diag") || path.hasPrefix("/__config")
+      answerOtherMethod(x, in: pipeline, allow: "GET, HEAD, OPTIONS") {
+        !isDiagnostic || diagnostics.shows(x)
+      }
     }
     return true
+  }
+
+  /// A method that a path of the host's own does not have; or OPTIONS, which every path has.
+  ///
+  /// - Parameter isShown: Whether the client may know that there is such a path; if not, it makes the response. A preflight is
+  ///   not asked, for it never says who asks.
+  func answerOtherMethod(
+    _ x: Exchange, in pipeline: Pipeline, allow: StaticString, ifShown isShown: () -> Bool
+  ) {
+    guard pipeline.isPreflight(x) || isShown() else { return }
+    if x.request.pointee.method == bh_method(BH_METHOD_OPTIONS) {
+      pipeline.answerOptions(x, allow: allow)
+    } else {
+      x.setHeader(borrowing: bh_bytes("Allow"), bh_bytes(allow))
+      x.respond(.methodNotAllowed)
+    }
   }
 
   /// Whether the path is one that is answered here, by whatever method.
@@ -67,7 +85,6 @@ final class BuiltIns: @unchecked Sendable {
       if out { appendOut(&body) }
       body.append(byte: UInt8(ascii: "}"))
     }
-    x.addHeader(borrowing: bh_bytes("Cache-Control"), bh_bytes("no-store"))
   }
 
   /// `,"out":["auth"]`
@@ -84,7 +101,6 @@ final class BuiltIns: @unchecked Sendable {
 
   private func live(_ x: Exchange) {
     x.respond(200, type: "application/json") { $0.append("{\"status\":\"live\"}" as StaticString) }
-    x.addHeader(borrowing: bh_bytes("Cache-Control"), bh_bytes("no-store"))
   }
 
   /// 503 while a required plugin is out, or a probe has failed, or the operator wants no more clients.
@@ -110,7 +126,6 @@ final class BuiltIns: @unchecked Sendable {
       $0.array("failed_probes") { array in for probe in failed { array.element(probe) } }
     }
     x.respond(isReady ? 200 : 503, json)
-    x.addHeader(borrowing: bh_bytes("Cache-Control"), bh_bytes("no-store"))
   }
 
   // MARK: Version and metrics

@@ -24,9 +24,13 @@ extension Diagnostics {
     }
   }
 
-  /// Compares in time that does not depend on where the texts differ.
+  /// Compares in time that does not depend on where the texts differ. Two Authorization fields are none: a proxy may have
+  /// judged by the other one.
   func isAuthorized(_ x: Exchange, _ token: String) -> Bool {
-    guard let value = x.value(.authorization), value.count > 7, strncasecmp(value.data, "Bearer ", 7) == 0
+    guard let value = x.value(.authorization), value.count > 7, strncasecmp(value.data, "Bearer ", 7) == 0,
+      (0..<x.request.pointee.field_count).filter({
+        x.fields[$0].name.equalsIgnoringCase(bh_bytes("Authorization"))
+      }).count == 1
     else {
       return false
     }

@@ -33,11 +33,8 @@ extension Diagnostics {
     case bh_method(BH_METHOD_POST):
       x.addHeader(borrowing: bh_bytes("Cache-Control"), bh_bytes("no-store"))
       if isAllowed(x), mayAct(x) { perform(words[0], words[1], x) }
-    case bh_method(BH_METHOD_OPTIONS):
-      pipeline.answerOptions(x, allow: "POST, OPTIONS")
     default:
-      x.addHeader(borrowing: bh_bytes("Allow"), bh_bytes("POST, OPTIONS"))
-      x.respond(.methodNotAllowed)
+      worker.builtIns.answerOtherMethod(x, in: pipeline, allow: "POST, OPTIONS") { isAllowed(x) }
     }
     return true
   }

@@ -18,20 +18,15 @@ final class Diagnostics: @unchecked Sendable {
   ]
 
   func respond(_ x: Exchange) {
-    let path = x.request.pointee.path.string
-    let name = path.dropFirst("/__diag".utf8.count).split(separator: "/").joined(separator: "/")
+    let name = Diagnostics.name(x)
     if name == "ping" {
       return x.respond(200, type: "application/json") { $0.append("{\"status\":\"ok\"}" as StaticString) }
     }
     guard isAllowed(x) else {
       // A browser cannot send the token before it has somewhere to ask for it; the page itself tells nothing.
-      if x.status == 401, name.isEmpty, wantsPage(x) {
-        page(x, status: 401)
-        x.addHeader(borrowing: bh_bytes("Cache-Control"), bh_bytes("no-store"))
-      }
+      if x.status == 401, name.isEmpty, wantsPage(x) { page(x, status: 401) }
       return
     }
-    x.addHeader(borrowing: bh_bytes("Cache-Control"), bh_bytes("no-store"))
     switch name {
     case "": if wantsPage(x) { page(x) } else { index(x) }
     case "events": events(x)
@@ -46,19 +41,59 @@ final class Diagnostics: @unchecked Sendable {
     case "cors": cors(x)
     case "trace": trace(x)
     default:
-      if name.hasPrefix("error/"), let status = Int(name.dropFirst(6)), (400...599).contains(status) {
-        x.respond(
-          HostProblem(status: status, code: "diagnostic", detail: "Asked for, to see it as a browser does."))
-      } else {
-        x.respond(.notFound)
-      }
+      if let status = Diagnostics.status(askedBy: name) { error(x, status) } else { x.respond(.notFound) }
     }
+  }
+
+  /// What follows `/__diag/`, without empty segments.
+  private static func name(_ x: Exchange) -> String {
+    let path = x.request.pointee.path.string
+    return path.dropFirst("/__diag".utf8.count).split(separator: "/").joined(separator: "/")
+  }
+
+  /// Whether the path, one below `/__diag` or `/__config`, is one that this client may GET. If not, the response is made, as
+  /// for GET.
+  func shows(_ x: Exchange) -> Bool {
+    let path = x.request.pointee.path
+    let name = path.hasPrefix("/__diag") ? Diagnostics.name(x) : "config"
+    if name == "ping" { return true }
+    guard isAllowed(x) else { return false }
+    let isKnown =
+      name.isEmpty || Diagnostics.status(askedBy: name) != nil
+      || Diagnostics.endpoints.contains { $0.prefix { $0 != "?" } == name && !$0.contains("{") }
+    if !isKnown { x.respond(.notFound) }
+    return isKnown
   }
 
   func config(_ x: Exchange) {
     guard isAllowed(x) else { return }
-    x.addHeader(borrowing: bh_bytes("Cache-Control"), bh_bytes("no-store"))
     writeConfiguration(x)
+  }
+
+  // MARK: Errors that are asked for
+
+  private static func status(askedBy name: String) -> Int? {
+    guard name.hasPrefix("error/"), let status = Int(name.dropFirst(6)), (400...599).contains(status) else {
+      return nil
+    }
+    return status
+  }
+
+  /// An error as the host makes it, with the fields that its status must have (RFC 9110 section 15.5).
+  private func error(_ x: Exchange, _ status: Int) {
+    var problem = HostProblem(
+      status: status, code: "diagnostic", detail: "Asked for, to see it as a browser does.")
+    if status == 401 { problem.challenge = HostProblem.unauthorized.challenge }
+    if status == 429 || status == 503 { problem.retryAfter = 1 }
+    x.respond(problem)
+    switch status {
+    case 405: x.setHeader(borrowing: bh_bytes("Allow"), bh_bytes("GET, HEAD, OPTIONS"))
+    case 407: x.setHeader(borrowing: bh_bytes("Proxy-Authenticate"), bh_bytes("Bearer realm=\"bulkhead\""))
+    case 426:
+      x.setHeader(borrowing: bh_bytes("Upgrade"), bh_bytes("TLS/1.2"))
+      x.setHeader(borrowing: bh_bytes("Connection"), bh_bytes("upgrade"))
+    default: break
+    }
   }
 
   // MARK: The host's own state

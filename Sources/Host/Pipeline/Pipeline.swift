@@ -181,7 +181,7 @@ final class Pipeline: @unchecked Sendable {
     x.request.pointee.access = route.access.abi
   }
 
-  private func isPreflight(_ x: Exchange) -> Bool {
+  func isPreflight(_ x: Exchange) -> Bool {
     x.request.pointee.method == bh_method(BH_METHOD_OPTIONS) && x.head.first(.origin) != nil
       && x.head.first(.accessControlRequestMethod) != nil
   }

@@ -60,6 +60,13 @@ extension Exchange {
     if let challenge = problem.challenge {
       setHeader(borrowing: bh_bytes("WWW-Authenticate"), bh_bytes(challenge))
     }
+    forbidStoring()
+  }
+
+  /// What the host has to say against a request is so at this moment: a route, a plugin or a limit may be another in the
+  /// next, and 404, 405, 414 and 501 are stored by whoever is not told otherwise (RFC 9110 section 15.1).
+  private func forbidStoring() {
+    setHeader(borrowing: bh_bytes("Cache-Control"), bh_bytes("no-store"))
   }
 
   /// A plugin's own.
@@ -76,6 +83,7 @@ extension Exchange {
         writeProblem(status: error.status, code: code, title: bh_bytes(), detail: detail, members: bh_bytes())
       }
     }
+    forbidStoring()
   }
 
   /// In place of the answer that was in the making.

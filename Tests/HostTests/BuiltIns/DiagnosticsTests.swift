@@ -69,6 +69,75 @@ struct DiagnosticsTests {
     #expect(try TestHost().send("GET", "/__diag/error/\(status)").status == status)
   }
 
+  @Test(
+    "an error for show has the field that its status must have",
+    arguments: [
+      (401, "WWW-Authenticate"), (405, "Allow"), (407, "Proxy-Authenticate"), (426, "Upgrade"),
+      (429, "Retry-After"), (503, "Retry-After"),
+    ])
+  func errorFields(_ status: Int, _ field: String) throws {
+    let answer = try TestHost().send("GET", "/__diag/error/\(status)")
+    #expect(answer.status == status)
+    #expect(answer.all(field).count == 1, "\(answer.text)")
+  }
+
+  @Test(
+    "nothing that the host says of itself, or against a request, may be stored",
+    arguments: [
+      "/health", "/health/live", "/health/ready", "/__health", "/__version", "/metrics", "/__config",
+      "/__diag/",
+      "/__diag/ping", "/__diag/plugins", "/__diag/routes", "/__diag/error/404", "/__diag/nothing", "/nothing",
+      "/%00",
+    ])
+  func notStored(_ path: String) throws {
+    let host = try TestHost()
+    for method in ["GET", "HEAD", "DELETE"] {
+      let answer = try host.send(method, path)
+      #expect(answer.all("Cache-Control") == ["no-store"], "\(method) \(path)")
+    }
+  }
+
+  @Test(
+    "a path that GET does not find is found by no other method",
+    arguments: ["/__diag/nothing", "/__diag/error/999", "/__diag/error/"])
+  func unknown(_ path: String) throws {
+    let host = try TestHost()
+    for method in ["GET", "POST", "DELETE", "OPTIONS", "BREW"] {
+      #expect(try host.send(method, path).status == 404, "\(method)")
+    }
+    for method in ["POST", "DELETE"] {
+      #expect(try host.send(method, "/__diag/error/404").status == 405)
+      #expect(try host.send(method, "/__diag/cors").status == 405)
+    }
+    #expect(try host.send("OPTIONS", "/__diag/cors")["Allow"] == "GET, HEAD, OPTIONS")
+  }
+
+  @Test("a client that may not look learns nothing by another method, but for a preflight")
+  func methodsTellNothing() throws {
+    let off = try TestHost(host: "diagnostics = off")
+    let token = try TestHost(host: "diagnostics = token\nadmin-token = s3cret")
+    for path in ["/__diag/", "/__diag/plugins", "/__config", "/__diag/quarantine/a", "/__diag/nothing"] {
+      for method in ["GET", "DELETE", "OPTIONS"] {
+        #expect(try off.send(method, path).status == 404, "\(method) \(path)")
+        #expect(try token.send(method, path).status == 401, "\(method) \(path)")
+      }
+      let preflight = [("Origin", "https://a.example"), ("Access-Control-Request-Method", "GET")]
+      #expect(try token.send("OPTIONS", path, preflight).status == 204, "\(path)")
+    }
+    #expect(try off.send("POST", "/__diag/ping").status == 405)
+  }
+
+  @Test("two Authorization fields are none, whichever has the admin token")
+  func twoTokens() throws {
+    let host = try TestHost(host: "diagnostics = token\nadmin-token = s3cret")
+    let good = ("Authorization", "Bearer s3cret")
+    let other = ("authorization", "Bearer other")
+    #expect(try host.send("GET", "/__diag/plugins", [good]).status == 200)
+    for pair in [[good, other], [other, good], [good, good]] {
+      #expect(try host.send("GET", "/__diag/plugins", pair).status == 401)
+    }
+  }
+
   @Test("what is no error cannot be asked for", arguments: ["200", "399", "600", "", "x", "500/1"])
   func noError(_ status: String) throws {
     #expect(try TestHost().send("GET", "/__diag/error/\(status)").status == 404)
