@@ -118,6 +118,7 @@ extension Connection {
   /// The codec or the path is malformed, or the request too much or too late: one answer, and the end.
   func refuse(_ x: Exchange, _ error: RequestError) {
     loop.statistics.refused.wrappingAdd(1, ordering: .relaxed)
+    isCutShort = true
     RequestView.prepareRefusal(x, viewContext(), random: &loop.random)
     loop.worker.pipeline.refuse(x, error)
     finish(x)
@@ -125,7 +126,9 @@ extension Connection {
 
   /// The response is made: encodes it, and makes ready for the next request.
   private func finish(_ x: Exchange) {
-    let isOver = !isBodyBehind() || x.closes || !x.head.isKeepAlive || loop.isDraining
+    let isBehind = isBodyBehind()
+    if !isBehind { isCutShort = true }
+    let isOver = !isBehind || x.closes || !x.head.isKeepAlive || loop.isDraining
     releaseDroppedStreams(x)
     if let source = x.stream {
       return startStream(x, source, isOver: isOver)
