@@ -27,7 +27,10 @@ struct Checks: ~Copyable {
 
     if let finding = compare(outcome, input, limits, byteByByte: true) { return "byte by byte: \(finding)" }
     if let finding = compare(outcome, input, limits, byteByByte: false) { return "in pieces: \(finding)" }
-    guard case .done = outcome else { return nil }
+    guard case .done = outcome else {
+      guard case .refused = outcome else { return nil }
+      return checkRefused(input, UnsafeRawBufferPointer(bytes))
+    }
 
     heads += 1
     if let finding = HeadInvariants.check(whole, UnsafeRawBufferPointer(bytes), limits) { return finding }

@@ -1,7 +1,7 @@
 import PluginTesting
 import Testing
 
-/// A request that is refused once its head is whole is still somebody's: its ids, its path and its client are known.
+/// A request that is refused is still somebody's: its ids are known, and once its head is whole its path and its client.
 @Suite("The identity of refused requests")
 struct RefusedIdentityTests {
   private static let trace = "0af7651916cd43dd8448eb211c80319c"
@@ -62,14 +62,16 @@ struct RefusedIdentityTests {
     #expect(json["status"].int == refusal.status)
   }
 
-  @Test("a head that is not whole says nothing of whose it is")
+  @Test("a head that is refused before its end says its ids, and no path")
   func half() throws {
     let host = try HostProcess(HostSettings(host: "trusted-proxies = 127.0.0.1", plugins: Section.fault()))
     let connection = try host.connect()
     try connection.send("GET /fault/echo HTTP/1.1\r\n\(RefusedIdentityTests.fields)X : y\r\n\r\n")
     let answer = try connection.receive()
     #expect(answer.status == 400)
-    #expect(answer.header("X-Request-Id") != "my-id-1")
+    #expect(answer.header("X-Request-Id") == "my-id-1")
+    #expect(answer.header("traceparent")?.contains(RefusedIdentityTests.trace) == true)
+    #expect(answer.json["request_id"].string == "my-id-1")
     #expect(answer.json["instance"] == .null)
   }
 }

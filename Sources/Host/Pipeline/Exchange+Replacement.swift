@@ -14,6 +14,7 @@ extension Exchange {
     copy.decoder = decoder
     copy.reading = reading
     copy.requestBody = requestBody
+    copy.isBodyUnread = isBodyUnread
     copy.connection = connection
     copy.startedAt = startedAt
     copy.isTrace = isTrace

@@ -25,6 +25,10 @@ final class Exchange: @unchecked Sendable {
   /// The body, if the handler reads it as it arrives.
   var requestBody: RequestBody?
 
+  /// The body is not received: what head and route say of the request is its answer. Plugins see an empty one, and no
+  /// handler runs.
+  var isBodyUnread = false
+
   /// The view that plugins get. Filled in by `Pipeline.prepare`.
   let request: UnsafeMutablePointer<bh_request>
   let fields: UnsafeMutablePointer<bh_field>
@@ -127,6 +131,7 @@ final class Exchange: @unchecked Sendable {
     reading = .head
     if refusal != nil { refusal = nil }
     if requestBody != nil { requestBody = nil }
+    isBodyUnread = false
     arena.reset()
     status = 0
     headers.removeAll()

@@ -27,9 +27,9 @@ final class Pipeline: @unchecked Sendable {
   let builtIns: BuiltIns
   private let cors: CORSPolicy?
   /// Nothing but built-ins and CORS.
-  private let isBare: Bool
+  let isBare: Bool
   /// The host's own limit.
-  private let maxBody: Int
+  let maxBody: Int
   private let unmatched: UnsafeBufferPointer<ChainEntry>
   private let publicPaths: UnsafeBufferPointer<ChainEntry>
   /// Those that decide CORS, whatever requests they apply to: a preflight asks for the request to come.
@@ -78,6 +78,9 @@ final class Pipeline: @unchecked Sendable {
       case .handle:
         if x.isTrace {
           x.phase = .handled
+        } else if x.isBodyUnread {
+          x.respond(.expectationFailed)
+          x.phase = .handled
         } else if case .route(let route) = x.match, route.isBlocking {
           x.lookedAt = 0
           return .blocking
@@ -90,35 +93,6 @@ final class Pipeline: @unchecked Sendable {
       case .done: return .done
       }
     }
-  }
-
-  /// The most that a body may have, if it is one that the handler of its route reads as it arrives; else nil.
-  ///
-  /// The head of `x` is parsed, and no more.
-  func streamedBodyLimit(of x: Exchange) -> Int? {
-    guard routes.longestStreamedBody >= 0 else { return nil }
-    let path = x.bytes(x.head.path)
-    if path.isEmpty { return streamedBodyLimit(of: x, path: bh_bytes("/")) }
-    if PathNormalizer.isNormal(path.buffer) { return streamedBodyLimit(of: x, path: path) }
-    return withUnsafeTemporaryAllocation(byteCount: path.count, alignment: 1) { normal in
-      do throws(RequestError) {
-        let count = try PathNormalizer.normalize(path.buffer, into: normal)
-        return streamedBodyLimit(of: x, path: bh_bytes(UnsafeRawPointer(normal.baseAddress!), count))
-      } catch {
-        // It has no route, and is refused when its turn comes.
-        return nil
-      }
-    }
-  }
-
-  private func streamedBodyLimit(of x: Exchange, path: bh_bytes) -> Int? {
-    let match = withUnsafeTemporaryAllocation(of: bh_bytes.self, capacity: Exchange.maxParameters) {
-      routes.match(
-        method: x.head.method.rawValue, name: x.bytes(x.head.methodName), path: path,
-        parameters: $0.baseAddress!)
-    }
-    guard case .route(let route) = match, let limit = route.streamedBodyLimit else { return nil }
-    return limit > 0 ? limit : maxBody
   }
 
   /// Answers a request that the codec refused.

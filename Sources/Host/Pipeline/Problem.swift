@@ -20,6 +20,10 @@ struct HostProblem {
   static let forbidden = HostProblem(
     status: 403, code: "forbidden", detail: "This route needs a role that you do not have.",
     challenge: "Bearer realm=\"bulkhead\", error=\"insufficient_scope\"")
+  /// RFC 9110 section 10.1.1: a client that gets this sends the request again without the expectation.
+  static let expectationFailed = HostProblem(
+    status: 417, code: "unsupported-expectation",
+    detail: "Whether this request is allowed cannot be told before its body: send it without Expect.")
   static let overloaded = HostProblem(
     status: 503, code: "overloaded", detail: "Too many requests are waiting.", retryAfter: 1)
   static let bare = HostProblem(

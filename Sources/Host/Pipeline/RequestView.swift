@@ -78,7 +78,7 @@ enum RequestView {
   }
 
   private static func body(of x: Exchange, _ base: UnsafeRawPointer) -> bh_bytes {
-    if x.requestBody != nil { return bh_bytes() }
+    if x.requestBody != nil || x.isBodyUnread { return bh_bytes() }
     return switch x.head.framing {
     case .none: bh_bytes()
     case .length(let count): bh_bytes(base + x.head.count, count)

@@ -40,6 +40,10 @@ final class BodyIntake {
     if case .length(0) = self.framing { finish() }
   }
 
+  /// The client waits to be told whether to send the body, and was not told: with its answer in hand it may send that, or
+  /// the next request in its place (RFC 9110 section 10.1.1).
+  var isInDoubt: Bool { state == .arriving && expectsContinue && !sentContinue && !hasBegun }
+
   /// Bytes that are still to come for sure.
   var missing: Int {
     guard case .length(let count) = framing else { return 0 }

@@ -94,7 +94,7 @@ extension Connection {
   /// found without waiting.
   func isBodyBehind() -> Bool {
     guard let intake else { return true }
-    guard !intake.isLost, !isClosed else { return false }
+    guard !intake.isLost, !isClosed, !intake.isInDoubt else { return false }
     intake.pass(discarding: true)
     var left = Connection.maxDiscarded
     while intake.state == .arriving {

@@ -62,12 +62,20 @@ extension Connection {
   /// Whether there is a body that is to be whole before anything else happens.
   private func isBodyHeld(_ x: Exchange) throws(RequestError) -> Bool {
     if case .none = x.head.framing { return false }
-    let streamedLimit = loop.worker.pipeline.streamedBodyLimit(of: x)
-    let limit = streamedLimit ?? loop.worker.limits.maxBody
+    let use = loop.worker.pipeline.bodyUse(of: x)
+    var limit = loop.worker.limits.maxBody
+    if case .streamed(let its) = use { limit = its }
     if case .length(let count) = x.head.framing, count > limit { throw .bodyTooLarge }
-    guard streamedLimit != nil else { return true }
-    beginBody(x, limit: limit)
-    return false
+    switch use {
+    case .whole: return true
+    case .streamed:
+      beginBody(x, limit: limit)
+      return false
+    case .none:
+      // What has come unasked for is the body's beginning, and the rest will come.
+      x.isBodyUnread = x.input.count == x.head.count
+      return !x.isBodyUnread
+    }
   }
 
   private func isBodyWhole(_ x: Exchange) throws(RequestError) -> Bool {
@@ -118,6 +126,7 @@ extension Connection {
   /// The codec or the path is malformed, or the request too much or too late: one answer, and the end.
   func refuse(_ x: Exchange, _ error: RequestError) {
     loop.statistics.refused.wrappingAdd(1, ordering: .relaxed)
+    isCutShort = true
     RequestView.prepareRefusal(x, viewContext(), random: &loop.random)
     loop.worker.pipeline.refuse(x, error)
     finish(x)
@@ -125,7 +134,9 @@ extension Connection {
 
   /// The response is made: encodes it, and makes ready for the next request.
   private func finish(_ x: Exchange) {
-    let isOver = !isBodyBehind() || x.closes || !x.head.isKeepAlive || loop.isDraining
+    let isBehind = !x.isBodyUnread && isBodyBehind()
+    if !isBehind { isCutShort = true }
+    let isOver = !isBehind || x.closes || !x.head.isKeepAlive || loop.isDraining
     releaseDroppedStreams(x)
     if let source = x.stream {
       return startStream(x, source, isOver: isOver)

@@ -35,6 +35,10 @@ final class Connection: @unchecked Sendable {
   /// No request is taken up after the one in hand.
   var isLast = false
   var sentContinue = false
+  /// The client may be in the midst of a request whose rest nobody reads.
+  var isCutShort = false
+  /// Until when its bytes are received and dropped, monotonic; while it lingers.
+  var lingersUntil: UInt64 = 0
 
   enum State {
     /// Waiting for a request, or for the rest of one.
@@ -59,7 +63,6 @@ final class Connection: @unchecked Sendable {
   static let readSize = 16 << 10
   /// Reads in one turn, before it is the others'.
   private static let maxReads = 16
-  private static let lingerNanoseconds: UInt64 = 2_000_000_000
 
   init(_ descriptor: FileDescriptor, _ peer: Peer, isTCP: Bool, loop: EventLoop) {
     self.isTCP = isTCP
@@ -99,13 +102,13 @@ final class Connection: @unchecked Sendable {
 
   /// It is this connection's turn again, though the kernel has no news.
   func goOn() {
-    guard !isClosed, state == .reading || state == .handling else { return }
+    guard !isClosed, state != .streaming else { return }
     advance()
   }
 
   /// Reads and answers as far as it goes without waiting, and without keeping others waiting.
   func advance() {
-    if state == .lingering { return discard() }
+    if state == .lingering { return receiveForNobody() }
     if state == .handling { return takeBody() }
     var reads = 0
     while !isClosed, state == .reading, unsent.isEmpty {
@@ -233,30 +236,6 @@ final class Connection: @unchecked Sendable {
   }
 
   // MARK: Ends
-
-  /// Ends our direction and waits a little for the client's, lest a reset overtake our answer.
-  func startLingering() {
-    guard !isClosed else { return }
-    if let x = exchange {
-      exchange = nil
-      loop.give(back: x)
-    }
-    state = .lingering
-    shutdown(descriptor.raw, Int32(SHUT_WR))
-    loop.setDeadline(self, loop.now + Connection.lingerNanoseconds)
-    mayRead = true
-    discard()
-  }
-
-  private func discard() {
-    withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 16) { scratch in
-      for _ in 0..<64 {
-        let count = recv(descriptor.raw, scratch.baseAddress, scratch.count, 0)
-        if count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR) { return close() }
-        if count < 0 && errno == EAGAIN { return }
-      }
-    }
-  }
 
   func deadlinePassed() {
     switch state {

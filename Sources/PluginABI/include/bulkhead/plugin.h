@@ -140,7 +140,9 @@ typedef struct bh_request {
   bh_bytes path;            /* normalised once (RFC 3986 section 6.2.2): begins with '/' */
   bh_bytes query;           /* after '?', undecoded; empty if none */
   bh_bytes authority;       /* the Host field, or an absolute target's authority; may be empty in HTTP/1.0 */
-  bh_bytes body;            /* whole, transfer coding removed; empty if none, or if the handler reads it (request-body.h) */
+  /* Whole, transfer coding removed. Empty if there is none, if the handler reads it (request-body.h), and if the client
+   * waits for 100 Continue and head and route decide the answer, which then reaches no handler. */
+  bh_bytes body;
   const bh_field *fields;   /* in the order received; names as sent: compare them without case */
   size_t field_count;
   const bh_field *parameters; /* of the route's pattern, percent-decoded, in its order */
