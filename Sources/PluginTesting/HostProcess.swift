@@ -47,8 +47,10 @@ public final class HostProcess {
   ) throws {
     self.directory = directory
     try directory.write("plugins.conf", configuration)
+    let tree = ReleaseBuild.tree
+    let command = tree.command(["run", "--config", directory.path + "/plugins.conf"] + arguments)
     process = try ChildProcess(
-      ReleaseBuild.binary, ["run", "--config", directory.path + "/plugins.conf"] + arguments,
+      command.executable, command.arguments,
       environment: ReleaseBuild.cleanEnvironment.merging(environment) { $1 }, directory: directory.path,
       name: "host")
     let deadline = Deadline(after: limit)
@@ -60,6 +62,11 @@ public final class HostProcess {
         throw HarnessError.didNotStart(exit: ended, log: process.errors)
       }
       usleep(3000)
+    }
+    for path in RunningProcess.mappedFiles(ofFamily: process.pid) {
+      if let place = tree.forbidden.first(where: { path.hasPrefix($0 + "/") }) {
+        throw HarnessError.system(call: "start of the host", reason: "\(path) is mapped, of \(place)")
+      }
     }
   }
 
