@@ -54,9 +54,11 @@ public final class HostProcess {
   ) throws {
     self.directory = directory
     try directory.write("plugins.conf", configuration)
-    let command = starter + [ReleaseBuild.binary, "run", "--config", directory.path + "/plugins.conf"]
+    let tree = ReleaseBuild.tree
+    let command = tree.command(["run", "--config", directory.path + "/plugins.conf"] + arguments)
+    let line = starter + [command.executable] + command.arguments
     process = try ChildProcess(
-      command[0], command.dropFirst() + arguments,
+      line[0], Array(line.dropFirst()),
       environment: ReleaseBuild.cleanEnvironment.merging(environment) { $1 }, directory: directory.path,
       name: "host")
     let deadline = Deadline(after: limit)
@@ -69,13 +71,18 @@ public final class HostProcess {
       }
       usleep(3000)
     }
-    guard waitsForPlugins, listeners > 0 else { return }
     // A request counts, and is logged: none is sent to a host that was ready at once.
-    while process.errors.contains(HostProcess.standInNotice) || configuration.contains("log-level = error"),
+    while waitsForPlugins, listeners > 0,
+      process.errors.contains(HostProcess.standInNotice) || configuration.contains("log-level = error"),
       try get("/health").json["status"].string == "starting"
     {
       guard !deadline.hasPassed else { throw HarnessError.didNotStart(exit: nil, log: process.errors) }
       usleep(3000)
+    }
+    for path in RunningProcess.mappedFiles(ofFamily: process.pid) {
+      if let place = tree.forbidden.first(where: { path.hasPrefix($0 + "/") }) {
+        throw HarnessError.system(call: "start of the host", reason: "\(path) is mapped, of \(place)")
+      }
     }
   }
 

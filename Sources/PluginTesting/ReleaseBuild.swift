@@ -1,7 +1,38 @@
 import Foundation
 
-/// The build that system tests drive: `.build/release` of this package, or where `BULKHEAD_BINARY` says.
+/// The build that system tests drive: `.build/release` of this package, or where `BULKHEAD_BINARY` says; or, within
+/// `$tree.withValue`, another tree.
 public enum ReleaseBuild {
+  /// Where a host's files lie, and how it is started.
+  public struct Tree: Sendable {
+    public var binary: String
+    /// Where the plugins' libraries stand.
+    public var pluginPath: String
+    /// A command that the binary and its arguments are handed to, and that becomes it; empty for none.
+    public var launcher: [String] = []
+    /// Directories from which no process of a host may have mapped anything: `HostProcess` looks after each start.
+    public var forbidden: [String] = []
+
+    public init(
+      binary: String, pluginPath: String, launcher: [String] = [], forbidden: [String] = []
+    ) {
+      self.binary = binary
+      self.pluginPath = pluginPath
+      self.launcher = launcher
+      self.forbidden = forbidden
+    }
+
+    /// The executable to be started, and its arguments, for these arguments of the binary.
+    public func command(_ arguments: [String]) -> (executable: String, arguments: [String]) {
+      let words = launcher + [binary] + arguments
+      return (words[0], Array(words.dropFirst()))
+    }
+  }
+
+  /// What the tests of this task drive.
+  @TaskLocal public static var tree = Tree(
+    binary: builtBinary, pluginPath: (builtBinary as NSString).deletingLastPathComponent)
+
   /// The package's root, two levels above this file's folder.
   public static let packageRoot: String = {
     var url = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath()
@@ -9,8 +40,8 @@ public enum ReleaseBuild {
     return url.path
   }()
 
-  /// The host's executable: what `BULKHEAD_BINARY` names, this package's release build, or `bulkhead` in the path.
-  public static let binary: String = {
+  /// What `BULKHEAD_BINARY` names, this package's release build, or `bulkhead` in the path.
+  private static let builtBinary: String = {
     let environment = ProcessInfo.processInfo.environment
     let own = "\(packageRoot)/.build/release/bulkhead"
     if let named = environment["BULKHEAD_BINARY"] { return named }
@@ -19,8 +50,11 @@ public enum ReleaseBuild {
     return path.first { FileManager.default.isExecutableFile(atPath: $0) } ?? own
   }()
 
-  /// Where the plugins' libraries stand: beside the executable.
-  public static let pluginPath: String = (binary as NSString).deletingLastPathComponent
+  /// The host's executable.
+  public static var binary: String { tree.binary }
+
+  /// Where the plugins' libraries stand: beside the executable, where it was built.
+  public static var pluginPath: String { tree.pluginPath }
 
   /// The path of a plugin's library: `CORSPlugin` is `libCORSPlugin.so`.
   public static func library(_ name: String) -> String { "\(pluginPath)/lib\(name).so" }
@@ -43,7 +77,8 @@ public enum ReleaseBuild {
   public static func run(
     _ arguments: [String], environment: [String: String] = [:], within limit: Duration = .seconds(60)
   ) throws -> CommandResult {
-    try run(binary, arguments, environment: environment, within: limit)
+    let command = tree.command(arguments)
+    return try run(command.executable, command.arguments, environment: environment, within: limit)
   }
 
   /// Runs any command to its end.

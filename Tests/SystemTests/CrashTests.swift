@@ -3,7 +3,7 @@ import PluginTesting
 import Testing
 
 /// What no Swift code can catch: traps, signals, hangs and ends of the process.
-@Suite("A plugin that takes its thread or process down")
+@Suite("A plugin that takes its thread or process down", .everyTree)
 struct CrashTests {
   private func start(_ lines: String...) throws -> HostProcess {
     let fault = ["mount = /fault", "paths = /fault", "recover = never"] + lines

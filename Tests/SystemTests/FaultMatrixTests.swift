@@ -3,7 +3,7 @@ import PluginTesting
 import Testing
 
 /// Every way to fail in every phase, closed and open, with clients of other routes who must not notice.
-@Suite("The fault matrix", .serialized)
+@Suite("The fault matrix", .serialized, .everyTree)
 struct FaultMatrixTests {
   private static let faults = [
     "throw", "trap", "index", "nil", "overflow", "segv", "abort", "stack", "hang", "spin", "background-trap",
@@ -46,7 +46,9 @@ struct FaultMatrixTests {
       "| fault | phase | on-failure | answer | reason | generation |",
       "| --- | --- | --- | --- | --- | --- |",
     ]
-    for fault in FaultMatrixTests.faults {
+    // One of each kind is enough where the code is the same, and only the files lie elsewhere.
+    let few = ["throw", "trap", "segv", "stack", "hang", "background-trap"]
+    for fault in ReleaseBuild.isInstalled ? few : FaultMatrixTests.faults {
       for phase in FaultMatrixTests.phases {
         table.append(try row(host, fault: fault, phase: phase, policy: policy))
       }
@@ -55,7 +57,7 @@ struct FaultMatrixTests {
     print(table.joined(separator: "\n"))
     print("\(served) requests beside the faults, \(failures.count) of them failed")
     #expect(failures == [])
-    #expect(served > 1000)
+    #expect(served > (ReleaseBuild.isInstalled ? 300 : 1000))
   }
 
   private func row(_ host: HostProcess, fault: String, phase: String, policy: String) throws -> String {

@@ -2,23 +2,14 @@ import Foundation
 import PluginTesting
 import Testing
 
-/// What `make install` lays down, in a place from which it is moved.
+/// What `make install` lays down, in a place to which it was moved.
 @Suite("Installation", .serialized)
 struct InstallTests {
-  private let directory: TemporaryDirectory
+  private let root: String
 
-  /// Installs, and moves what was installed.
-  init() throws {
-    directory = try TemporaryDirectory()
-    let result = try ReleaseBuild.run(
-      "\(ReleaseBuild.packageRoot)/scripts/install", ["\(directory.path)/first", "/opt/bulkhead"],
-      environment: ["BULKHEAD_BUILD": ReleaseBuild.pluginPath], within: .seconds(300))
-    try #require(result.status == .exited(0), "\(result)")
-    try FileManager.default.moveItem(atPath: "\(directory.path)/first", toPath: root)
-  }
+  init() throws { root = try InstalledTree.root.get() }
 
-  private var root: String { directory.path + "/moved" }
-  private var prefix: String { root + "/opt/bulkhead" }
+  private var prefix: String { root + InstalledTree.prefix }
   private var binary: String { prefix + "/bin/bulkhead" }
 
   private func text(_ path: String) throws -> String {
@@ -74,12 +65,41 @@ struct InstallTests {
       try FileManager.default.createDirectory(atPath: parent, withIntermediateDirectories: true)
       #expect(FileManager.default.createFile(atPath: file, contents: Data(content.utf8)))
     }
-    let result = try ReleaseBuild.run(
-      "\(ReleaseBuild.packageRoot)/scripts/install", [directory.path, "/usr"],
-      environment: ["BULKHEAD_BUILD": ReleaseBuild.pluginPath], within: .seconds(300))
-    #expect(result.status == .exited(0), "\(result)")
+    try InstalledTree.install(to: directory.path, prefix: "/usr")
     #expect(try text(path) == "# mine\n")
     #expect(!FileManager.default.fileExists(atPath: stray))
+  }
+
+  @Test("installed once more under a host that runs from there, it meets no half of a library")
+  func underARunningHost() throws {
+    let directory = try TemporaryDirectory()
+    let place = directory.path + "/usr"
+    try InstalledTree.install(to: directory.path, prefix: "/usr")
+    let tree = ReleaseBuild.Tree(
+      binary: place + "/bin/bulkhead", pluginPath: place + "/lib/bulkhead",
+      launcher: try InstalledTree.tree().launcher, forbidden: try InstalledTree.tree().forbidden)
+    // The build is looked for where this task finds it: the host alone runs from the other tree.
+    let host = try ReleaseBuild.$tree.withValue(tree) {
+      try HostProcess(
+        HostSettings(plugins: Section.plugin("cors", library: "CORSPlugin", ["origins = https://velro.ai"])))
+    }
+    let load = try SteadyLoad(
+      on: host.endpoints[0], clients: 2,
+      turns: [
+        { connection in
+          let answer = try connection.request("GET", "/health", headers: [("Origin", Origin.own)])
+          usleep(2000)
+          return answer.header("Access-Control-Allow-Origin") == Origin.own ? nil : "\(answer)"
+        }
+      ])
+    for _ in 0..<3 { try InstalledTree.install(to: directory.path, prefix: "/usr") }
+    host.process.send(signal: SIGHUP)
+    try wait("the next generation") { try host.worker().generation > 1 }
+    let (served, failures) = load.end()
+    #expect(failures == [] && served > 10)
+    let plugin = try host.plugin("cors")
+    #expect(plugin["state"].string == "active" && plugin["rolled_back"] == .null, "\(plugin)")
+    #expect(!host.log.contains("load-failed"), "\(host.log)")
   }
 
   @Test("an installed bulkhead makes a plugin that builds on the installed SDK, and serves it")

@@ -3,7 +3,7 @@ import PluginTesting
 import Testing
 
 /// Start, stop, and what comes between.
-@Suite("Start and stop")
+@Suite("Start and stop", .everyTree)
 struct LifecycleTests {
   @Test(
     "SIGTERM, SIGINT and SIGQUIT end with 0, and leave no process behind",

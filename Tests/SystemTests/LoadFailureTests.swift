@@ -4,7 +4,7 @@ import Testing
 
 /// Plugins that do not come up: the exact reason is shown, the scope answers per `on-failure`, the rest is
 /// served.
-@Suite("A plugin that does not come up")
+@Suite("A plugin that does not come up", .everyTree)
 struct LoadFailureTests {
   /// Starts a host with the library in question, and a healthy plugin beside it.
   private func start(library: String, in directory: TemporaryDirectory, _ lines: String...) throws
@@ -131,14 +131,14 @@ struct LoadFailureTests {
   @Test("a library that others may write to: unsafe-file", arguments: [0o757, 0o777, 0o707])
   func writableByOthers(mode: Int) throws {
     let directory = try TemporaryDirectory()
-    let path = try directory.copy(ReleaseBuild.library("FaultPlugin"), as: "libSpoiled.so", mode: mode)
+    let path = try directory.copyLibrary("FaultPlugin", as: "libSpoiled.so", mode: mode)
     try expectFailure(library: path, in: directory, reason: "unsafe-file")
   }
 
   @Test("a library that belongs to somebody else: unsafe-file", .enabled(if: getuid() == 0, "needs root"))
   func ownedByAnother() throws {
     let directory = try TemporaryDirectory()
-    let path = try directory.copy(ReleaseBuild.library("FaultPlugin"), as: "libSpoiled.so")
+    let path = try directory.copyLibrary("FaultPlugin", as: "libSpoiled.so")
     #expect(chown(path, 65534, 65534) == 0)
     try expectFailure(library: path, in: directory, reason: "unsafe-file")
   }
@@ -146,7 +146,7 @@ struct LoadFailureTests {
   @Test("a digest that is not the pinned one: digest-mismatch")
   func pinned() throws {
     let directory = try TemporaryDirectory()
-    let path = try directory.copy(ReleaseBuild.library("FaultPlugin"), as: "libPinned.so")
+    let path = try directory.copyLibrary("FaultPlugin", as: "libPinned.so")
     try expectFailure(
       library: path, in: directory, reason: "digest-mismatch",
       lines: "sha256 = \(String(repeating: "0", count: 64))")

@@ -3,7 +3,7 @@ import PluginTesting
 import Testing
 
 /// Swaps: by SIGHUP, by saving the file, by a new library; without a lost request.
-@Suite("Swaps")
+@Suite("Swaps", .everyTree)
 struct ReloadTests {
   private func settings(tag: String, _ lines: String...) -> HostSettings {
     HostSettings(
@@ -43,7 +43,7 @@ struct ReloadTests {
   @Test("a new library under the old name is taken without a word")
   func newLibrary() throws {
     let directory = try TemporaryDirectory()
-    let path = try directory.copy(ReleaseBuild.library("FaultPlugin"), as: "libSwapped.so")
+    let path = try directory.copyLibrary("FaultPlugin", as: "libSwapped.so")
     let host = try HostProcess(
       HostSettings(plugins: Section.plugin("swapped", library: path, ["mount = /fault"])), in: directory)
     let before = try host.plugin("swapped")["sha256"].string
@@ -220,8 +220,7 @@ struct ReloadTests {
   @Test("a new library that does not start is rolled back to the last good copy, and a new file ends that")
   func rollBack() throws {
     let directory = try TemporaryDirectory()
-    let good = ReleaseBuild.library("FaultPlugin")
-    let path = try directory.copy(good, as: "libSwapped.so")
+    let path = try directory.copyLibrary("FaultPlugin", as: "libSwapped.so")
     let host = try HostProcess(
       HostSettings(
         plugins: Section.plugin("swapped", library: path, ["mount = /fault", "probation = 1s"])),
@@ -238,7 +237,7 @@ struct ReloadTests {
     #expect(plugin["rolled_back"]["to"].string == digest)
     #expect(plugin["state"].string == "active")
     #expect(try host.get("/fault/echo").status == 200)
-    try directory.copy(good, as: "libSwapped.so")
+    try directory.copyLibrary("FaultPlugin", as: "libSwapped.so")
     try wait("the end of the roll-back") { try host.plugin("swapped")["rolled_back"] == .null }
   }
 }

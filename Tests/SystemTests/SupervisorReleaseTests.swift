@@ -3,12 +3,12 @@ import PluginTesting
 import Testing
 
 /// New libraries: how they come, and how they go when they are bad.
-@Suite("Releases")
+@Suite("Releases", .everyTree)
 struct SupervisorReleaseTests {
   /// A host whose plugin `swapped` has a library of the test's own that is proven good.
   private func start(_ lines: String...) throws -> (host: HostProcess, library: String, digest: String) {
     let directory = try TemporaryDirectory()
-    let library = try directory.copy(ReleaseBuild.library("FaultPlugin"), as: "libSwapped.so")
+    let library = try directory.copyLibrary("FaultPlugin", as: "libSwapped.so")
     let host = try HostProcess(
       HostSettings(
         plugins: Section.plugin(
