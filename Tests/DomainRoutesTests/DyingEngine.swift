@@ -32,6 +32,7 @@ struct DyingEngine: Engine {
   }
 
   var dialect: Dialect { engine.dialect }
+  var isRemote: Bool { false }
 
   func connect() throws(DatabaseError) -> any Driver {
     DyingDriver(driver: try engine.connect(), countdown: countdown)

@@ -280,7 +280,7 @@ struct SupervisorFilesTests {
       symlink(target, directory + "/link.conf")
       let plain = directory + "/plain.conf"
       try StateDirectory.replace(plain, with: [])
-      let watch = try ConfigurationWatch()
+      let watch = ConfigurationWatch()
       watch.follow([plain, directory + "/link.conf", directory + "/absent.so"])
       #expect(!watch.takeNotices())
       try StateDirectory.replace(directory + "/other", with: [])
