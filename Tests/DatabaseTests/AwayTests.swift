@@ -89,9 +89,6 @@ import Testing
     let server = try PostgreSQLServer.shared()
     expectUnusable("28P01") { try open(server.url("postgres", password: "wrong")) }
     expectUnusable("3D000") { try open(server.url("nowhere")) }
-    expectUnusable("") {
-      try open(server.url("postgres") + "&sslmode=verify-full&sslrootcert=/nonexistent/root.crt")
-    }
     let role = "closed\(getpid())"
     let url = try server.makeTenant(role)
     try server.sql("ALTER DATABASE \(role) ALLOW_CONNECTIONS false")
@@ -125,7 +122,8 @@ import Testing
       return ContinuousClock.now - begun
     }
     #expect(waits.allSatisfy { $0 < .seconds(9) }, "\(waits)")
-    #expect(listener.accepted <= 2, "\(listener.accepted) attempts at a time")
+    let attempts = listener.accepted
+    #expect(attempts <= 2, "one after the other")
   }
 
   @Test("what libpq says of a refusal is told apart")
@@ -174,12 +172,12 @@ import Testing
   @Test("a file that another program holds locked is away, and there once it lets go")
   func locked() throws {
     let database = try TestDatabase(.sqlite)
-    let other = try database.connect()
-    try other.execute("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; CREATE TABLE b (x INTEGER)")
+    var other: Connection? = Connection(try database.engine().connect())
+    try other?.execute("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; CREATE TABLE b (x INTEGER)")
     let pool = try database.setting.open(
       file: database.path, namespace: "", size: 2, timeoutMilliseconds: 100, migrations: scripts)
     expectAway(pool)
-    try other.execute("COMMIT; PRAGMA locking_mode = NORMAL; SELECT * FROM b")
+    other = nil
     #expect(try count(pool) == 1)
   }
 

@@ -40,6 +40,7 @@ struct ContainerTests {
     #expect(try host.command("reload").status == .exited(0))
     #expect(try host.plugin("wild")["sha256"].string?.count == 64)
     let worker = try host.worker()
+    try wait("the generation before to end", within: .seconds(40)) { try children(of: supervisor).count == 1 }
     // By its number outside.
     let outside = try #require(try children(of: supervisor).first)
     kill(outside, SIGKILL)

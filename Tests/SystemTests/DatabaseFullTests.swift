@@ -130,7 +130,8 @@ struct DatabaseFullTests {
 
   @Test("a password that is wrong is a failed start, and the message says so")
   func wrongPassword() throws {
-    let (_, url) = try server()
+    let (server, url) = try server()
+    defer { withExtendedLifetime(server) {} }
     let host = try ShippedConfiguration.start(edit: configuration(url.replacing("%70%61", with: "%70%62")))
     for plugin in ["auth", "domain"] {
       let entry = try host.plugin(plugin)

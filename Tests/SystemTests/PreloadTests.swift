@@ -44,7 +44,9 @@ struct PreloadTests {
     #expect(version.status == .exited(0), "\(version)")
     #expect(!version.errors.contains("cannot be preloaded"), "\(version.errors)")
     let host = try HostProcess(
-      HostSettings(plugins: Section.fault() + Section.fault("other", mount: "/other", "paths = /other")),
+      HostSettings(
+        plugins: Section.fault("fault", mount: "/fault", "paths = /fault")
+          + Section.fault("other", mount: "/other", "paths = /other")),
       environment: environment)
     #expect(try host.get("/fault/echo").status == 200)
     let worker = try host.worker().generation
@@ -114,16 +116,12 @@ struct PreloadTests {
     let library = try allocator(
       in: directory,
       """
-      static void (*next)(void *);
-      void free(void *block) {
-        if (!next) *(void **)&next = dlsym(RTLD_NEXT, "free");
-        next(block);
-      }
+      static void (*next)(void *) = __libc_free;
+      void free(void *block) { next(block); }
       /* An error of dlsym(3) is kept in memory, which the next call frees. */
       __attribute__((constructor)) static void look(void) {
         dlsym(RTLD_NEXT, "no_such_function");
-        dlsym(RTLD_NEXT, "free");
-        dlerror();
+        *(void **)&next = dlsym(RTLD_NEXT, "free");
       }
       """)
     try serve(library, isForeign: true)

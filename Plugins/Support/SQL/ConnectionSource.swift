@@ -16,7 +16,7 @@ final class ConnectionSource: Sendable {
     var attempts = 0
     /// Who waits for one.
     var waiting = 0
-    /// Why the latest attempt failed; nil once one has succeeded.
+    /// Why the latest attempt failed, or is late; nil once one has succeeded.
     var failure: (any Error)?
     /// How many attempts have failed.
     var failures = 0
@@ -111,10 +111,17 @@ final class ConnectionSource: Sendable {
     return isLimit && state.update { $0.open > $0.attempts }
   }
 
-  private func late() -> DatabaseError {
-    state.update { $0.attempts > 0 }
-      ? DatabaseError(.unavailable, message: "the database gave no connection in time")
-      : DatabaseError(.busy, message: "no connection became free in time")
+  /// An attempt that takes so long counts as failed until it succeeds: nobody begins another beside it.
+  private func late() -> any Error {
+    state.update { state in
+      guard state.attempts > 0 else {
+        return DatabaseError(.busy, message: "no connection became free in time")
+      }
+      let failure =
+        state.failure ?? DatabaseError(.unavailable, message: "the database gave no connection in time")
+      state.failure = failure
+      return failure
+    }
   }
 
   // MARK: The write turn

@@ -33,9 +33,10 @@ extension DatabaseError.Kind {
     case (SQLITE_CONSTRAINT, 6), (SQLITE_CONSTRAINT, 8), (SQLITE_CONSTRAINT, 10): self = .uniqueViolation
     case (SQLITE_CONSTRAINT, 7): self = .refusedByTrigger
     case (SQLITE_CONSTRAINT, 12), (SQLITE_MISMATCH, _), (SQLITE_TOOBIG, _): self = .invalidValue
-    // The machine's, which passes: no disk space, a broken disk, no folder yet, no descriptor, no memory.
-    case (SQLITE_FULL, _), (SQLITE_IOERR, _), (SQLITE_CANTOPEN, _), (SQLITE_NOMEM, _): self = .unavailable
-    case (SQLITE_READONLY, _), (SQLITE_PERM, _): self = .unusable
+    // The machine's, which passes: no disk space, a broken or read-only disk, no folder yet, no descriptor, no memory.
+    case (SQLITE_FULL, _), (SQLITE_IOERR, _), (SQLITE_READONLY, _), (SQLITE_CANTOPEN, _), (SQLITE_NOMEM, _):
+      self = .unavailable
+    case (SQLITE_PERM, _): self = .unusable
     case (SQLITE_ERROR, _), (SQLITE_MISUSE, _), (SQLITE_RANGE, _): self = .misuse
     default: self = .other
     }
