@@ -39,7 +39,8 @@ struct PreparedFaultTests {
     "in its start or self-test: named with its reason, its scope answers by on-failure, and no request fails",
     arguments: ["start", "selftest"], ["closed", "open"])
   func matrix(phase: String, policy: String) throws {
-    let host = try HostProcess(HostSettings(plugins: PreparedFaultTests.bystander))
+    let host = try HostProcess(
+      HostSettings(plugins: PreparedFaultTests.victim(policy) + PreparedFaultTests.bystander))
     let load = try load(on: host)
     var table = ["| fault | phase | on-failure | scope | reason |", "| --- | --- | --- | --- | --- |"]
     for fault in PreparedFaultTests.faults {

@@ -370,14 +370,30 @@ struct SupervisorFilesTests {
       #expect(!watch.hasChanged())
       for path in [plain, target, directory + "/absent.so"] {
         try StateDirectory.replace(path, with: Array("x".utf8))
-        #expect(watch.takeNotices(), "\(path)")
         #expect(watch.hasChanged(), "\(path)")
         #expect(!watch.hasChanged())
+        #expect(watch.takeNotices(), "\(path)")
+        try StateDirectory.replace(path, with: Array("longer".utf8))
+        #expect(watch.takeNotices(), "\(path)")
+        #expect(!watch.hasChanged(), "what a notice told of is no news")
       }
       let descriptor = FileDescriptor(raw: open(plain, O_WRONLY | O_APPEND))
       try descriptor.writeAll(Array("more".utf8))
       descriptor.close()
       #expect(watch.takeNotices())
+    }
+  }
+
+  @Test("a file that changes after it was read is another, though it is followed anew only then")
+  func followedLate() throws {
+    try withDirectory { directory in
+      let path = directory + "/plain.conf"
+      try StateDirectory.replace(path, with: Array("read".utf8))
+      let watch = ConfigurationWatch()
+      watch.follow([path])
+      try StateDirectory.replace(path, with: Array("changed since".utf8))
+      watch.follow([path])
+      #expect(watch.hasChanged())
     }
   }
 }
