@@ -3,7 +3,7 @@ import PluginTesting
 import Testing
 
 /// The first second of a host, and what its plugins may do in it.
-@Suite("A cold start")
+@Suite("A cold start", .everyTree)
 struct ColdStartTests {
   /// How long a host may be dark: generous, as the machine may be busy. The host means to take 100 ms.
   private static let light = Duration.seconds(5)

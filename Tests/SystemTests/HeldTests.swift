@@ -3,7 +3,7 @@ import PluginTesting
 import Testing
 
 /// Edits, libraries and reloads that would take out of service what serves.
-@Suite("What serves is not given up")
+@Suite("What serves is not given up", .everyTree)
 struct HeldTests {
   private static let served = ["/app/echo", "/plain/items/1"]
 
@@ -99,6 +99,28 @@ struct HeldTests {
     }
     try handle.close()
     try wait("the file to be taken") { try host.get("/app/echo").json["tag"].string == "two" }
+  }
+
+  @Test("a worker that dies is replaced also while somebody keeps the file open, and the host waits to read it")
+  func deathMeanwhile() throws {
+    let host = try HostProcess(settings())
+    let handle = try #require(FileHandle(forWritingAtPath: host.configurationPath))
+    try handle.seekToEnd()
+    try handle.write(contentsOf: Data("# more\n".utf8))
+    let reload = try ChildProcess(
+      ReleaseBuild.binary, ["reload", "--config", host.configurationPath],
+      environment: ReleaseBuild.cleanEnvironment, directory: host.directory.path, name: "reload")
+    let opened = ContinuousClock.now
+    let worker = try host.worker().pid
+    kill(worker, SIGKILL)
+    try wait("the next worker") { try host.worker().pid != worker }
+    try expectServed(host, "after a death")
+    // On a busy machine that may take longer than the host waits for the file.
+    if ContinuousClock.now - opened < .seconds(4) {
+      #expect(reload.exitStatus() == nil, "the file is not read yet")
+    }
+    try handle.close()
+    #expect(try reload.waitForExit(within: .seconds(10)) == .exited(0))
   }
 
   @Test("a file that ends between two lines of a section is looked at again before it is taken")
