@@ -68,6 +68,26 @@ struct SupervisorReleaseTests {
     #expect(try host.plugin("swapped")["sha256"].string != digest)
   }
 
+  @Test("a release that faults is rolled back to what served before it, which was on probation still")
+  func badAfterYoung() throws {
+    let directory = try TemporaryDirectory()
+    let library = try directory.copy(ReleaseBuild.library("FaultPlugin"), as: "libSwapped.so")
+    let host = try HostProcess(
+      HostSettings(
+        plugins: Section.plugin(
+          "swapped", library: library, ["mount = /fault", "paths = /fault", "probation = 1h"])),
+      in: directory)
+    let digest = try #require(try host.plugin("swapped")["sha256"].string)
+    try install("unknown-status", in: host)
+    let connection = try host.connect()
+    try wait("the new library") { try host.plugin("swapped")["sha256"].string != digest }
+    try wait("the fault, and the roll-back") {
+      _ = try connection.request("GET", "/fault/echo")
+      return try host.plugin("swapped")["rolled_back"]["to"].string == digest
+    }
+    #expect(try connection.request("GET", "/fault/echo").status == 200)
+  }
+
   @Test("a library that was removed is rolled back, and so it is for the next host")
   func removed() throws {
     let (host, library, digest) = try start()

@@ -63,14 +63,12 @@ final class ConfigurationReader: @unchecked Sendable {
 
   // MARK: The supervisor's side
 
-  /// Asks for the files to be read. A change that is to be looked at already is not looked at twice.
+  /// Asks for the files to be read. What is to be read already, for the same purpose, is not read twice.
   func read(_ purpose: Purpose) {
-    if purpose == .change || purpose == .retry {
-      let isAsked = queue.withLock { tasks in
-        tasks.contains { if case .configuration(purpose) = $0 { true } else { false } }
-      }
-      if isAsked { return }
+    let isAsked = queue.withLock { tasks in
+      tasks.contains { if case .configuration(purpose) = $0 { true } else { false } }
     }
+    guard !isAsked else { return }
     add(.configuration(purpose))
   }
 

@@ -135,6 +135,7 @@ struct RollBack: Sendable {
     let over = trials.filter { now >= $0.value.since && now - $0.value.since >= $0.value.probation }
     for (plugin, trial) in over {
       trials[plugin] = nil
+      predecessors[plugin] = nil
       var list = good[plugin] ?? []
       list.removeAll { $0 == trial.sha256 }
       good[plugin] = Array((list + [trial.sha256]).suffix(RollBack.goodCopies))

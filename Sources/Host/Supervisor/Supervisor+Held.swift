@@ -91,6 +91,7 @@ extension Supervisor {
     }
     if worker.isToBeMadeAgain { return step(.prepareAgain) }
     if isInVain(worker) { return step(.withhold(generation: worker.generation)) }
+    if let reference { keepPredecessors(of: worker, before: reference) }
     step(.ready(generation: worker.generation))
   }
 
@@ -157,7 +158,7 @@ extension Supervisor {
   // MARK: What served before
 
   /// What served until another library came is good enough to go back to.
-  func keepPredecessors(of next: WorkerHandle, before: WorkerHandle) {
+  private func keepPredecessors(of next: WorkerHandle, before: WorkerHandle) {
     for plugin in before.configuration.plugins where isActive(plugin, in: before) {
       guard let old = before.manifest[plugin: plugin.name], let new = next.manifest[plugin: plugin.name],
         old.sha256 != new.sha256

@@ -111,6 +111,16 @@ struct RollBackTests {
     #expect(book.goodDigests == [old])
   }
 
+  @Test("what has served well itself needs its predecessor no more")
+  func provenSuccessor() {
+    var book = RollBack()
+    book.note(predecessor: old, of: "auth")
+    book.note(serving: [served(new)], at: 0)
+    _ = book.passed(at: 60 * second)
+    #expect(book.predecessors.isEmpty)
+    #expect(book.index == "auth \(new)\n")
+  }
+
   @Test("a held file is kept out until it is tried again, or another comes")
   func held() {
     var book = RollBack(good: ["auth": [newer]])
