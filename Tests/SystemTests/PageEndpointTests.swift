@@ -155,7 +155,7 @@ struct PageEndpointTests {
       try stream.waitForEnd()
       // One that asks at once may still meet the old worker.
       try wait("the next generation on the same connection") {
-        try stream.get("/__version").json["generation"].int == before.generation + 1
+        (try stream.get("/__version").json["generation"].int ?? 0) > before.generation
       }
     }
     try wait("the old worker's end", within: .seconds(5)) { !RunningProcess.exists(before.pid) }

@@ -164,7 +164,7 @@ struct StatusTests {
     #expect(kill(first.pid, SIGKILL) == 0)
     #expect(try asked.waitForExit(within: .seconds(10)) == .exited(0))
     let report = try JSONValue(parsing: Array(asked.output.utf8))
-    #expect(report["generation"].int == first.generation + 1)
+    #expect((report["generation"].int ?? 0) > first.generation)
     #expect(report["plugins"]["good", by: "name"]["state"].string == "active")
   }
 

@@ -187,11 +187,12 @@ struct SupervisorTests {
   @Test("saving a file that says the same makes no generation")
   func unchanged() throws {
     let host = try HostProcess(settings())
-    let generation = try host.worker().generation
     try host.rewrite(settings())
     try host.rewrite(settings(tag: "two"))
     try wait("the change") { try host.get("/other/echo").json["tag"].string == "two" }
-    #expect(try host.worker().generation == generation + 1)
+    // A stand-in may have been one too.
+    let generations = try host.get("/__diag/generations").json["generations"].array
+    #expect(generations.filter { $0["bare"].bool == false }.count == 2, "\(generations)")
   }
 
   @Test("a worker past max-rss is replaced without loss")

@@ -248,12 +248,14 @@ final class Supervisor {
     guard let worker = workers[generation], let number = plan[generation]?.revision else { return }
     worker.tell("serve")
     guard let revision = revisions[number] else { return }
-    announce(revision)
     guard plan[generation]?.isStandIn == false else {
+      // Before the addresses are announced: whoever waits for them is to know.
       Log.shared.write(
         .warning, "generation \(generation), pid \(worker.pid), answers without plugins while they start")
+      announce(revision)
       return history.serves(generation, pid: worker.pid, at: Clock.realtime())
     }
+    announce(revision)
     activeRevision = number
     let host = revision.configuration.host
     Log.shared.configure(level: logLevel ?? host.logLevel, format: host.logFormat)
