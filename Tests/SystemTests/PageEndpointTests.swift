@@ -160,7 +160,8 @@ struct PageEndpointTests {
     }
     try wait("the old worker's end", within: .seconds(5)) { !RunningProcess.exists(before.pid) }
     let history = try host.get("/__diag/generations").json["generations"].array
-    #expect(history.count == 2)
+    // A stand-in may have been one too.
+    #expect(history.filter { $0["bare"].bool == false }.count == 2)
     #expect(history.last?["cause"].string == "a reload was asked for")
   }
 
