@@ -27,26 +27,34 @@ auth 200 GET /api/v1/auth/_ping
 END
 
 # The same as a curl configuration: one process a round, so that the requests share a connection, as a browser's do.
-index=0
-while read -r group _ method path; do
-  index=$((index + 1))
-  printf 'url = "%s%s"\nrequest = %s\nheader = "Origin: %s"\noutput = "%s/client/%s"\n' \
-    "$url" "$path" "$method" "$origin" "$work" "$index"
-  case $group in
-    signed-in) printf 'header = "Authorization: Bearer %s"\n' "$token" ;;
-    preflight) printf 'header = "Access-Control-Request-Method: %s"\n' PATCH
-      printf 'header = "Access-Control-Request-Headers: authorization"\n' ;;
-  esac
-  printf 'max-time = 20\nsilent\nwrite-out = "%s"\nnext\n' '%{http_code}\t%{exitcode}\t%header{access-control-allow-origin}\t%header{x-request-id}\t%header{content-type}\n'
-done <"$work/asked" | sed '$d' >"$work/client.curl"
+requests_of() { # URL
+  local url=$1 index=0 group method path
+  while read -r group _ method path; do
+    index=$((index + 1))
+    printf 'url = "%s%s"\nrequest = %s\nheader = "Origin: %s"\noutput = "%s/client/%s"\n' \
+      "$url" "$path" "$method" "$origin" "$work" "$index"
+    case $group in
+      signed-in) printf 'header = "Authorization: Bearer %s"\n' "$token" ;;
+      preflight) printf 'header = "Access-Control-Request-Method: %s"\n' PATCH
+        printf 'header = "Access-Control-Request-Headers: authorization"\n' ;;
+    esac
+    printf 'max-time = 20\nsilent\nwrite-out = "%s"\nnext\n' '%{http_code}\t%{exitcode}\t%header{access-control-allow-origin}\t%header{x-request-id}\t%header{content-type}\n'
+  done <"$work/asked" | sed '$d'
+}
+requests_of "$url" >"$work/client.curl"
 
 # answers.tsv: step, group, expected, method and path, status, curl's exit code, allowed origin, request id, type, code, plugin.
 client() {
-  local step
-  while step=$(cat "$work/step"); do
+  local step whom
+  while read -r step whom <"$work/step"; do
+    if [ -e "$work/pause" ]; then
+      : >"$work/paused"
+      sleep 0.02
+      continue
+    fi
     echo "$step" >>"$work/begun"
     rm -f "$work/client/"*
-    curl -K "$work/client.curl" >"$work/round" 2>/dev/null
+    curl -K "$whom/client.curl" >"$work/round" 2>/dev/null
     awk -v OFS='\t' -v step="$step" -v bodies="$work/client/" '
       function member(name) { return match(body, "\"" name "\":\"[^\"]*\"") ? substr(body, RSTART + length(name) + 4, RLENGTH - length(name) - 5) : "" }
       NR == FNR { asked[FNR] = $1 "\t" $2 "\t" $3 " " $4; next }

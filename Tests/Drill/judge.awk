@@ -1,5 +1,6 @@
 # Judges every answer of a step by one rule. It may be the status of a good day; or, in a group that depends on what is broken, a
-# refusal that says so: a problem with a code, and a plugin if it is a 5xx. Always with CORS headers and a request id.
+# refusal that says so: a problem with a code, and if it is a 5xx a plugin, or the code of a state of the host itself (starting).
+# Always with CORS headers and a request id.
 #
 #   awk -F '\t' -v step=N -v origin=ORIGIN -f judge.awk allowed answers.tsv
 #
@@ -17,7 +18,10 @@ $1 != step { next }
   else if (status >= 400 && !isProblem) why = "without problem+json"
   else if (status != expected) {
     if (!(group in blamed)) why = "though it depends on nothing broken"
-    else if (status ~ /^(503|504)$/) { if (index(blamed[group] " ", " " $11 " ") == 0) why = "and blames '" $11 "', not" blamed[group] }
+    else if (status ~ /^(503|504)$/) {
+      cause = $11 == "" ? $10 : $11
+      if (index(blamed[group] " ", " " cause " ") == 0) why = "and blames '" cause "', not" blamed[group]
+    }
     else if (status !~ /^(401|403|429)$/) why = "neither served nor refused"
   }
   total++

@@ -18,11 +18,19 @@ struct DrillTests {
     #expect(result.output.contains("\nNOTHING WENT DARK: "), "\(result)")
     for line in [
       "auth 1.1.0 quarantined, threw: the auth service has no method auth_service_verify_access_token",
-      "ratelimit 1.1.0 quarantined, threw: auth has left no identity to count by",
+      "ratelimit held, threw: auth has left no identity to count by",
       "auth failed, load-failed: plugins/libAuthPlugin.so: undefined symbol: bulkhead_no_such_function",
       "403: ratelimit responded in its request phase",
       "rejected: plugins.conf:",
       "auth 1.0.0 active, rolled back from ",
+      "plugins.conf held, dropped: the file names no plugin any more; 4 are served",
+      "serves, once the file is whole",
+      "auth held, load-failed: plugins/libAuthPlugin.so is cut short",
+      "ratelimit held, load-failed: ",
+      "health     {\"status\":\"starting\"",
+      "auth failed, hung: it did not load and start within its start-timeout of 5s",
+      "auth held, start-failed: ",
+      "taken by itself, ",
     ] {
       #expect(result.output.contains(line), "\(line)\nin\n\(result.output)")
     }
@@ -33,8 +41,11 @@ struct DrillTests {
     arguments: [
       // CORS as a plugin alone, as it was then.
       (#"/^\[cors\]/,/^\[plugin/s|^origins = .*|origins = https://other.example|"#, "without CORS headers"),
-      // The limiter's failure is everybody's.
-      (#"/^\[plugin ratelimit\]/,/^$/s/^on-failure = open/on-failure = closed/"#, "public answers 503"),
+      // Nothing is proven before it serves, and the limiter's failure is everybody's.
+      (
+        #"/^probe = /d; /^\[plugin ratelimit\]/,/^$/s/^on-failure = open/on-failure = closed/"#,
+        "public answers 503"
+      ),
     ])
   func goesDark(edit: String, finding: String) throws {
     let result = try drill("--edit", edit)

@@ -282,16 +282,28 @@ struct PageEndpointTests {
     #expect(try host.plugin("guard")["state"].string == "active")
   }
 
-  @Test("what has failed to load can neither be taken out nor be released")
+  @Test("what has failed cannot be taken out, and is released unless only another library could mend it")
   func failed() throws {
+    let directory = try TemporaryDirectory()
+    let wrong = try BrokenPlugin.compile("wrong-abi", in: directory)
+    let broken = try BrokenPlugin.sabotaged("FaultPlugin", in: directory)
+    try directory.write("sabotage", "start throw")
     let host = try HostProcess(
       HostSettings(
-        host: "admin-token = \(Self.token)", plugins: Section.plugin("lost", library: "NoSuchPlugin", [])))
-    for verb in ["quarantine", "release"] {
-      let answer = try host.send("POST", "/__diag/\(verb)/lost", headers: [Self.bearer, Self.action])
-      #expect(answer.status == 409)
-      #expect(answer.json["code"].string == "plugin-failed")
+        host: "admin-token = \(Self.token)",
+        plugins: Section.plugin("wrong", library: wrong, ["paths = /wrong"])
+          + Section.plugin("broken", library: broken, ["mount = /broken", "recover = 1h"])),
+      in: directory)
+    for path in ["quarantine/wrong", "release/wrong", "quarantine/broken"] {
+      let answer = try host.send("POST", "/__diag/\(path)", headers: [Self.bearer, Self.action])
+      #expect(answer.status == 409, "\(path)")
+      #expect(answer.json["code"].string == "plugin-failed", "\(path)")
     }
+    #expect(try host.plugin("broken")["state"].string == "failed")
+    try FileManager.default.removeItem(atPath: directory.path + "/sabotage")
+    let release = try host.send("POST", "/__diag/release/broken", headers: [Self.bearer, Self.action])
+    #expect(release.status == 202, "\(release.text)")
+    try host.waitFor(plugin: "broken", state: "active")
   }
 
   // MARK: What each plugin did

@@ -159,6 +159,69 @@ struct PageTests {
     try page.tab.wait("all well", until: "document.getElementById('verdict').className === 'good'")
   }
 
+  @Test("a change that is held is shown with whom it would cost and what to do, and what serves stays well")
+  func heldChange() throws {
+    let page = try DiagnosticsPage()
+    try page.host.rewrite(HostSettings(plugins: ""))
+    try page.tab.wait(
+      "what is held", until: "document.getElementById('problems').innerText.includes('dropped: ')")
+    #expect(try page.tab.evaluate("document.getElementById('verdict').className").string == "warn")
+    #expect(try page.text(of: "verdict-text") == "A change is held; what was before serves on")
+    let problem = try page.text(of: "problems")
+    for text in ["the file names no plugin any more", "bulkhead reload --force", "when a file changes"] {
+      #expect(problem.contains(text), "\(problem)")
+    }
+    #expect(!problem.contains("by itself"), "\(problem)")
+    #expect(try page.text(of: "pipe").contains("guard"))
+    try page.host.rewrite(HostSettings(plugins: DiagnosticsPage.plugins))
+    try page.tab.wait("all well", until: "document.getElementById('verdict').className === 'good'")
+    #expect(try page.tab.complaints() == [])
+  }
+
+  @Test(
+    "a library that is held is named once, with the digests of both, and that it is tried again by itself")
+  func heldLibrary() throws {
+    let directory = try TemporaryDirectory()
+    let library = try directory.copy(ReleaseBuild.library("FaultPlugin"), as: "libApp.so")
+    let page = try DiagnosticsPage(
+      plugins: Section.plugin("app", library: library, ["mount = /app", "recover = 1h"]))
+    let digest = try #require(try page.host.plugin("app")["sha256"].string)
+    try directory.write("libApp.so", Array("no library at all".utf8), mode: 0o755)
+    try page.tab.wait(
+      "what is held", until: "document.getElementById('problems').innerText.includes('app: load-failed: ')")
+    #expect(try page.text(of: "verdict-text") == "A change is held; what was before serves on")
+    let problem = try page.text(of: "problems")
+    for text in ["app serves with \(digest.prefix(12))", "is held", "by itself"] {
+      #expect(problem.contains(text), "\(problem)")
+    }
+    #expect(try page.text(of: "plugins").contains("active"))
+  }
+
+  @Test("while plugins start the page says so, then who has failed and when it is started again")
+  func starting() throws {
+    let directory = try TemporaryDirectory()
+    let library = try BrokenPlugin.sabotaged("FaultPlugin", in: directory)
+    try directory.write("sabotage", "start hang")
+    let page = try DiagnosticsPage(
+      "start-timeout = 20s",
+      plugins: Section.plugin("app", library: library, ["mount = /app", "recover = 1h"])
+        + Section.fault("fault", mount: "/fault"), in: directory, waitsForPlugins: false)
+    #expect(try page.text(of: "verdict-text") == "The plugins are still starting")
+    #expect(try page.tab.evaluate("document.getElementById('verdict').className").string == "bad")
+    #expect(try page.text(of: "pipeline-note") == "starting: no plugin runs yet")
+    #expect(try page.text(of: "problems").contains("503 starting"))
+    try page.tab.wait(
+      "the failed plugin", within: .seconds(60),
+      until: "document.getElementById('verdict-text').innerText.startsWith('app is out: it has failed')")
+    let problem = try page.text(of: "problems")
+    for text in [
+      "start-timeout of 20s", "It is started again, beside what serves, at ", "bulkhead release app",
+    ] {
+      #expect(problem.contains(text), "\(problem)")
+    }
+    #expect(try page.tab.complaints() == [])
+  }
+
   @Test("a host that is gone is said to be gone, and one that is back to be back")
   func lostHost() throws {
     let page = try DiagnosticsPage()

@@ -95,8 +95,12 @@ extension Diagnostics {
           detail: verb == "bypass"
             ? "The mode is none of all, heavy and off." : "This generation has no such plugin."))
     }
-    if case .quarantine(let name) = action, isFailed(name) { return refuseFailed(x) }
-    if case .release(let name) = action, isFailed(name) { return refuseFailed(x) }
+    if case .quarantine(let name) = action, isFailed(name) {
+      return refuseFailed(x, "The plugin has failed, and is out already.")
+    }
+    if case .release(let name) = action, isFailed(name), !canStartAgain(name) {
+      return refuseFailed(x, "Only another library, or another section, can make this plugin start.")
+    }
     Log.shared.write(
       .warning, "\(action.line), from the diagnostics page", request: x.logged,
       fields: [("client", x.request.pointee.client_address.string)])
@@ -116,10 +120,13 @@ extension Diagnostics {
     worker.plugins.contains { $0.name == name && $0.state == .failed }
   }
 
-  private func refuseFailed(_ x: Exchange) {
-    x.respond(
-      HostProblem(
-        status: 409, code: "plugin-failed",
-        detail: "The plugin has failed to load or start: mend its library or its section, or reload."))
+  /// False if only another library or section could make it start.
+  private func canStartAgain(_ name: String) -> Bool {
+    let reason = worker.plugins.first { $0.name == name }?.quarantine.withLock { $0.reason }
+    return reason?.isCurable == true
+  }
+
+  private func refuseFailed(_ x: Exchange, _ detail: StaticString) {
+    x.respond(HostProblem(status: 409, code: "plugin-failed", detail: detail))
   }
 }

@@ -49,7 +49,8 @@ extension CommandSpecification {
   static let run = CommandSpecification(
     name: "run", summary: "serve",
     details: """
-      Serves until SIGTERM or SIGINT, which finish the requests in flight first. The file and the libraries it names are
+      Serves until SIGTERM or SIGINT, which finish the requests in flight first. Answers health, version, diagnostics and
+      CORS at once, and the paths of plugins when they have started: until then /health says starting. The file and the libraries it names are
       watched, and a change is taken by itself; SIGHUP makes the next generation in any case. PORT in the environment overrides the port of TCP listeners; BYPASS_ALL_MIDDLEWARE=true
       and DISABLE_HEAVY_MIDDLEWARE=true switch middleware off.
       """,
@@ -126,6 +127,7 @@ extension CommandSpecification {
 
   static let release = CommandSpecification(
     name: "release", argument: "NAME", summary: "put a plugin back into service, at once",
+    details: "One that has failed is started again, beside what serves, without waiting for its next turn.",
     options: [config, stateDirectory, json])
 
   static let bypass = CommandSpecification(

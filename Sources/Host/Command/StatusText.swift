@@ -10,11 +10,7 @@ struct StatusText {
   ///
   /// - Parameter report: as the control socket answers to `status`.
   func lines(_ report: JSONValue) -> [String] {
-    var lines = head(report)
-    if let error = report["config"]["error"].string {
-      lines += ["", line("The configuration as it is now is not taken:", .bad)]
-      lines += error.split(whereSeparator: \.isNewline).map { line("  \($0)", .bad) }
-    }
+    var lines = head(report) + complaints(report)
     let plugins = report["plugins"].array
     if !plugins.isEmpty {
       let table = TextTable(columns: StatusText.columns, rows: plugins.map(row))
@@ -27,6 +23,42 @@ struct StatusText {
     var line = StyledLine(width: width, isStyled: isStyled)
     line.append(text.visible, style)
     return line.text
+  }
+
+  // MARK: What is wrong with the whole
+
+  private func complaints(_ report: JSONValue) -> [String] {
+    var lines: [String] = []
+    if report["status"].string == "starting" {
+      lines += [
+        "", line("The plugins are still starting: their paths answer 503 until they have.", .bad),
+        line("Health, version, diagnostics and CORS are served meanwhile."),
+      ]
+    }
+    let configuration = report["config"]
+    if configuration["status"].string == "held" {
+      lines += held(configuration["held"].array)
+    } else if let error = configuration["error"].string {
+      lines += ["", line("The configuration as it is now is not taken:", .bad)]
+      lines += error.split(whereSeparator: \.isNewline).map { line("  \($0)", .bad) }
+    }
+    return lines
+  }
+
+  /// Nothing is broken: what is held is what would have broken something.
+  private func held(_ items: [JSONValue]) -> [String] {
+    var lines = ["", line("What serves goes on, and a change is held:", .bad)]
+    for item in items {
+      let plugin = item["plugin"].string.map { "\($0): " } ?? ""
+      let text = "\(plugin)\(item["reason"].string ?? "?"): \(item["message"].string ?? "")"
+      lines += text.split(whereSeparator: \.isNewline).map { line("  \($0)", .bad) }
+    }
+    let ofEdits = [ConfigurationStatus.Item.dropped, ConfigurationStatus.Item.halfWritten]
+    let isTriedAgain = items.contains { !ofEdits.contains($0["reason"].string ?? "") }
+    let next = isTriedAgain ? "It is tried again by itself, after 'recover', and" : "It is looked at again"
+    lines.append(line("\(next) when the file or a library changes."))
+    lines.append(line("Mend what is named, or take it all the same: bulkhead reload --force"))
+    return lines
   }
 
   // MARK: The host
@@ -104,7 +136,7 @@ struct StatusText {
     TextTable.Column(title: "PLUGIN"), TextTable.Column(title: "KIND", dropRank: 8),
     TextTable.Column(title: "STATE"), TextTable.Column(title: "REASON", isOptional: true, dropRank: 1),
     TextTable.Column(title: "SINCE", isRightAligned: true, isOptional: true, dropRank: 4),
-    TextTable.Column(title: "NEXT PROBE", isRightAligned: true, isOptional: true, dropRank: 2),
+    TextTable.Column(title: "NEXT TRY", isRightAligned: true, isOptional: true, dropRank: 2),
     TextTable.Column(title: "CALLS", isRightAligned: true, dropRank: 5),
     TextTable.Column(title: "FAULTS", isRightAligned: true, dropRank: 3),
     TextTable.Column(title: "P50", isRightAligned: true, isOptional: true, dropRank: 7),
@@ -121,7 +153,7 @@ struct StatusText {
       plugin["since"].string.flatMap(Clock.realtime(rfc3339:)).map {
         TextTable.Cell(StatusText.duration(seconds: Int((now - $0) / 1_000_000_000)))
       } ?? .none,
-      nextProbe(plugin), TextTable.Cell(number(plugin["calls"])),
+      nextTry(plugin), TextTable.Cell(number(plugin["calls"])),
       TextTable.Cell(number(plugin["faults"]), faults > 0 ? .warning : .plain),
       TextTable.Cell(StatusText.latency(plugin["latency_us"]["p50"].number)),
       TextTable.Cell(StatusText.latency(plugin["latency_us"]["p99"].number)),
@@ -145,7 +177,7 @@ struct StatusText {
     return TextTable.Cell(text, style)
   }
 
-  private func nextProbe(_ plugin: JSONValue) -> TextTable.Cell {
+  private func nextTry(_ plugin: JSONValue) -> TextTable.Cell {
     guard plugin["reason"].string != nil, let at = plugin["retry_at"].string.flatMap(Clock.realtime(rfc3339:))
     else {
       return .none

@@ -46,11 +46,11 @@ struct StatusTextTests {
         "log-level  info",
         "plugins    1 active, 1 quarantined",
         "",
-        "PLUGIN      KIND               STATE                REASON  SINCE  NEXT PROBE   CALLS  FAULTS    P50    P99"
+        "PLUGIN      KIND               STATE                REASON  SINCE  NEXT TRY   CALLS  FAULTS    P50    P99"
           + "  VERSION  MESSAGE",
-        "auth        middleware+router  active               -           -           -  120345       2  8.2µs  1.2ms"
+        "auth        middleware+router  active               -           -         -  120345       2  8.2µs  1.2ms"
           + "  1.0.0",
-        "rate-limit  middleware         quarantined, shadow  threw   2m 4s       in 4s       9       1      -      -"
+        "rate-limit  middleware         quarantined, shadow  threw   2m 4s     in 4s       9       1      -      -"
           + "  1.0.0    rolled back to 0123456789ab; no store",
       ])
   }
@@ -82,10 +82,94 @@ struct StatusTextTests {
     #expect(shown.suffix(3) == ["The configuration as it is now is not taken:", "  p:1: one", "  p:2: two"])
   }
 
+  private func held(_ items: String) throws -> [String] {
+    let text = """
+      {"status":"serving","pid":7,"version":"1","uptime_s":0,"generation":4,"bypass":"off","log_level":"info",
+      "config":{"path":"p","status":"held","error":"not for people","held":[\(items)]},"listeners":[],"generations":[],
+      "plugins":[\(active)]}
+      """
+    return lines(try #require(JSONValue(parsing: Array(text.utf8))))
+  }
+
+  @Test(
+    "what is held is said with each reason on a line: what serves goes on, what to do, and that it is tried again"
+  )
+  func heldChange() throws {
+    let shown = try held(
+      """
+      {"plugin":"auth","reason":"start-failed","message":"no\\nkey"},
+      {"plugin":null,"reason":"exited","message":"generation 5 ended"}
+      """)
+    #expect(shown.contains("config     p: held"))
+    let complaint = try #require(shown.firstIndex(of: "What serves goes on, and a change is held:"))
+    #expect(
+      shown[complaint...].prefix(7) == [
+        "What serves goes on, and a change is held:",
+        "  auth: start-failed: no",
+        "  key",
+        "  exited: generation 5 ended",
+        "It is tried again by itself, after 'recover', and when the file or a library changes.",
+        "Mend what is named, or take it all the same: bulkhead reload --force",
+        "",
+      ])
+    #expect(!shown.contains { $0.contains("not taken") || $0.contains("not for people") })
+  }
+
+  @Test("an edit that drops something is not tried again by itself, and status does not say so")
+  func heldEdit() throws {
+    let shown = try held(
+      """
+      {"plugin":"auth","reason":"dropped","message":"no section"},
+      {"plugin":null,"reason":"half-written","message":"cut"}
+      """)
+    #expect(shown.contains("  auth: dropped: no section"))
+    #expect(shown.contains("It is looked at again when the file or a library changes."))
+    #expect(!shown.contains { $0.contains("by itself") })
+  }
+
+  @Test("while plugins start, status says what is served and what is not")
+  func starting() throws {
+    let text = """
+      {"status":"starting","pid":7,"version":"1","uptime_s":0,"generation":2,"bypass":"off","log_level":"info",
+      "config":{"path":"p","status":"active","error":null,"held":[]},"listeners":[],
+      "generations":[{"generation":1,"pid":30,"state":"starting","bare":false},
+      {"generation":2,"pid":31,"state":"serving","bare":false}],"plugins":[]}
+      """
+    let shown = lines(try #require(JSONValue(parsing: Array(text.utf8))))
+    #expect(shown.contains("state      generation 2 starting"))
+    #expect(
+      shown.suffix(3) == [
+        "", "The plugins are still starting: their paths answer 503 until they have.",
+        "Health, version, diagnostics and CORS are served meanwhile.",
+      ])
+  }
+
+  @Test("a plugin that has failed shows when it is tried next")
+  func failed() throws {
+    let failed = quarantined.replacing("\"quarantined\"", with: "\"failed\"")
+      .replacing("\"threw\"", with: "\"start-failed\"")
+    let shown = lines(try report(failed))
+    #expect(shown.suffix(2).first?.contains("  NEXT TRY  ") == true)
+    #expect(shown.last?.contains("failed, shadow  start-failed  2m 4s     in 4s  ") == true, "\(shown)")
+  }
+
   @Test(
     "no line is wider than the terminal, styled or not", arguments: [1, 7, 20, 40, 66, 80, 100, 132, 200])
   func widths(width: Int) throws {
-    let report = try report("\(active),\(quarantined)")
+    for report in [
+      try report("\(active),\(quarantined)"),
+      try #require(JSONValue(parsing: Array(StatusTextTests.everyComplaint.utf8))),
+    ] {
+      expectFits(report, width: width)
+    }
+  }
+
+  private static let everyComplaint = """
+    {"status":"starting","pid":7,"version":"1","uptime_s":0,"generation":4,"bypass":"off","log_level":"info",
+    "config":{"path":"p","status":"held","held":[{"plugin":"auth","reason":"load-failed","message":"a long message"}]}}
+    """
+
+  private func expectFits(_ report: JSONValue, width: Int) {
     let plain = lines(report, width: width)
     #expect(plain.allSatisfy { $0.displayWidth <= width })
     let styled = lines(report, width: width, isStyled: true)
@@ -108,7 +192,7 @@ struct StatusTextTests {
   func narrow() throws {
     let shown = lines(try report("\(active),\(quarantined)"), width: 80)
     let title = try #require(shown.first { $0.hasPrefix("PLUGIN") })
-    for column in ["STATE", "REASON", "NEXT PROBE", "MESSAGE"] { #expect(title.contains(column)) }
+    for column in ["STATE", "REASON", "NEXT TRY", "MESSAGE"] { #expect(title.contains(column)) }
     for column in ["VERSION", "KIND"] { #expect(!title.contains(column)) }
   }
 
@@ -117,7 +201,7 @@ struct StatusTextTests {
     let due = quarantined.replacing("10:49:28.100Z", with: "10:49:24.100Z")
     #expect(lines(try report(due)).last?.contains("  now  ") == true)
     let stray = active.replacing("\"retry_at\":null", with: "\"retry_at\":\"2025-11-25T10:49:28.100Z\"")
-    #expect(!lines(try report(stray)).contains { $0.contains("NEXT PROBE") })
+    #expect(!lines(try report(stray)).contains { $0.contains("NEXT TRY") })
   }
 
   @Test(

@@ -13,12 +13,16 @@ final class DiagnosticsPage {
   ///   - lines: further ones of `[host]`.
   ///   - width: of the window, in CSS pixels.
   ///   - isReady: wait until the page shows the host's state.
+  ///   - directory: of the host; a new one if nil.
+  ///   - waitsForPlugins: false to look at the page while plugins start.
   init(
     _ lines: String..., plugins: String = DiagnosticsPage.plugins, width: Int = 1280, height: Int = 900,
-    isReady: Bool = true
+    isReady: Bool = true, in directory: TemporaryDirectory? = nil, waitsForPlugins: Bool = true
   ) throws {
-    host = try HostProcess(HostSettings(host: lines.joined(separator: "\n"), plugins: plugins))
     browser = try Chromium()
+    host = try HostProcess(
+      HostSettings(host: lines.joined(separator: "\n"), plugins: plugins), in: directory,
+      waitsForPlugins: waitsForPlugins)
     tab = try browser.open()
     try tab.resize(width: width, height: height, isMobile: width < 500)
     try tab.navigate(to: address)
