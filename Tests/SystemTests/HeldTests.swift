@@ -169,7 +169,7 @@ struct HeldTests {
   )
   func youngPredecessor() throws {
     let directory = try TemporaryDirectory()
-    let library = try directory.copy(ReleaseBuild.library("FaultPlugin"), as: "libApp.so")
+    let library = try directory.copyLibrary("FaultPlugin", as: "libApp.so")
     let host = try HostProcess(
       HostSettings(
         plugins: Section.plugin("app", library: library, ["mount = /app"])
@@ -200,7 +200,7 @@ struct HeldTests {
     #expect(try host.stop() == .exited(0))
     let next = try HostProcess(configuration: text, listeners: 1, in: directory)
     try expectServed(next, "in the next host")
-    try directory.copy(ReleaseBuild.library("FaultPlugin"), as: "libApp.so")
+    try directory.copyLibrary("FaultPlugin", as: "libApp.so")
     try wait("the end of it") { try next.plugin("app")["rolled_back"] == .null }
     #expect(try next.diagnostics()["config"]["status"].string == "active")
   }
@@ -208,7 +208,7 @@ struct HeldTests {
   @Test("a library that is copied slowly is not loaded before it is whole")
   func slowCopy() throws {
     let directory = try TemporaryDirectory()
-    let library = try directory.copy(ReleaseBuild.library("FaultPlugin"), as: "libApp.so")
+    let library = try directory.copyLibrary("FaultPlugin", as: "libApp.so")
     let host = try HostProcess(
       HostSettings(
         plugins: Section.plugin("app", library: library, ["mount = /app"])

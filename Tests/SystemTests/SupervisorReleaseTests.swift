@@ -71,7 +71,7 @@ struct SupervisorReleaseTests {
   @Test("a release that faults is rolled back to what served before it, which was on probation still")
   func badAfterYoung() throws {
     let directory = try TemporaryDirectory()
-    let library = try directory.copy(ReleaseBuild.library("FaultPlugin"), as: "libSwapped.so")
+    let library = try directory.copyLibrary("FaultPlugin", as: "libSwapped.so")
     let host = try HostProcess(
       HostSettings(
         plugins: Section.plugin(
