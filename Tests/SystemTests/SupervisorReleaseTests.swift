@@ -75,7 +75,8 @@ struct SupervisorReleaseTests {
     let host = try HostProcess(
       HostSettings(
         plugins: Section.plugin(
-          "swapped", library: library, ["mount = /fault", "paths = /fault", "probation = 1h"])),
+          "swapped", library: library,
+          ["mount = /fault", "paths = /fault", "applies-to = all", "probation = 1h"])),
       in: directory)
     let digest = try #require(try host.plugin("swapped")["sha256"].string)
     try install("unknown-status", in: host)
