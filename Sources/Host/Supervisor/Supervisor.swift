@@ -24,6 +24,8 @@ final class Supervisor {
   var plan = GenerationPlan()
   /// By generation.
   var workers: [Int: WorkerHandle] = [:]
+  /// That served last with its plugins, dead or alive; nil while a bare one does.
+  var lastServed: WorkerHandle?
   /// Those that live, or may be asked for again.
   var revisions: [Int: Revision] = [:]
   var lastRevision = 0
@@ -254,6 +256,8 @@ final class Supervisor {
         .warning, "generation \(generation), pid \(worker.pid), answers without plugins while they start")
       return history.serves(generation, pid: worker.pid, at: Clock.realtime())
     }
+    if let lastServed { keepPredecessors(of: worker, before: lastServed) }
+    lastServed = worker.manifest.isBare ? nil : worker
     activeRevision = number
     let host = revision.configuration.host
     Log.shared.configure(level: logLevel ?? host.logLevel, format: host.logFormat)
