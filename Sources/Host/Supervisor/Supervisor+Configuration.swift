@@ -55,9 +55,13 @@ extension Supervisor {
 
   func takeFindings() {
     for finding in reader.takeFindings() {
+      reader.noteHeard(finding)
       switch finding {
       case .libraries(let generation, let files): launch(generation, with: files)
-      case .configuration(let purpose, let result): take(result, purpose)
+      case .configuration(let purpose, let result):
+        take(result, purpose)
+        // Copies were made, whatever became of it.
+        if plan.preparing == nil { forgetUnused() }
       }
     }
   }
@@ -223,6 +227,7 @@ extension Supervisor {
     rollBack.resume(endedRollBacks)
     endedRollBacks = [:]
     dropRevisions()
+    forgetUnused()
     if let rejection = rejections.removeValue(forKey: number) {
       answerReloads(upTo: number, isYes: false, "\(rejection)\n")
       if number == wantedRevision { settle(.rejected(rejection)) }

@@ -17,7 +17,8 @@ extension Supervisor {
     plan.startLimit = Supervisor.startLimit(revision.configuration)
     guard isBare || hasCopies(revision) else {
       waiting.insert(generation)
-      return reader.takeLibraries(revision.configuration.plugins.map(\.libraryPath), for: generation)
+      let paths = revision.configuration.plugins.map(\.libraryPath)
+      return reader.takeLibraries(paths, asBefore: revision.files, for: generation)
     }
     launch(generation, revision, manifest(generation, revision, isBare: isBare))
   }
@@ -179,7 +180,14 @@ extension Supervisor {
         RollBack.Served(plugin: plugin.name, sha256: entry.sha256, probation: plugin.probation.nanoseconds))
     }
     rollBack.note(serving: served, at: Clock.monotonic())
-    let live = workers.values.flatMap(\.manifest.plugins)
+    forgetUnused()
+  }
+
+  /// What was kept for generations and revisions that are no more, and for edits that were not taken, is given up.
+  func forgetUnused() {
+    // The next generation goes on where a dead one was.
+    let holders = Array(workers.values) + (lastServed.map { [$0] } ?? [])
+    let live = holders.flatMap(\.manifest.plugins)
     let keys = Set(live.map(\.stateKey))
     states.keep(only: keys)
     sections = sections.filter { keys.contains($0.key) }
