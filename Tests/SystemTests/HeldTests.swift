@@ -101,7 +101,8 @@ struct HeldTests {
     try wait("the file to be taken") { try host.get("/app/echo").json["tag"].string == "two" }
   }
 
-  @Test("a worker that dies is replaced also while somebody keeps the file open, and the host waits to read it")
+  @Test(
+    "a worker that dies is replaced also while somebody keeps the file open, and the host waits to read it")
   func deathMeanwhile() throws {
     let host = try HostProcess(settings())
     let handle = try #require(FileHandle(forWritingAtPath: host.configurationPath))

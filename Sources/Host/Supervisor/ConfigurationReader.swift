@@ -32,8 +32,9 @@ final class ConfigurationReader: @unchecked Sendable {
 
   private enum Task: Sendable {
     case configuration(Purpose)
-    case libraries(generation: Int, paths: [String])
-    case keep(Set<String>)
+    case libraries(generation: Int, paths: [String], before: [String: LibraryStore.File]?)
+    /// - Parameter heard: how many of the looks at libraries the supervisor knew of when it said so.
+    case keep(Set<String>, heard: Int)
     case makeDirectories
   }
 
@@ -46,6 +47,8 @@ final class ConfigurationReader: @unchecked Sendable {
   private let work: UnsafeMutablePointer<sem_t>
   /// The reader's thread alone.
   private var libraries: LibraryStore
+  /// The supervisor's thread alone: findings about libraries that it has heard.
+  private var heard = 0
   /// Files that are known to be half-written, where the kernel does not tell.
   let openFiles = Mutex<Set<String>>([])
 
@@ -73,12 +76,22 @@ final class ConfigurationReader: @unchecked Sendable {
   }
 
   /// Asks for copies of a generation's libraries.
-  func takeLibraries(_ paths: [String], for generation: Int) {
-    add(.libraries(generation: generation, paths: paths))
+  ///
+  /// - Parameter files: what they were when they were looked at, if they were.
+  func takeLibraries(_ paths: [String], asBefore files: [String: LibraryStore.File]?, for generation: Int) {
+    add(.libraries(generation: generation, paths: paths, before: files))
   }
 
-  /// Has copies removed that no digest of these stands for; but not what was just found.
-  func keep(only digests: Set<String>) { add(.keep(digests)) }
+  /// Has copies removed that no digest of these stands for; but not what was found, and is not heard yet.
+  func keep(only digests: Set<String>) { add(.keep(digests, heard: heard)) }
+
+  /// The supervisor is about to do what it does about a finding: from now on it says itself which copies it needs.
+  func noteHeard(_ finding: Finding) {
+    switch finding {
+    case .libraries, .configuration(_, .success): heard += 1
+    case .configuration(_, .failure): break
+    }
+  }
 
   /// Has the directories of copies made anew.
   func makeDirectories() { add(.makeDirectories) }
@@ -105,12 +118,13 @@ final class ConfigurationReader: @unchecked Sendable {
       guard let task = queue.withLock({ $0.isEmpty ? nil : $0.removeFirst() }) else { continue }
       switch task {
       case .configuration(let purpose): tell(.configuration(purpose, readConfiguration()))
-      case .libraries(let generation, let paths):
-        tell(.libraries(generation: generation, libraries.take(paths)))
-      case .keep(let digests): libraries.keep(only: digests)
+      case .libraries(let generation, let paths, let files):
+        tell(.libraries(generation: generation, libraries.take(paths, asBefore: files)))
+      case .keep(let digests, let heard): libraries.keep(only: digests, heard: heard)
       case .makeDirectories:
         do throws(SystemError) {
           try libraries.makeDirectories()
+          libraries.restore()
         } catch {
           Log.shared.write(.error, "the directories of libraries cannot be made anew: \(error)")
         }

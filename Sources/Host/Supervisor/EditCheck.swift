@@ -16,7 +16,7 @@ enum EditCheck {
     _ next: ConfigurationSource, after serving: ConfigurationSource, bound: [ListenAddress]
   ) -> Verdict {
     var items = dropped(by: next.configuration, after: serving.configuration, bound)
-    let cut = cut(next.text[...], from: serving.text[...])
+    let cut = CutFile.judge(next.text[...], after: serving.text[...])
     if cut == .inLine {
       items.append(
         ConfigurationStatus.Item(
@@ -62,25 +62,6 @@ enum EditCheck {
         "the file gives up every address that is listened on: \(bound.map(\.text).joined(separator: ", "))")
     }
     return items
-  }
-
-  // MARK: Cut-off files
-
-  enum Cut { case none, inLine, inSection }
-
-  /// Whether a text is the beginning of the one that serves, and where it ends in that.
-  static func cut(_ next: ArraySlice<UInt8>, from serving: ArraySlice<UInt8>) -> Cut {
-    guard next.count < serving.count, serving.starts(with: next) else { return .none }
-    var rest = serving.dropFirst(next.count)
-    let isLineWhole = next.last == 0x0a || rest.first == 0x0a || rest.starts(with: [0x0d, 0x0a])
-    guard isLineWhole || next.isEmpty else { return .inLine }
-    while let line = rest.first.map({ _ in rest.prefix { $0 != 0x0a } }) {
-      let words = line.drop { $0 == 0x20 || $0 == 0x09 || $0 == 0x0d }
-      if words.first == UInt8(ascii: "[") { return .none }
-      if let first = words.first, first != UInt8(ascii: "#") { return .inSection }
-      rest = rest.dropFirst(line.count + 1)
-    }
-    return .none
   }
 }
 

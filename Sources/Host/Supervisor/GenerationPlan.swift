@@ -15,6 +15,7 @@
 /// | `tick` | no generation serves, and the one being prepared takes its time | a stand-in, which is bare, is started beside it |
 /// | `ready` | of the stand-in | it serves until the one being prepared does |
 /// | `withhold` | of the one being prepared | it is killed and `refused`: the serving one goes on |
+/// | `withhold` | the same, of another revision than the last that served, while nobody serves | the last that served is started |
 ///
 /// Times are nanoseconds of one monotonic clock.
 struct GenerationPlan: Sendable {
@@ -257,11 +258,12 @@ extension GenerationPlan {
   }
 
   private mutating func withhold(_ number: Int, at now: UInt64) -> [Effect] {
-    guard !isStopping, preparing?.number == number, servingInFull != nil, let generation = self[number] else {
-      return []
-    }
+    guard !isStopping, preparing?.number == number, let generation = self[number] else { return [] }
+    let isAlone = servingInFull == nil
+    if isAlone { guard let servedRevision, servedRevision != generation.revision else { return [] } }
     mark(number) { $0.killed = .superseded }
-    return [.kill(generation: number, cause: .superseded)] + refuse(generation, at: now)
+    let effects = [.kill(generation: number, cause: .superseded)] + refuse(generation, at: now)
+    return isAlone ? effects + start(at: now) : effects
   }
 
   /// What was prepared does not come to serve, and the serving one goes on.

@@ -40,12 +40,16 @@ struct LibraryStore {
   let copies: String
   let good: String
   private let memory = MemoryCopies()
+  /// The copies in files, by path: should somebody remove the state directory, they are made anew from these.
+  private var originals: [String: (file: FileDescriptor, sha256: String)] = [:]
   private var known: [String: (stamp: Stamp, file: File)] = [:]
   private var draftCount = 0
   /// That copies are not where they should be.
   private var hasSaidWhere = false
-  /// Digests that were taken since copies were last removed: the generation that they are for may be still to come.
-  private var taken: Set<String> = []
+  /// Digests by the number of the look that found them, as far as it is not known to be heard: the generation that they are for
+  /// may be still to come.
+  private var taken: [Int: Set<String>] = [:]
+  private var lookCount = 0
 
   /// A file that was changed a moment ago may change again within one tick of the file system's clock.
   private static let settled: Int64 = 1_000_000_000
@@ -91,18 +95,55 @@ struct LibraryStore {
       if Clock.realtime() - stamp.changed > LibraryStore.settled { known[path] = (stamp, file) }
     }
     for path in uncopied { found[path] = File(sha256: digests[path], copy: nil) }
-    taken.formUnion(found.values.compactMap(\.sha256))
+    noteFound(found)
     return found
   }
 
-  /// Removes copies that no digest of these stands for, but those that were taken since this was last called.
-  mutating func keep(only digests: Set<String>) {
-    let kept = digests.union(taken)
-    taken = []
+  /// Removes copies that no digest of these stands for, but those that were found by later looks than `heard`.
+  ///
+  /// - Parameter heard: how many looks, the first being 1, whoever says `digests` knew of.
+  mutating func keep(only digests: Set<String>, heard: Int) {
+    taken = taken.filter { $0.key > heard }
+    let kept = taken.values.reduce(digests) { $0.union($1) }
     for name in StateDirectory.entries(of: copies) where !kept.contains(name) {
       StateDirectory.remove(directory: "\(copies)/\(name)")
     }
     memory.keep(only: kept)
+    for (place, original) in originals where !kept.contains(original.sha256) {
+      original.file.close()
+      originals[place] = nil
+    }
+  }
+
+  /// Makes copies anew that somebody has removed.
+  func restore() {
+    for (place, original) in originals where access(place, F_OK) != 0 {
+      do throws(SystemError) {
+        try StateDirectory.make(copies)
+        try StateDirectory.make(FilePaths(ofFile: place).directory)
+        // Whoever finds it under its name finds it whole.
+        let draft = "\(copies)/.draft"
+        try LibraryStore.copy("/proc/self/fd/\(original.file.raw)", to: draft)
+        try checked("rename \(place)") { rename(draft, place) }
+        Log.shared.write(.warning, "\(place) was removed, and is made anew")
+      } catch {
+        Log.shared.write(.error, "\(place) was removed, and cannot be made anew: \(error)")
+      }
+    }
+  }
+
+  /// The files as they were when they were looked at, as long as their copies are there, or can be made anew; else as they are
+  /// now.
+  mutating func take(_ paths: [String], asBefore files: [String: File]?) -> [String: File] {
+    restore()
+    guard let files, files.values.allSatisfy({ $0.copy.map(isThere) ?? true }) else { return take(paths) }
+    noteFound(files)
+    return files
+  }
+
+  private mutating func noteFound(_ files: [String: File]) {
+    lookCount += 1
+    taken[lookCount] = Set(files.values.compactMap(\.sha256))
   }
 
   /// A copy that has no digest yet.
@@ -156,13 +197,16 @@ struct LibraryStore {
   }
 
   /// Moves the draft to its place; the place's path, or nil if that cannot be.
-  private func settle(_ draft: Draft, as sha256: String, name: String) -> String? {
+  private mutating func settle(_ draft: Draft, as sha256: String, name: String) -> String? {
     switch draft {
     case .memory(let file): return memory.hold(file, sha256: sha256, name: name)
     case .file(let path):
       let directory = "\(copies)/\(sha256)"
       let place = "\(directory)/\(name)"
       guard mkdir(directory, 0o700) == 0 || errno == EEXIST, rename(path, place) == 0 else { return nil }
+      let original = open(place, O_RDONLY | O_CLOEXEC)
+      originals.removeValue(forKey: place)?.file.close()
+      if original >= 0 { originals[place] = (FileDescriptor(raw: original), sha256) }
       return place
     }
   }
@@ -203,7 +247,11 @@ struct LibraryStore {
 
   /// A path for dlopen(3) in a worker: a good copy, if it is there and still what its name says.
   func goodCopy(sha256: String) -> String? {
-    let directory = "\(good)/\(sha256)"
+    // One that is in use is as good, should the other have been removed.
+    goodCopy(sha256: sha256, in: "\(good)/\(sha256)") ?? goodCopy(sha256: sha256, in: "\(copies)/\(sha256)")
+  }
+
+  private func goodCopy(sha256: String, in directory: String) -> String? {
     guard let name = StateDirectory.entries(of: directory).first else { return nil }
     let path = "\(directory)/\(name)"
     guard digests(of: [path])[path] == sha256 else { return nil }

@@ -16,9 +16,11 @@ struct Revision: Sendable {
   /// The operator wants it, whatever it takes out of service.
   var isForced: Bool { if case .reload(_, isForced: true) = purpose { true } else { false } }
 
-  /// True if the other would be served the same: the text, what the environment and files put in, and the libraries.
+  /// True if the other would be served the same: the text, what the environment and files put in, and the libraries, of which
+  /// one that may be loaded no more, or again, is another.
   func isSame(as other: ConfigurationSource, files: [String: LibraryStore.File]) -> Bool {
     source.text == other.text && "\(source.configuration)" == "\(other.configuration)"
       && self.files?.mapValues(\.sha256) == files.mapValues(\.sha256)
+      && self.files?.mapValues { $0.copy == nil } == files.mapValues { $0.copy == nil }
   }
 }

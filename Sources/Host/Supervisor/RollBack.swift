@@ -60,8 +60,8 @@ struct RollBack: Sendable {
     return changes
   }
 
-  /// The edit was not taken: what it put an end to goes on.
-  mutating func resume(_ ended: [String: Change]) { changes.merge(ended) { now, _ in now } }
+  /// The edit was not taken: what it put an end to goes on, whatever was held of the edit's own files.
+  mutating func resume(_ ended: [String: Change]) { changes.merge(ended) { _, before in before } }
 
   /// A good copy turned out to be gone, or spoilt.
   mutating func forget(_ sha256: String) {

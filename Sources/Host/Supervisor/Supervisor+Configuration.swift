@@ -55,9 +55,13 @@ extension Supervisor {
 
   func takeFindings() {
     for finding in reader.takeFindings() {
+      reader.noteHeard(finding)
       switch finding {
       case .libraries(let generation, let files): launch(generation, with: files)
-      case .configuration(let purpose, let result): take(result, purpose)
+      case .configuration(let purpose, let result):
+        take(result, purpose)
+        // Copies were made, whatever became of it.
+        if plan.preparing == nil { forgetUnused() }
       }
     }
   }
@@ -83,7 +87,7 @@ extension Supervisor {
     {
       lastTried = active
       wantedRevision = activeRevision
-      suspect = nil
+      clearSuspect()
       settle(active.held.map { .held($0) } ?? .active)
       planRetries()
       return true
@@ -95,11 +99,10 @@ extension Supervisor {
     let active = revisions[activeRevision]
     if plan.hasServed, let active, !isTakenAnyway(purpose) {
       switch EditCheck.judge(reading.source, after: active.source, bound: active.listeners.map(\.bound)) {
-      case .fits: suspect = nil
-      case .mayBeCut where purpose == .change && isSuspect(reading.source.text): return
-      case .mayBeCut: suspect = nil
+      case .mayBeCut where isSuspect(reading.source.text, purpose): return
+      case .fits, .mayBeCut: clearSuspect()
       case .drops(let items):
-        suspect = nil
+        clearSuspect()
         lastTried = Revision(number: 0, source: reading.source, listeners: [], files: reading.files)
         wantedRevision = nil
         let held = ConfigurationStatus.Held(items: items)
@@ -125,14 +128,35 @@ extension Supervisor {
     if case .reload(_, isForced: true) = purpose { true } else { false }
   }
 
-  /// True for the first 5 s that a file says what it does, and ends in the middle of a section: it is looked at again then.
-  private func isSuspect(_ text: [UInt8]) -> Bool {
+  /// True for the first 5 s that a file says what it does, and may be cut off: it is looked at again then. Who asks for a
+  /// reload waits for that.
+  private func isSuspect(_ text: [UInt8], _ purpose: Purpose) -> Bool {
     let now = Clock.monotonic()
-    guard let before = suspect, before.text == text else {
-      suspect = (text, now &+ FileWriters.patience)
-      return true
+    if suspect?.text != text {
+      Log.shared.write(
+        .warning,
+        "the configuration may be half-written: it is taken as it is if it still says the same in 5 s")
+      let until = now &+ FileWriters.patience
+      suspect = Suspect(text: text, until: until, dueAt: until, waiting: suspect?.waiting ?? [])
     }
-    return now < before.until
+    guard let until = suspect?.until, now < until else { return false }
+    if case .reload = purpose { suspect?.waiting.append(purpose) }
+    return true
+  }
+
+  /// The time of a file that may be cut off is over.
+  func lookAgain() {
+    let waiting = suspect?.waiting ?? []
+    suspect?.waiting = []
+    suspect?.dueAt = nil
+    for purpose in waiting.isEmpty ? [.change] : waiting { reader.read(purpose) }
+  }
+
+  /// The file says something else by now: those who wait are answered by what it says.
+  private func clearSuspect() {
+    let waiting = suspect?.waiting ?? []
+    suspect = nil
+    for purpose in waiting { reader.read(purpose) }
   }
 
   static func refusal(_ held: ConfigurationStatus.Held) -> String {
@@ -188,7 +212,7 @@ extension Supervisor {
   private func refuse(_ purpose: Purpose, _ errors: ConfigurationErrors) {
     lastTried = nil
     wantedRevision = nil
-    suspect = nil
+    clearSuspect()
     settle(.rejected("\(errors)"))
     answer(purpose, isYes: false, "\(errors)\n")
   }
@@ -203,6 +227,7 @@ extension Supervisor {
     rollBack.resume(endedRollBacks)
     endedRollBacks = [:]
     dropRevisions()
+    forgetUnused()
     if let rejection = rejections.removeValue(forKey: number) {
       answerReloads(upTo: number, isYes: false, "\(rejection)\n")
       if number == wantedRevision { settle(.rejected(rejection)) }

@@ -23,6 +23,8 @@ extension Supervisor {
       let isExplained = bury(worker, status)
       history.ended(worker.generation, pid: worker.pid, how: ends[worker.generation], at: Clock.realtime())
       step(.ended(generation: worker.generation, isExplained: isExplained))
+      dropRevisions()
+      forgetUnused()
     }
   }
 

@@ -1,11 +1,21 @@
 /// What serves is not given up: a generation that would serve less than the one that serves does not take its place.
 extension Supervisor {
-  /// The worker that serves with its plugins; nil while none does, or none that can take connections.
+  /// What there is to hold on to: the worker that serves with its plugins, or, should it have died, that which did so last. Nil
+  /// before any did, while a bare one serves, and if the one that serves cannot take connections.
   private var reference: WorkerHandle? {
+    guard isServing else { return lastServed }
     guard let serving = plan.serving, !serving.isBare, let worker = workers[serving.number],
       worker.unfit == nil
     else { return nil }
     return worker
+  }
+
+  /// A generation serves that is no stand-in.
+  private var isServing: Bool { plan.serving.map { !$0.isStandIn } ?? false }
+
+  /// Nobody serves, and this is what served: there is nothing else to go back to.
+  private func isLastResort(_ worker: WorkerHandle) -> Bool {
+    !isServing && plan[worker.generation]?.revision == activeRevision
   }
 
   /// True if the plugin serves now.
@@ -20,10 +30,25 @@ extension Supervisor {
   /// True if the plugin serves now, and would not any more if this worker came to serve.
   func isLoss(_ plugin: String, of worker: WorkerHandle) -> Bool {
     guard let reference, reference !== worker, plan[worker.generation]?.phase == .starting,
-      revision(of: worker)?.isForced != true,
-      let served = reference.configuration.plugins.first(where: { $0.name == plugin })
+      revision(of: worker)?.isForced != true, !isLastResort(worker)
     else { return false }
+    let before = reference.configuration.plugins
+    guard let served = before.first(where: { $0.name == plugin }) else {
+      return replaced(by: plugin, of: worker, in: before).contains { isActive($0, in: reference) }
+    }
     return isActive(served, in: reference)
+  }
+
+  /// Plugins of before that are not there any more, and whose library or mount this new one has: its section was renamed.
+  private func replaced(by name: String, of worker: WorkerHandle, in before: [PluginConfiguration])
+    -> [PluginConfiguration]
+  {
+    let next = worker.configuration.plugins
+    guard let plugin = next.first(where: { $0.name == name }) else { return [] }
+    return before.filter { old in
+      !next.contains { $0.name == old.name }
+        && (old.libraryPath == plugin.libraryPath || (old.mount != nil && old.mount == plugin.mount))
+    }
   }
 
   private func revision(of worker: WorkerHandle) -> Revision? {
@@ -91,13 +116,12 @@ extension Supervisor {
     }
     if worker.isToBeMadeAgain { return step(.prepareAgain) }
     if isInVain(worker) { return step(.withhold(generation: worker.generation)) }
-    if let reference { keepPredecessors(of: worker, before: reference) }
     step(.ready(generation: worker.generation))
   }
 
   /// It was prepared for the sake of what had failed, which has failed again; and there is nothing else in it.
   func isInVain(_ worker: WorkerHandle) -> Bool {
-    guard let reference, revision(of: worker)?.purpose == .retry, worker.manifest.edited.isEmpty,
+    guard isServing, let reference, revision(of: worker)?.purpose == .retry, worker.manifest.edited.isEmpty,
       !hasOtherChanges(worker, than: [], beside: reference)
     else { return false }
     let out = Set(reference.failed.keys).union(heldForTrial)
@@ -139,6 +163,10 @@ extension Supervisor {
       }
       out[plugin.name] = backoff
     }
+    // Under the name that its section is to have.
+    for plugin in lastTried?.configuration.plugins ?? [] where held.contains(plugin.name) {
+      if worker.manifest[plugin: plugin.name] == nil { out[plugin.name] = plugin.recover }
+    }
     retries.note(out: out, at: Clock.monotonic())
     for plugin in worker.failed.keys {
       if let at = retries[plugin] { worker.tell("retry \(plugin) \(at)") }
@@ -158,7 +186,7 @@ extension Supervisor {
   // MARK: What served before
 
   /// What served until another library came is good enough to go back to.
-  private func keepPredecessors(of next: WorkerHandle, before: WorkerHandle) {
+  func keepPredecessors(of next: WorkerHandle, before: WorkerHandle) {
     for plugin in before.configuration.plugins where isActive(plugin, in: before) {
       guard let old = before.manifest[plugin: plugin.name], let new = next.manifest[plugin: plugin.name],
         old.sha256 != new.sha256

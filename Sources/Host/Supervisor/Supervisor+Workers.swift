@@ -17,7 +17,8 @@ extension Supervisor {
     plan.startLimit = Supervisor.startLimit(revision.configuration)
     guard isBare || hasCopies(revision) else {
       waiting.insert(generation)
-      return reader.takeLibraries(revision.configuration.plugins.map(\.libraryPath), for: generation)
+      let paths = revision.configuration.plugins.map(\.libraryPath)
+      return reader.takeLibraries(paths, asBefore: revision.files, for: generation)
     }
     launch(generation, revision, manifest(generation, revision, isBare: isBare))
   }
@@ -128,7 +129,10 @@ extension Supervisor {
     for plugin: PluginConfiguration, file: LibraryStore.File, generation: Int
   ) -> Manifest.PluginEntry {
     var loaded = file
+    let held = rollBack.changes[plugin.name]
     var change = rollBack.change(of: plugin.name, file: file.sha256)
+    // Another file ends it, unless that is not taken.
+    if let held, change == nil, endedRollBacks[plugin.name] == nil { endedRollBacks[plugin.name] = held }
     if let wanted = change {
       if let copy = libraries.goodCopy(sha256: wanted.to) {
         loaded = LibraryStore.File(sha256: wanted.to, copy: copy)
@@ -140,17 +144,17 @@ extension Supervisor {
     }
     let key = plugin.identity(sha256: loaded.sha256)
     // What the plugin was before it was edited is forgotten: should it be edited back, it begins anew too.
-    var held: Quarantine.Core?
+    var state: Quarantine.Core?
     if let before = stateKeys[plugin.name], before != key {
       let inUse = workers.values.flatMap { $0.manifest.plugins.map(\.stateKey) }
       if !inUse.contains(key) { states.forget(key) }
-      held = stateHeldByOperator(before, of: plugin)
+      state = stateHeldByOperator(before, of: plugin)
     }
     stateKeys[plugin.name] = key
     sections[key] = plugin.identity(sha256: nil)
     counts.claim(PluginCountTable.key(of: plugin.name))
     let isKept = states.claim(key)
-    if isKept, let held { states.write(held, key: key, generation: generation - 1) }
+    if isKept, let state { states.write(state, key: key, generation: generation - 1) }
     return Manifest.PluginEntry(
       name: plugin.name, stateKey: isKept ? key : 0, sha256: loaded.sha256, copy: loaded.copy,
       rolledBack: change)
@@ -176,7 +180,14 @@ extension Supervisor {
         RollBack.Served(plugin: plugin.name, sha256: entry.sha256, probation: plugin.probation.nanoseconds))
     }
     rollBack.note(serving: served, at: Clock.monotonic())
-    let live = workers.values.flatMap(\.manifest.plugins)
+    forgetUnused()
+  }
+
+  /// What was kept for generations and revisions that are no more, and for edits that were not taken, is given up.
+  func forgetUnused() {
+    // The next generation goes on where a dead one was.
+    let holders = Array(workers.values) + (lastServed.map { [$0] } ?? [])
+    let live = holders.flatMap(\.manifest.plugins)
     let keys = Set(live.map(\.stateKey))
     states.keep(only: keys)
     sections = sections.filter { keys.contains($0.key) }

@@ -24,6 +24,8 @@ final class Supervisor {
   var plan = GenerationPlan()
   /// By generation.
   var workers: [Int: WorkerHandle] = [:]
+  /// That served last with its plugins, dead or alive; nil while a bare one does.
+  var lastServed: WorkerHandle?
   /// Those that live, or may be asked for again.
   var revisions: [Int: Revision] = [:]
   var lastRevision = 0
@@ -45,8 +47,8 @@ final class Supervisor {
   var firstNoticeAt: UInt64 = 0
   /// What was last tried, so that a file that failed is not tried again without a change.
   var lastTried: Revision?
-  /// A file that ends in the middle of a section of the one that serves, and until when it may be half-written.
-  var suspect: (text: [UInt8], until: UInt64)?
+  /// A file that may be cut off, and until when it is not taken.
+  var suspect: Suspect?
   /// What is wrong with the settings of a revision, as its generation has found.
   var rejections: [Int: String] = [:]
   /// The latest fault of each plugin.
@@ -92,6 +94,15 @@ final class Supervisor {
   private var exitStatus: Int32?
   var lookedAt = Clock.monotonic()
   var checkedFilesAt = Clock.monotonic()
+
+  struct Suspect {
+    var text: [UInt8]
+    var until: UInt64
+    /// When it is read again; nil once that is under way.
+    var dueAt: UInt64?
+    /// Those who want the files to be read, whatever they say then.
+    var waiting: [ConfigurationReader.Purpose] = []
+  }
 
   struct Successor {
     var generation: Int
@@ -256,6 +267,8 @@ final class Supervisor {
       return history.serves(generation, pid: worker.pid, at: Clock.realtime())
     }
     announce(revision)
+    if let lastServed { keepPredecessors(of: worker, before: lastServed) }
+    lastServed = worker.manifest.isBare ? nil : worker
     activeRevision = number
     let host = revision.configuration.host
     Log.shared.configure(level: logLevel ?? host.logLevel, format: host.logFormat)
@@ -341,7 +354,7 @@ final class Supervisor {
     let due =
       [
         plan.nextTick, rollBack.nextPass, quietAt, control.nextDeadline, successor?.dueAt, stop?.closesAt,
-        statusDue.map(\.at).min(), suspect?.until, plan.preparing == nil ? retries.nextDue : nil,
+        statusDue.map(\.at).min(), suspect?.dueAt, plan.preparing == nil ? retries.nextDue : nil,
         startDue?.at,
       ].compactMap { $0 }.min() ?? .max
     let wait = due <= now ? 0 : min((due - now) / 1_000_000 + 1, 1000)
@@ -428,7 +441,7 @@ final class Supervisor {
     let now = Clock.monotonic()
     step(.tick)
     if let quietAt, now >= quietAt { examine() }
-    if let suspect, now >= suspect.until, noticedAt == nil { reader.read(.change) }
+    if let at = suspect?.dueAt, now >= at, noticedAt == nil { lookAgain() }
     retryDue(at: now)
     endLateStart(at: now)
     if let successor, now >= successor.dueAt { announceSuccessor() }

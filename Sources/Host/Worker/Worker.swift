@@ -92,7 +92,8 @@ final class Worker: @unchecked Sendable {
       : configuration.plugins.enumerated().map { index, plugin in
         let entry = manifest[plugin: plugin.name]
         let made = Plugin(
-          index: index, configuration: plugin, sha256: entry?.sha256, source: entry.map { .copy($0.copy) } ?? .file,
+          index: index, configuration: plugin, sha256: entry?.sha256,
+          source: entry.map { .copy($0.copy) } ?? .file,
           rolledBack: entry?.rolledBack, faults: faults)
         if let key = entry?.stateKey, key != 0, let table = PluginStateTable(memory) {
           made.stateCell = PluginStateCell(table: table, key: key, generation: manifest.generation)

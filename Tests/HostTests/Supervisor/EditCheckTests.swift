@@ -81,7 +81,5 @@ struct EditCheckTests {
     #expect(try judge(String(serving[..<end.upperBound].dropLast()), after: serving) == .mayBeCut)
     let section = try #require(serving.range(of: "# What"))
     #expect(try judge(String(serving[..<section.lowerBound]), after: serving) == .fits)
-    #expect(EditCheck.cut([], from: Array("x\n".utf8)[...]) == .inSection)
-    #expect(EditCheck.cut(Array("y\n".utf8)[...], from: Array("x\nz".utf8)[...]) == .none)
   }
 }

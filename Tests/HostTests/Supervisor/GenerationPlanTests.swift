@@ -231,10 +231,23 @@ struct GenerationPlanTests {
     #expect(plan.nextTick == 2 * second + GenerationPlan.firstRetryInterval)
   }
 
-  @Test("nothing is withheld when nobody serves any more")
-  func nothingToHoldOnTo() {
+  @Test("what is withheld when nobody serves any more gives way to what served")
+  func withheldAlone() {
     var plan = serving()
     _ = plan.handle(.reload(revision: 2), at: 2 * second)
+    _ = plan.handle(.ended(generation: 1, isExplained: true), at: 2 * second)
+    #expect(
+      plan.handle(.withhold(generation: 2), at: 2 * second) == [
+        .kill(generation: 2, cause: .superseded), .refused(generation: 2, revision: 2),
+        .start(generation: 3, revision: 1, isBare: false),
+      ])
+    #expect(plan.handle(.ended(generation: 2, isExplained: false), at: 2 * second) == [])
+    #expect(plan.handle(.ready(generation: 3), at: 2 * second) == [.serve(generation: 3)])
+  }
+
+  @Test("what served is not withheld when nobody serves any more")
+  func nothingToHoldOnTo() {
+    var plan = serving()
     _ = plan.handle(.ended(generation: 1, isExplained: true), at: 2 * second)
     #expect(plan.handle(.withhold(generation: 2), at: 2 * second) == [])
     #expect(plan.handle(.ready(generation: 2), at: 2 * second) == [.serve(generation: 2)])

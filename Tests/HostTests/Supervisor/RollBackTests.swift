@@ -132,6 +132,10 @@ struct RollBackTests {
     book.resume(released)
     #expect(book.change(of: "auth", file: new)?.to == old)
     #expect(book.change(of: "auth", file: old) == nil)
+    // An edit that was not taken had another file held.
+    book.hold("auth", RollBack.Change(from: newer, to: old))
+    book.resume(released)
+    #expect(book.change(of: "auth", file: new)?.to == old)
   }
 
   @Test("the index is read as it was written, and nonsense in it stands for nothing")

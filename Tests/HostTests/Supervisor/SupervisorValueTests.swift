@@ -294,9 +294,9 @@ struct SupervisorFilesTests {
       #expect(second.sha256 != one)
       #expect(try FileContents.read(try #require(first.copy), limit: 100) == Array("one".utf8))
       #expect(store.keepGood(try #require(first.copy), sha256: one))
-      store.keep(only: [try #require(second.sha256)])
-      #expect(names(store.copies).count == 2, "what was taken just now may be for a generation to come")
-      store.keep(only: [try #require(second.sha256)])
+      store.keep(only: [], heard: 2)
+      #expect(names(store.copies) == [second.sha256], "what was found since may be for a generation to come")
+      store.keep(only: [try #require(second.sha256)], heard: 3)
       #expect(names(store.copies) == [second.sha256])
       #expect(store.goodCopy(sha256: one)?.hasSuffix("/good/\(one)/libA.so") == true)
     }
@@ -319,7 +319,7 @@ struct SupervisorFilesTests {
       let writer = FileDescriptor(raw: open(one, O_WRONLY))
       defer { writer.close() }
       #expect(throws: SystemError.self, "nobody can change a copy") { try writer.writeAll([0x78]) }
-      for _ in 0..<2 { store.keep(only: [try #require(second.sha256)]) }
+      store.keep(only: [try #require(second.sha256)], heard: 2)
       #expect(access(one, R_OK) != 0)
       #expect(store.take([path])[path] == second)
       #expect(!store.keepGood(try #require(second.copy), sha256: try #require(second.sha256)))
@@ -336,7 +336,29 @@ struct SupervisorFilesTests {
       let sha256 = try #require(file.sha256)
       #expect(store.keepGood(try #require(file.copy), sha256: sha256))
       try StateDirectory.replace("\(store.good)/\(sha256)/libA.so", with: Array("two".utf8))
+      #expect(store.goodCopy(sha256: sha256) == file.copy, "the one in use is as good")
+      store.keep(only: [], heard: 1)
       #expect(store.goodCopy(sha256: sha256) == nil)
+    }
+  }
+
+  @Test("copies in use that somebody has removed are made anew, whatever the files are by then")
+  func removed() throws {
+    try withDirectory { directory in
+      var store = try LibraryStore(stateDirectory: directory + "/state")
+      let path = directory + "/libA.so"
+      try StateDirectory.replace(path, with: Array("one".utf8))
+      let files = store.take([path])
+      let copy = try #require(files[path]?.copy)
+      try StateDirectory.replace(path, with: Array("two".utf8))
+      StateDirectory.remove(directory: FilePaths(ofFile: copy).directory)
+      StateDirectory.remove(directory: store.copies)
+      #expect(access(copy, F_OK) != 0)
+      #expect(store.take([path], asBefore: files) == files)
+      #expect(try FileContents.read(copy, limit: 100) == Array("one".utf8))
+      store.keep(only: [], heard: 2)
+      store.restore()
+      #expect(access(copy, F_OK) != 0, "nobody wants it any more")
     }
   }
 
