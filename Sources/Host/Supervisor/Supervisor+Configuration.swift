@@ -226,14 +226,19 @@ extension Supervisor {
     answer(purpose, isYes: false, "\(errors)\n")
   }
 
+  /// The next generation is made as the one that served.
+  func resumeServed() {
+    stateKeys = servedKeys
+    rollBack.resume(endedRollBacks)
+  }
+
   /// A generation did not come to serve, and the one before goes on.
   func refused(_ generation: Int, _ number: Int) {
     let reason = ends[generation] ?? "generation \(generation) did not become ready"
     guard number != activeRevision, let revision = revisions[number] else {
       return Log.shared.write(.error, "the next generation is not ready: \(reason); the current one goes on")
     }
-    stateKeys = servedKeys
-    rollBack.resume(endedRollBacks)
+    resumeServed()
     endedRollBacks = [:]
     dropRevisions()
     forgetUnused()
