@@ -86,6 +86,51 @@ struct HeldAgainTests {
     }
   }
 
+  @Test("a library stays held when another comes, and for an operator who reloads")
+  func reload() throws {
+    let library = try directory.copyLibrary("FaultPlugin", as: "libApp.so")
+    let other = try directory.copyLibrary("FaultPlugin", as: "libOther.so")
+    let sections =
+      app(library, recover: "never")
+      + Section.plugin("other", library: other, ["mount = /other", "paths = /other"])
+    let host = try HostProcess(HostSettings(plugins: sections), in: directory)
+    try directory.write("libApp.so", "no library at all", mode: 0o755)
+    try waitUntilHeld(host)
+    for mark in ["one", "two"] {
+      let digest = try host.plugin("other")["sha256"].string
+      try directory.copyLibrary("FaultPlugin", as: "libOther.so", mark: mark)
+      try wait("the other library \(mark)") { try host.plugin("other")["sha256"].string != digest }
+      #expect(try host.diagnostics()["config"]["status"].string == "held", "\(mark)")
+    }
+    let reload = try host.command("reload")
+    #expect(reload.status == .exited(1) && reload.errors.contains("app: load-failed"), "\(reload)")
+    #expect(try host.get("/app/echo").status == 200)
+    #expect(try host.diagnostics()["config"]["status"].string == "held")
+  }
+
+  @Test("what served comes back after the worker's death, however often the file is edited meanwhile")
+  func edits() throws {
+    let slow = try BrokenPlugin.sabotaged("FaultPlugin", in: directory)
+    func settings(_ tag: Int) -> HostSettings {
+      HostSettings(
+        plugins: Section.plugin("slow", library: slow, ["mount = /slow", "paths = /slow", "tag = \(tag)"]))
+    }
+    let host = try HostProcess(settings(0), in: directory)
+    // Five seconds, during which the file is edited.
+    try directory.write("sabotage", "start slow")
+    Glibc.kill(try host.worker().pid, SIGKILL)
+    var tag = 0
+    try wait("what served", within: .seconds(20), every: .milliseconds(200)) {
+      tag += 1
+      try host.rewrite(settings(tag))
+      return try host.get("/slow/echo").status == 200
+    }
+    try FileManager.default.removeItem(atPath: directory.path + "/sabotage")
+    try wait("the last edit", within: .seconds(20)) {
+      try host.get("/slow/echo").json["tag"].string == "\(tag)"
+    }
+  }
+
   @Test("what is held is served after the worker's death though somebody has removed the state directory")
   func removedState() throws {
     let library = try directory.copyLibrary("FaultPlugin", as: "libApp.so")

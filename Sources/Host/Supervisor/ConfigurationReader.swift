@@ -150,10 +150,11 @@ final class ConfigurationReader: @unchecked Sendable {
   }
 
   private func waitUntilClosed(_ paths: [String]) {
-    let isClosed = FileWriters.wait(for: paths) { path in openFiles.withLock { $0.contains(path) } }
-    if !isClosed {
-      Log.shared.write(
-        .warning, "a file is kept open for writing, and is read as it is: \(paths.joined(separator: ", "))")
-    }
+    let isKnown = { (path: String) in self.openFiles.withLock { $0.contains(path) } }
+    guard !FileWriters.wait(for: paths, isOpen: isKnown) else { return }
+    let open = paths.filter { FileWriters.areThere(at: $0) ?? isKnown($0) }
+    guard !open.isEmpty else { return }
+    Log.shared.write(
+      .warning, "a file is kept open for writing, and is read as it is: \(open.joined(separator: ", "))")
   }
 }

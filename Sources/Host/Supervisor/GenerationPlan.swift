@@ -6,10 +6,12 @@
 /// | --- | --- | --- |
 /// | `reload`, `replace` | nothing is being prepared | the next generation is started beside the serving one |
 /// | `reload` | an older revision is being prepared | that one, which serves nobody yet, is killed; the next is started |
+/// | `reload` | what served last is started again, and nobody serves | it is `pending`: prepared once that serves |
 /// | `ready` | of the one being prepared | it serves; the one that served hands over and drains |
 /// | `ended` | of the one being prepared, a plugin explains it | it is started again, without that plugin |
 /// | `ended` | of the one being prepared, nobody explains it | `refused`: the serving one goes on |
 /// | `ended` | of the serving one | if none is being prepared, the next is started at once |
+/// | `ended` | of the serving one, while another revision is being prepared | that is set aside, `pending`; what served is started |
 /// | `ended` | three times within ten seconds while nobody serves or of the serving one, unexplained | the next is bare |
 /// | `tick` | the bare one has served for the back-off | a full one is prepared beside it; each time the back-off doubles |
 /// | `tick` | no generation serves, and the one being prepared takes its time | a stand-in, which is bare, is started beside it |
@@ -68,6 +70,8 @@ struct GenerationPlan: Sendable {
     /// The same without an heir.
     case drain(generation: Int)
     case kill(generation: Int, cause: KillCause)
+    /// It is prepared later: what served before is started first.
+    case setAside(revision: Int)
     /// It did not come to serve, and the one before goes on.
     case refused(generation: Int, revision: Int)
     case becameBare
@@ -110,6 +114,8 @@ struct GenerationPlan: Sendable {
   /// What the next start is made from, should no other be asked for: the last that served.
   private var servedRevision: Int?
   private var wantedRevision = 0
+  /// Is prepared as soon as what served last serves again.
+  private(set) var pendingRevision: Int?
   private var unexplainedEnds: [UInt64] = []
   private var bareInterval = GenerationPlan.firstBareInterval
   /// When a full generation is tried beside the bare one.
@@ -174,6 +180,11 @@ struct GenerationPlan: Sendable {
 extension GenerationPlan {
   private mutating func reload(_ revision: Int, at now: UInt64) -> [Effect] {
     guard !isStopping else { return [] }
+    if isRestarting {
+      pendingRevision = revision
+      return []
+    }
+    pendingRevision = nil
     wantedRevision = revision
     // An edit may be the cure: whatever was tried before begins anew.
     isBare = false
@@ -181,6 +192,20 @@ extension GenerationPlan {
     bareInterval = GenerationPlan.firstBareInterval
     retryInterval = GenerationPlan.firstRetryInterval
     return supersede(at: now) + start(at: now)
+  }
+
+  /// Nobody serves, and what served last is on its way: edits that follow one another are not to put it off for ever.
+  private var isRestarting: Bool {
+    guard servingInFull == nil, let preparing, !preparing.isBare else { return false }
+    return preparing.revision == servedRevision
+  }
+
+  /// What was put off until something serves.
+  private mutating func startPending(at now: UInt64) -> [Effect] {
+    guard let revision = pendingRevision else { return [] }
+    pendingRevision = nil
+    wantedRevision = revision
+    return start(at: now)
   }
 
   /// What is being prepared serves nobody, so it may go at once.
@@ -254,7 +279,7 @@ extension GenerationPlan {
     retryInterval = GenerationPlan.firstRetryInterval
     retryAt = nil
     leavesBareAt = generation.isBare ? now &+ bareInterval : nil
-    return effects
+    return effects + startPending(at: now)
   }
 
   private mutating func withhold(_ number: Int, at now: UInt64) -> [Effect] {
@@ -326,7 +351,7 @@ extension GenerationPlan {
       var effects: [Effect] = []
       standInAt = now &+ GenerationPlan.laterPatience
       if !isExplained { effects += noteUnexplained(at: now) }
-      guard preparing == nil else { return effects }
+      guard preparing == nil else { return effects + setAside(for: generation, at: now) }
       // Not even a bare one lives: the machine is broken, and is not to spin.
       if isBare && generation.isBare && unexplainedEnds.count >= GenerationPlan.crashLimit {
         retryLater(at: now)
@@ -344,6 +369,8 @@ extension GenerationPlan {
     if isExplained && failedStarts < GenerationPlan.explainedLimit { return start(at: now) }
     if servingInFull != nil { return refuse(generation, at: now) }
     var effects: [Effect] = []
+    // What served does not start any more: what came after it may.
+    if pendingRevision != nil { return noteUnexplained(at: now) + startPending(at: now) }
     let isOther = servedRevision.map { $0 != wantedRevision } ?? false
     // The one that served has died meanwhile: back to what is known to serve.
     if isOther { return refuse(generation, at: now) + start(at: now) }
@@ -351,6 +378,14 @@ extension GenerationPlan {
     effects += noteUnexplained(at: now)
     retryLater(at: now)
     return effects
+  }
+
+  /// The serving one has ended. Whatever else is being prepared has not proven that it starts: what served goes first.
+  private mutating func setAside(for ended: Generation, at now: UInt64) -> [Effect] {
+    guard let preparing, preparing.revision != ended.revision, !ended.isBare, !isBare else { return [] }
+    pendingRevision = preparing.revision
+    wantedRevision = ended.revision
+    return supersede(at: now) + [.setAside(revision: preparing.revision)] + start(at: now)
   }
 
   private mutating func retryLater(at now: UInt64) {
@@ -413,6 +448,7 @@ extension GenerationPlan {
   private mutating func stop(at now: UInt64) -> [Effect] {
     guard !isStopping else { return [] }
     isStopping = true
+    pendingRevision = nil
     retryAt = nil
     leavesBareAt = nil
     if generations.isEmpty { return [.finished] }

@@ -178,16 +178,14 @@ extension Supervisor {
       return refuse(
         purpose, ConfigurationErrors([ConfigurationError(path: configurationPath, message: "\(error)")]))
     }
+    // What is held is tried as its files are, whatever is read; what faulted in service is not.
+    endRollBacks(rollBack.release(heldLibraries))
     switch purpose {
-    case .retry:
-      // Only what is out is tried as its files are; what faulted in service is not.
-      endedRollBacks.merge(rollBack.release(Set(status.held?.rolledBack.keys.map { $0 } ?? []))) { _, now in
-        now
-      }
+    case .retry: break
     case .reload(_, let isForced):
       // Who asks may have mended what made a plugin fail.
       culprits = [:]
-      if isForced { endedRollBacks.merge(rollBack.end()) { _, now in now } }
+      if isForced { endRollBacks(rollBack.end()) }
       endRollBacks(edited: reading.source)
     case .change: endRollBacks(edited: reading.source)
     }
@@ -203,7 +201,18 @@ extension Supervisor {
 
   private func endRollBacks(edited source: ConfigurationSource) {
     guard let active = revisions[activeRevision], active.source.text != source.text else { return }
-    endedRollBacks.merge(rollBack.end()) { _, now in now }
+    endRollBacks(rollBack.end())
+  }
+
+  /// What the serving generation was made with is kept until another serves; not what was held of one that never did.
+  private func endRollBacks(_ changes: [String: RollBack.Change]) {
+    endedRollBacks.merge(changes) { before, _ in before }
+  }
+
+  /// Plugins whose library is held, in what serves or in what was tried.
+  private var heldLibraries: Set<String> {
+    let held = [status.held, revisions[activeRevision]?.held].compactMap { $0 }
+    return Set(held.flatMap(\.rolledBack.keys))
   }
 
   // MARK: Outcomes
@@ -217,14 +226,19 @@ extension Supervisor {
     answer(purpose, isYes: false, "\(errors)\n")
   }
 
+  /// The next generation is made as the one that served.
+  func resumeServed() {
+    stateKeys = servedKeys
+    rollBack.resume(endedRollBacks)
+  }
+
   /// A generation did not come to serve, and the one before goes on.
   func refused(_ generation: Int, _ number: Int) {
     let reason = ends[generation] ?? "generation \(generation) did not become ready"
     guard number != activeRevision, let revision = revisions[number] else {
       return Log.shared.write(.error, "the next generation is not ready: \(reason); the current one goes on")
     }
-    stateKeys = servedKeys
-    rollBack.resume(endedRollBacks)
+    resumeServed()
     endedRollBacks = [:]
     dropRevisions()
     forgetUnused()

@@ -242,6 +242,7 @@ final class Supervisor {
     case .handOver(let old, let new): handOver(from: old, to: new)
     case .drain(let generation): workers[generation]?.tell("drain")
     case .kill(let generation, let cause): end(generation, cause)
+    case .setAside: resumeServed()
     case .refused(let generation, let revision): refused(generation, revision)
     case .becameBare:
       Log.shared.write(
@@ -277,7 +278,7 @@ final class Supervisor {
     plan.drainLimit = host.drainTimeout.nanoseconds &+ 2_000_000_000
     dropRevisions()
     servedKeys = stateKeys
-    endedRollBacks = [:]
+    if plan.preparing == nil { endedRollBacks = [:] }
     noteServing(worker, revision)
     if number == wantedRevision { settle(revision.held.map { .held($0) } ?? .active) }
     planRetries()
@@ -332,7 +333,7 @@ final class Supervisor {
   /// Revisions that no generation is made from, and their sockets.
   func dropRevisions() {
     let live = Set(plan.generations.filter { $0.phase != .draining }.map(\.revision) + [activeRevision])
-    revisions = revisions.filter { live.contains($0.key) }
+    revisions = revisions.filter { live.contains($0.key) || $0.key == plan.pendingRevision }
     listeners.keep(only: revisions.values.map(\.listeners))
     for number in ends.keys where plan[number] == nil && number < (plan.serving?.number ?? 0) {
       ends[number] = nil

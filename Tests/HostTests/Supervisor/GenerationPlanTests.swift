@@ -99,22 +99,24 @@ struct GenerationPlanTests {
     #expect(plan.handle(.ended(generation: 2, isExplained: false), at: 2 * second) == [])
   }
 
-  @Test("the serving one dies while the next is prepared: that one is waited for")
+  @Test("the serving one dies while the next of its revision is prepared: that one is waited for")
   func deathDuringPreparation() {
     var plan = serving()
-    _ = plan.handle(.reload(revision: 2), at: 2 * second)
+    _ = plan.handle(.replace(generation: 1), at: 2 * second)
     #expect(plan.handle(.ended(generation: 1, isExplained: true), at: 2 * second) == [])
     #expect(plan.handle(.ready(generation: 2), at: 2 * second) == [.serve(generation: 2)])
   }
 
-  @Test("and if the next one dies too, what served is started again")
+  @Test("and if neither what served nor what came after it starts, what served is started again")
   func bothDie() {
     var plan = serving()
     _ = plan.handle(.reload(revision: 2), at: 2 * second)
     _ = plan.handle(.ended(generation: 1, isExplained: true), at: 2 * second)
+    _ = plan.handle(.ended(generation: 3, isExplained: false), at: 2 * second)
+    #expect(plan.preparing?.revision == 2)
     #expect(
-      plan.handle(.ended(generation: 2, isExplained: false), at: 2 * second) == [
-        .refused(generation: 2, revision: 2), .start(generation: 3, revision: 1, isBare: false),
+      plan.handle(.ended(generation: 4, isExplained: false), at: 2 * second) == [
+        .refused(generation: 4, revision: 2), .start(generation: 5, revision: 1, isBare: false),
       ])
   }
 
@@ -231,18 +233,65 @@ struct GenerationPlanTests {
     #expect(plan.nextTick == 2 * second + GenerationPlan.firstRetryInterval)
   }
 
-  @Test("what is withheld when nobody serves any more gives way to what served")
-  func withheldAlone() {
+  @Test("an edit that is being prepared when the serving one dies is set aside until that serves again")
+  func setAside() {
     var plan = serving()
     _ = plan.handle(.reload(revision: 2), at: 2 * second)
-    _ = plan.handle(.ended(generation: 1, isExplained: true), at: 2 * second)
     #expect(
-      plan.handle(.withhold(generation: 2), at: 2 * second) == [
-        .kill(generation: 2, cause: .superseded), .refused(generation: 2, revision: 2),
+      plan.handle(.ended(generation: 1, isExplained: true), at: 2 * second) == [
+        .kill(generation: 2, cause: .superseded), .setAside(revision: 2),
         .start(generation: 3, revision: 1, isBare: false),
       ])
     #expect(plan.handle(.ended(generation: 2, isExplained: false), at: 2 * second) == [])
-    #expect(plan.handle(.ready(generation: 3), at: 2 * second) == [.serve(generation: 3)])
+    #expect(plan.pendingRevision == 2)
+    #expect(
+      plan.handle(.ready(generation: 3), at: 2 * second) == [
+        .serve(generation: 3), .start(generation: 4, revision: 2, isBare: false),
+      ])
+    #expect(
+      plan.handle(.ready(generation: 4), at: 2 * second) == [
+        .serve(generation: 4), .handOver(from: 3, to: 4),
+      ])
+  }
+
+  @Test(
+    "edits while what served is started again do not put that off, and the last of them is prepared after it")
+  func pending() {
+    var plan = serving()
+    _ = plan.handle(.ended(generation: 1, isExplained: true), at: 2 * second)
+    #expect(plan.handle(.reload(revision: 2), at: 2 * second) == [])
+    #expect(plan.handle(.reload(revision: 3), at: 2 * second) == [])
+    #expect(
+      plan.handle(.ready(generation: 2), at: 2 * second) == [
+        .serve(generation: 2), .start(generation: 3, revision: 3, isBare: false),
+      ])
+  }
+
+  @Test("an edit that came while what served was started again is tried if that does not start")
+  func pendingInstead() {
+    var plan = serving()
+    _ = plan.handle(.ended(generation: 1, isExplained: true), at: 2 * second)
+    _ = plan.handle(.reload(revision: 2), at: 2 * second)
+    #expect(
+      plan.handle(.ended(generation: 2, isExplained: false), at: 2 * second) == [
+        .start(generation: 3, revision: 2, isBare: false)
+      ])
+    #expect(plan.pendingRevision == nil)
+  }
+
+  @Test("what is withheld when nobody serves any more gives way to what served")
+  func withheldAlone() {
+    var plan = serving()
+    _ = plan.handle(.ended(generation: 1, isExplained: true), at: 2 * second)
+    _ = plan.handle(.reload(revision: 2), at: 2 * second)
+    _ = plan.handle(.ended(generation: 2, isExplained: false), at: 2 * second)
+    #expect(
+      plan.handle(.withhold(generation: 3), at: 2 * second) == [
+        .kill(generation: 3, cause: .superseded), .refused(generation: 3, revision: 2),
+        .start(generation: 4, revision: 1, isBare: false),
+      ])
+    #expect(plan.handle(.ended(generation: 3, isExplained: false), at: 2 * second) == [])
+    #expect(plan.handle(.ready(generation: 4), at: 2 * second) == [.serve(generation: 4)])
   }
 
   @Test("what served is not withheld when nobody serves any more")
