@@ -18,8 +18,10 @@ final class ConnectionSource: Sendable {
     var waiting = 0
     /// Why the latest attempt failed, or is late; nil once one has succeeded.
     var failure: (any Error)?
-    /// How many attempts have failed.
-    var failures = 0
+    /// How many attempts have begun, by which they are numbered from 1.
+    var begun = 0
+    /// The latest attempt that has failed; 0 for none.
+    var lastFailed = 0
     var isWriting = false
     /// The schema is up to date.
     var isMigrated = false
@@ -28,7 +30,8 @@ final class ConnectionSource: Sendable {
   /// What becomes of somebody who asks.
   private enum Turn {
     case lent(Lent)
-    case connect
+    /// The caller makes one: the attempt of this number.
+    case connect(attempt: Int)
     case failed(any Error)
   }
 
@@ -54,7 +57,7 @@ final class ConnectionSource: Sendable {
     let deadline = Deadline(milliseconds)
     var known = state.update { state in
       state.waiting += 1
-      return state.failures
+      return state.begun
     }
     defer { state.update { $0.waiting -= 1 } }
     /// Why another one's connection has to do.
@@ -67,11 +70,11 @@ final class ConnectionSource: Sendable {
       case .lent(let lent):
         if lent.connection.isUsable() { return lent }
         state.update { $0.open -= 1 }
-      case .connect: begin()
+      case .connect(let attempt): begin(attempt)
       case .failed(let error):
         guard reason == nil, makesDo(without: error) else { throw reason ?? error }
         reason = error
-        known = state.update { $0.failures }
+        known = state.update { $0.begun }
       case nil: throw reason ?? late()
       }
     }
@@ -85,15 +88,17 @@ final class ConnectionSource: Sendable {
     }
   }
 
-  /// - Parameter known: how many attempts had failed when the caller began to wait.
+  /// - Parameter known: how many attempts had begun when the caller began to wait. Their failures tell nothing: the database
+  ///   may have come back since.
   private func turn(_ state: inout State, _ known: Int) -> Turn? {
     if let lent = state.idle.popLast() { return .lent(lent) }
-    if state.failures != known, let failure = state.failure { return .failed(failure) }
+    if state.lastFailed > known, let failure = state.failure { return .failed(failure) }
     // One for each who waits; and while the database is away, one that tells all.
     guard state.open < size, state.attempts < (state.failure == nil ? state.waiting : 1) else { return nil }
     state.open += 1
     state.attempts += 1
-    return .connect
+    state.begun += 1
+    return .connect(attempt: state.begun)
   }
 
   /// Where no more can be made.
@@ -141,14 +146,15 @@ final class ConnectionSource: Sendable {
 
   // MARK: Connecting
 
-  private func begin() {
-    guard engine.isRemote else { return attempt() }
-    let code = BackgroundThread.start { self.attempt() }
+  private func begin(_ number: Int) {
+    guard engine.isRemote else { return attempt(number) }
+    let code = BackgroundThread.start { self.attempt(number) }
     guard code != 0 else { return }
-    note(DatabaseError(.unavailable, message: "no thread to connect on: \(String(cString: strerror(code)))"))
+    let message = "no thread to connect on: \(String(cString: strerror(code)))"
+    note(DatabaseError(.unavailable, message: message), of: number)
   }
 
-  private func attempt() {
+  private func attempt(_ number: Int) {
     do {
       let lent = try connect()
       state.update { state in
@@ -158,15 +164,15 @@ final class ConnectionSource: Sendable {
         state.failure = nil
       }
     } catch {
-      note(error)
+      note(error, of: number)
     }
   }
 
-  private func note(_ failure: any Error) {
+  private func note(_ failure: any Error, of attempt: Int) {
     state.update { state in
       state.attempts -= 1
       state.open -= 1
-      state.failures += 1
+      state.lastFailed = max(state.lastFailed, attempt)
       state.failure = failure
     }
   }
