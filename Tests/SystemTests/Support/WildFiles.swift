@@ -224,7 +224,8 @@ struct WildFiles {
   mutating func spoilLibrary(_ random: inout SplitMix64) throws -> String {
     let plugin = WildFiles.libraries.keys.sorted().randomElement(using: &random) ?? "app"
     let code = codes[plugin] ?? []
-    let half = Array(code[..<Int.random(in: 0..<(code.count / 2), using: &random)])
+    // Symbols and what debuggers read stand at the end: without those it would be a library still.
+    let half = Array(code[..<Int.random(in: 0..<(code.count / 4), using: &random)])
     let file = "lib\(plugin).so"
     spoilt.insert(plugin)
     switch Int.random(in: 0..<7, using: &random) {
