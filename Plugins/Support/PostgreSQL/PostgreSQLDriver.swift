@@ -254,7 +254,7 @@ final class PostgreSQLDriver: Driver {
   }
 }
 
-/// By the clock that nobody sets.
+/// The time of the monotonic clock, which no one can set.
 func milliseconds() -> Int64 {
   var now = timespec()
   clock_gettime(CLOCK_MONOTONIC, &now)

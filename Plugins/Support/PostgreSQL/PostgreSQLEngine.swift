@@ -73,7 +73,7 @@ public struct PostgreSQLEngine: Engine {
         said: library.errorMessage(connection).map { String(cString: $0) } ?? "out of memory",
         lacksPassword: connection != nil && library.needsPassword(connection) == 1)
       library.finish(connection)
-      // Where nobody answers there is nobody to ask.
+      // A server that does not answer is not asked a second time.
       if ContinuousClock.now - begun < Self.askingLimit { refusal.states = askForStates() }
       throw DatabaseError(
         refusal.kind, code: refusal.state, message: password.removed(from: refusal.said),

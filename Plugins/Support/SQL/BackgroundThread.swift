@@ -23,7 +23,7 @@ enum BackgroundThread {
   }
 }
 
-/// A time by the clock that nobody sets.
+/// A time of the monotonic clock, which no one can set.
 struct Deadline {
   private let end: Int64
 

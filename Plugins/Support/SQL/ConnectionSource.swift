@@ -10,11 +10,11 @@ final class ConnectionSource: Sendable {
 
   private struct State: Sendable {
     var idle: [Lent] = []
-    /// Those that are lent, idle or being made.
+    /// The number of connections that are lent, idle or being made.
     var open = 0
-    /// Those that are being made.
+    /// The number of connections that are being made.
     var attempts = 0
-    /// Who waits for one.
+    /// The number of callers that wait for a connection.
     var waiting = 0
     /// Why the latest attempt failed, or is late; nil once one has succeeded.
     var failure: (any Error)?
@@ -27,7 +27,7 @@ final class ConnectionSource: Sendable {
     var isMigrated = false
   }
 
-  /// What becomes of somebody who asks.
+  /// What a caller is told.
   private enum Turn {
     case lent(Lent)
     /// The caller makes one: the attempt of this number.

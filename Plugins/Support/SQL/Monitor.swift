@@ -40,7 +40,7 @@ public final class Monitor<Value: Sendable>: @unchecked Sendable {
   }
 
   /// Waits until `condition` holds, and then changes the value, in one step.
-  /// - Parameter milliseconds: How long, by the clock that nobody sets; none if negative.
+  /// - Parameter milliseconds: How long, by the monotonic clock; 0 or less does not wait.
   /// - Throws: `error` when the time is up first.
   public func wait<R, Failure: Error>(
     milliseconds: Int32, until condition: (Value) -> Bool, then body: (inout Value) -> R,
@@ -51,8 +51,8 @@ public final class Monitor<Value: Sendable>: @unchecked Sendable {
     return result
   }
 
-  /// Waits until `body`, which may change the value, gives something. What it changes wakes nobody.
-  /// - Parameter milliseconds: How long, by the clock that nobody sets; none if negative.
+  /// Waits until `body`, which may change the value, gives something. A change wakes no other waiter.
+  /// - Parameter milliseconds: How long, by the monotonic clock; 0 or less does not wait.
   /// - Returns: nil when the time is up first.
   public func wait<R>(milliseconds: Int32, for body: (inout Value) -> R?) -> R? {
     let milliseconds = max(0, milliseconds)

@@ -73,7 +73,7 @@ final class SQLiteDriver: Driver {
       """)
   }
 
-  /// To read from a named pipe would be to wait for somebody to write. What is not there yet is made.
+  /// Reading from a named pipe would wait for a writer. A file that is not there yet is made.
   private static func checkFiles(_ path: String) throws(DatabaseError) {
     for file in ["", "-wal", "-shm", "-journal"].map({ path + $0 }) {
       var status = stat()

@@ -45,7 +45,7 @@ struct DescribeOptions: Sendable, Equatable {
 
 struct StatusOptions: Sendable, Equatable {
   var configuration: String?
-  /// Of the host; nil for that of the configuration.
+  /// The host's state directory; nil for the one that the configuration names.
   var stateDirectory: String?
   var json = false
   /// Between two looks; nil for one look.

@@ -41,7 +41,7 @@ struct HostConfiguration: Sendable {
   var idleTimeout = Duration.seconds(75)
   var drainTimeout = Duration.seconds(30)
   var requestTimeout = Duration.seconds(60)
-  /// For a plugin to load and start; of a plugin with a `startTimeout` of its own, that one.
+  /// The time that a plugin has to load and start, unless it has a `startTimeout` of its own.
   var startTimeout = Duration.seconds(10)
   var probes: [Probe] = []
   /// Resident bytes past which the worker is recycled; 0 for never.
@@ -95,7 +95,7 @@ struct PluginConfiguration: Sendable {
   var onFailure = FailurePolicy.closed
   /// Nil for the default: 2 s in middleware, 30 s in a route.
   var timeout: Duration?
-  /// For loading and starting; nil for the host's.
+  /// The time that it has to load and start; nil for the host's.
   var startTimeout: Duration?
   var quarantineAfter = FaultThreshold(count: 1, window: .zero)
   /// Nil for never.

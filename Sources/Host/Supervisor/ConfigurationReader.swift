@@ -3,7 +3,7 @@ import LinuxShims
 import Synchronization
 
 /// Reads the configuration and copies the libraries that it names, on a thread of its own: a slow disk, a large file or one
-/// that somebody is still writing keeps the supervisor from nothing.
+/// that is still being written does not hold up the supervisor.
 ///
 /// What is asked for is done in its order, one after the other. A file that some process has open for writing is not read
 /// until it is closed, for 5 s at most.
@@ -14,7 +14,7 @@ final class ConfigurationReader: @unchecked Sendable {
     case change
     /// What is held is tried again.
     case retry
-    /// An operator asks for it (`reload`), or a signal: then nobody waits for the answer.
+    /// An operator asks for it (`reload`), or a signal does, in which case the client is `nobody`.
     case reload(client: ControlServer.Client, isForced: Bool)
   }
 

@@ -1,6 +1,6 @@
 import Glibc
 
-/// Whether a file is being written: whoever reads it then finds a part.
+/// Finds out whether a file is being written. A reader would see a part of it.
 enum FileWriters {
   /// How long a file may be kept open for writing before it is read all the same.
   static let patience: UInt64 = 5_000_000_000

@@ -96,7 +96,7 @@ extension Manifest {
       return nil
     }
     configuration = Array(bytes[(end + 2)...])
-    // By bytes: to a String a carriage return and a line feed are one character.
+    // The text is split by bytes: to a String a carriage return and a line feed are one character.
     for line in bytes[..<end].split(separator: 0x0a) {
       let key = line.prefix { $0 != 0x20 }
       let value = String(decoding: line.dropFirst(key.count + 1), as: UTF8.self)

@@ -100,7 +100,7 @@ final class Supervisor {
     var until: UInt64
     /// When it is read again; nil once that is under way.
     var dueAt: UInt64?
-    /// Those who want the files to be read, whatever they say then.
+    /// Reloads that were asked for meanwhile, and are answered when the file is read again.
     var waiting: [ConfigurationReader.Purpose] = []
   }
 
@@ -261,7 +261,7 @@ final class Supervisor {
     worker.tell("serve")
     guard let revision = revisions[number] else { return }
     guard plan[generation]?.isStandIn == false else {
-      // Before the addresses are announced: whoever waits for them is to know.
+      // This is logged before the addresses are announced, since scripts wait for those.
       Log.shared.write(
         .warning, "generation \(generation), pid \(worker.pid), answers without plugins while they start")
       announce(revision)
