@@ -309,5 +309,7 @@ extension Fault {
     json.field("request", request)
     json.field("generation", generation)
     json.array("backtrace") { array in for item in backtrace { array.element(item) } }
+    json.field("collateral", isCollateral)
+    json.field("last_words", lastWords)
   }
 }

@@ -20,6 +20,10 @@ struct Fault: Sendable {
   var backtrace: [String] = []
   /// It came when nothing was asked of the plugin any more: it is on record, and held against nobody.
   var isAfterService = false
+  /// It came in a worker that an earlier fault had spoilt: it is on record, and held against nobody.
+  var isCollateral = false
+  /// What the worker wrote to its standard output and error in its last moments; nil if it wrote nothing.
+  var lastWords: String?
 }
 
 /// The latest faults of a generation, those handed down by the one before included.

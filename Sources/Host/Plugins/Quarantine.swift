@@ -32,13 +32,15 @@ struct Quarantine: Sendable {
     case badSettings = "bad-settings"
     case startFailed = "start-failed"
     case threw, crashed, hung, exited
+    /// It has spoilt what it shares with the host.
+    case tampered
     case `operator`
 
     /// Whether it keeps a plugin from ever starting.
     var isOfLoading: Bool {
       switch self {
       case .loadFailed, .abiMismatch, .digestMismatch, .unsafeFile, .badSettings, .startFailed: true
-      case .threw, .crashed, .hung, .exited, .operator: false
+      case .threw, .crashed, .hung, .exited, .tampered, .operator: false
       }
     }
   }

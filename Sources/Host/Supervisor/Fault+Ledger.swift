@@ -13,7 +13,8 @@ extension Fault {
       message: message, signal: json["signal"].string, realtime: at, requestID: json["request_id"].string,
       traceparent: json["traceparent"].string,
       request: json["request"].string, generation: json["generation"].integer ?? 0,
-      backtrace: json["backtrace"].array.compactMap(\.string))
+      backtrace: json["backtrace"].array.compactMap(\.string),
+      isCollateral: json["collateral"].boolean == true, lastWords: json["last_words"].string)
   }
 }
 
