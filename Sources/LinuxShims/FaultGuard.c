@@ -129,9 +129,9 @@ static void on_own_thread(guard_frame *frame, int signal, const siginfo_t *info,
     __atomic_store_n(&frame->owner, owner | GUARD_CRASHED, __ATOMIC_RELEASE);
     die(signal);
   }
-  if (!__atomic_compare_exchange_n(
-          &frame->owner, &owner, owner | GUARD_CRASHED, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-    guard_park(); /* the watchdog was faster */
+  while (!__atomic_compare_exchange_n(
+      &frame->owner, &owner, owner | GUARD_CRASHED, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+    if (owner & GUARD_TAKEN) guard_park(); /* the watchdog was faster */
   lost_heap_declare();
   notify();
   guard_park();

@@ -5,6 +5,8 @@ final class PluginMetrics: Sendable {
   let faults = Atomic<UInt64>(0)
   /// In shadow mode: how often it would have answered.
   let shadowResponses = Atomic<UInt64>(0)
+  /// Calls that took longer than others can wait for a loop.
+  let slowCalls = Atomic<UInt64>(0)
   let latency = Histogram()
   /// Phases and handlers run.
   var calls: UInt64 { latency.count }

@@ -86,7 +86,8 @@ extension Pipeline {
     x.beginCall(of: plugin)
     let before = now(x)
     frame.enter(
-      plugin: plugin.index, phase: UInt32(PluginPass.Phase.route.rawValue),
+      plugin: plugin.index,
+      phase: route.isBlocking ? FaultFrame.Phase.blockingRoute : UInt32(PluginPass.Phase.route.rawValue),
       requestID: x.request.pointee.request_id, at: before)
     let status = function(plugin.instance, route.handler, x.handle, UnsafePointer(x.request))
     frame.leave()
@@ -96,6 +97,7 @@ extension Pipeline {
     x.current = nil
     x.phase = .handled
     plugin.metrics.latency.record(spent, by: frame.number)
+    if spent > Plugin.loopSlice, !route.isBlocking { plugin.noteSlowCall(spent, .route, x) }
     if Log.shared.isEnabled(.debug) { logExit(plugin, .route, status, spent, x) }
     guard status == bh_status(BH_OK) || status == bh_status(BH_RESPOND) else {
       x.note(plugin.index, .route, .fault, spent, enteredAt: before)

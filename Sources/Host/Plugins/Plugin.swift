@@ -32,6 +32,10 @@ final class Plugin: @unchecked Sendable {
   /// The fast answer to "may it run?": 0 runs; anything else asks `quarantine`.
   let gate = Atomic<UInt8>(0)
   let quarantine: Mutex<Quarantine>
+  /// Until when its calls are made off the loops, as one was slow there; monotonic, 0 for not at all.
+  let offLoopsUntil = Atomic<UInt64>(0)
+  /// When it was last logged that it blocks loops.
+  let toldOfSlowCallAt = Atomic<UInt64>(0)
   /// Its request and response phases are skipped, by the operator's switch.
   let isBypassed = Atomic<Bool>(false)
 
@@ -47,6 +51,7 @@ final class Plugin: @unchecked Sendable {
   let isShadow: Bool
   private let middlewareTimeout: UInt64
   private let handlerTimeout: UInt64
+  private let loopHandlerTimeout: UInt64
   let fails: FailurePolicy
 
   typealias RequestFunction =
@@ -68,6 +73,7 @@ final class Plugin: @unchecked Sendable {
     self.isShadow = configuration.mode == .shadow
     middlewareTimeout = (configuration.timeout ?? .seconds(2)).nanoseconds
     handlerTimeout = (configuration.timeout ?? .seconds(30)).nanoseconds
+    loopHandlerTimeout = (configuration.timeout ?? .seconds(2)).nanoseconds
     self.fails = configuration.mode == .shadow ? .open : configuration.onFailure
     self.quarantine = Mutex(Quarantine(policy: configuration))
   }
@@ -248,6 +254,7 @@ final class Plugin: @unchecked Sendable {
     case FaultFrame.Phase.stop: return configuration.timeout?.nanoseconds ?? Plugin.stopLimit
     case UInt32(PluginPass.Phase.request.rawValue), UInt32(PluginPass.Phase.response.rawValue):
       return min(middlewareTimeout, limit)
+    case UInt32(PluginPass.Phase.route.rawValue): return min(loopHandlerTimeout, limit)
     default: return min(handlerTimeout, limit)
     }
   }

@@ -13,6 +13,8 @@ struct FaultFrame: @unchecked Sendable {
     static let pull: UInt32 = 4
     static let timer: UInt32 = 5
     static let stop: UInt32 = 6
+    /// A handler that may block.
+    static let blockingRoute: UInt32 = 7
   }
 
   static let maxRequestID = 108
@@ -32,6 +34,10 @@ struct FaultFrame: @unchecked Sendable {
   /// The plugin has returned. Does not return itself if the watchdog has given the thread up.
   @inline(__always)
   func leave() { guard_leave(guarded) }
+
+  /// The thread has lost its loop, as a call on it was slow. The thread's own to ask.
+  @inline(__always)
+  var hasLostLoop: Bool { guarded.pointee.has_lost_loop != 0 }
 
   /// The plugin on the stack, or the one that was when the thread froze; nil if none.
   var occupant: Occupant? {

@@ -256,12 +256,13 @@ final class Connection: @unchecked Sendable {
     }
   }
 
-  /// The worker is ending: closes now if idle, else after the request in hand.
-  func drain() {
-    guard state == .reading, exchange == nil, unsent.isEmpty else { return }
+  /// The worker is ending. True if the connection is idle: it is to go on, and closes unless a request has arrived. Else it
+  /// closes after the request in hand.
+  func isToDrain() -> Bool {
+    guard state == .reading, exchange == nil, unsent.isEmpty else { return false }
     // What has arrived already is answered; what is left to wait for is not waited for.
     mayRead = true
-    advance()
+    return true
   }
 
   /// Ends a streamed body before its end: one without chunks with a reset, as the plain end of the connection would be the

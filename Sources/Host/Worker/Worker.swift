@@ -33,6 +33,7 @@ final class Worker: @unchecked Sendable {
   private(set) var pool: BlockingPool!
   private let timers = PluginTimers()
   private(set) var watchdog: Watchdog!
+  private(set) var loopThreads: LoopThreads!
   private(set) var pipeline: Pipeline!
   private(set) var builtIns: BuiltIns!
   private(set) var loops: [EventLoop] = []
@@ -115,7 +116,9 @@ final class Worker: @unchecked Sendable {
   }
 
   /// Nothing is under way on any loop or pool thread.
-  var isQuiet: Bool { !isStopping && pool.isQuiet && loops.allSatisfy { $0.turnStartedAt == 0 } }
+  var isQuiet: Bool {
+    !isStopping && pool.isQuiet && loopThreads.isQuiet && loops.allSatisfy { $0.turnStartedAt == 0 }
+  }
 
   // MARK: Starting
 
@@ -138,14 +141,15 @@ final class Worker: @unchecked Sendable {
     pool = BlockingPool(
       limit: Worker.poolThreads, takeFrame: { self.takeFrame() }, started: { self.watchdog.poke() })
     for index in 0..<Worker.loopCount(configuration.host) {
-      loops.append(try EventLoop(index: index, worker: self, frame: takeFrame()))
+      loops.append(try EventLoop(index: index, worker: self, frame: background))
     }
-    try watchdog.start()
+    loopThreads = LoopThreads(worker: self)
     for loop in loops {
       running.wrappingAdd(1, ordering: .relaxed)
-      let isStarted = Thread.start(named: "loop \(loop.index)") { loop.run() }
-      guard isStarted else { throw SystemError("pthread_create", EAGAIN) }
+      try loopThreads.start(loop)
     }
+    try loopThreads.start()
+    try watchdog.start()
     if !isBare { try runProbes() }
   }
 
@@ -328,7 +332,7 @@ final class Worker: @unchecked Sendable {
   /// ends by force, and no plugin is stopped: `stop` frees what that thread uses, or waits for what it holds.
   func stop(by deadline: UInt64) {
     guard !isTainted else { return }
-    guard pool.end(by: deadline), !isRunning else {
+    guard pool.end(by: deadline), !isRunning, loopThreads.waitUntilQuiet(by: deadline) else {
       return Log.shared.write(
         .warning, "requests are still under way: plugins are ended without being stopped")
     }

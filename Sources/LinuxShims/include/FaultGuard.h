@@ -5,7 +5,9 @@
  * stack, `owner` names it; whoever changes `owner` from that name decides what becomes of the thread:
  *   - the thread itself, back from the plugin, sets it to 0 and goes on;
  *   - the signal handler, should the plugin trap, adds GUARD_CRASHED, records what it knows, and parks the thread;
- *   - the watchdog, should the plugin not come back, adds GUARD_TAKEN; the thread parks itself if it ever does. */
+ *   - the watchdog, should the plugin not come back, adds GUARD_TAKEN; the thread parks itself if it ever does.
+ * Before that, should the call be slow, the watchdog adds GUARD_DETACHED: the thread's loop is given to another thread, and
+ * this one goes on with its request alone. */
 #ifndef FAULT_GUARD_H
 #define FAULT_GUARD_H
 
@@ -13,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define GUARD_DETACHED (1u << 29)
 #define GUARD_CRASHED (1u << 30)
 #define GUARD_TAKEN (1u << 31)
 #define GUARD_PLUGIN_MASK 0xffffu
@@ -22,7 +25,8 @@
 /* 1 KiB, in shared memory, zero at first. `owner` and `since` are read and written atomically. */
 typedef struct guard_frame {
   uint32_t owner; /* the plugin's index plus 1, with the flags above; 0: none */
-  uint32_t phase;         /* of PluginPass.Phase; GUARD_PHASE_START; 4: pull of a stream; 5: timer; 6: stop */
+  uint32_t phase;         /* of PluginPass.Phase; GUARD_PHASE_START; 4: pull of a stream; 5: timer; 6: stop;
+                             7: a blocking handler */
   uint64_t since; /* CLOCK_MONOTONIC, when the plugin was entered */
   uint32_t request_id_count;
   char request_id[108];
@@ -33,7 +37,8 @@ typedef struct guard_frame {
   uint32_t counter_count;
   uint32_t reserved;
   uint64_t counters[GUARD_MAX_COUNTERS];
-  uint8_t padding[1024 - 536];
+  uint32_t has_lost_loop; /* the thread's own: a call of its was slow, and its loop is another thread's by now */
+  uint8_t padding[1024 - 540];
 } guard_frame;
 
 /* A loaded plugin's code, for faults on threads that are not ours. */
@@ -89,12 +94,19 @@ static inline void guard_leave(guard_frame *frame) {
     __atomic_store_n(&frame->owner, owner, __ATOMIC_RELEASE);
     guard_park();
   }
+  if (__builtin_expect(owner & GUARD_DETACHED, 0)) frame->has_lost_loop = 1;
 }
 
 /* The watchdog's: takes the frame from `owner`. False if the plugin came back, or crashed, in that instant. */
 static inline bool guard_take(guard_frame *frame, uint32_t owner) {
   return __atomic_compare_exchange_n(
       &frame->owner, &owner, owner | GUARD_TAKEN, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+/* The watchdog's: the thread's loop goes to another thread. False if the plugin came back, or crashed, in that instant. */
+static inline bool guard_detach(guard_frame *frame, uint32_t owner) {
+  return __atomic_compare_exchange_n(
+      &frame->owner, &owner, owner | GUARD_DETACHED, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
 
 /* The frame is free for the next: what it held has been told of, and its thread does not come back. */
