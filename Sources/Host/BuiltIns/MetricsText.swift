@@ -83,6 +83,12 @@ enum MetricsText {
       $0.metrics.calls
     }
     counter("bulkhead_plugin_faults_total", "Faults.") { $0.metrics.faults.load(ordering: .relaxed) }
+    counter(
+      "bulkhead_plugin_slow_calls_total",
+      "Calls of over 50 ms that were meant for a loop: make them blocking."
+    ) {
+      $0.metrics.slowCalls.load(ordering: .relaxed)
+    }
     counter("bulkhead_plugin_shadow_responses_total", "Answers that shadow mode held back.") {
       $0.metrics.shadowResponses.load(ordering: .relaxed)
     }

@@ -28,6 +28,8 @@ enum PluginReport {
     json.field("bypassed", plugin.isSkipped)
     json.field("calls", total.calls)
     json.field("faults", total.faults)
+    json.field("slow_calls", plugin.metrics.slowCalls.load(ordering: .relaxed))
+    json.field("blocks_loops", plugin.blocksLoops)
     json.object("latency_us") {
       $0.field("p50", Histogram.quantile(0.5, of: counts).map { Double($0) / 1000 })
       $0.field("p99", Histogram.quantile(0.99, of: counts).map { Double($0) / 1000 })
