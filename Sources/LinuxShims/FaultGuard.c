@@ -14,7 +14,7 @@
 
 _Static_assert(sizeof(guard_frame) == 1024, "frames are laid out by the supervisor too");
 
-static const int faults[] = {SIGILL, SIGTRAP, SIGSEGV, SIGBUS, SIGFPE, SIGABRT};
+static const int faults[] = {SIGILL, SIGTRAP, SIGSEGV, SIGBUS, SIGFPE, SIGABRT, SIGSYS};
 enum { FAULT_COUNT = sizeof faults / sizeof faults[0] };
 
 static int notice = -1;
@@ -95,7 +95,14 @@ static uint32_t walk(const ucontext_t *context, uint64_t *counters, uintptr_t lo
   return count;
 }
 
+static uint64_t monotonic(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
 static void record(guard_frame *frame, int signal, const siginfo_t *info, const ucontext_t *context) {
+  frame->faulted_at = monotonic();
   frame->signal = signal;
   frame->code = info->si_code;
   frame->address = (uint64_t)(uintptr_t)info->si_addr;
@@ -144,10 +151,8 @@ static bool claim_background_frame(uint32_t plugin) {
   if (!background_frame || !__atomic_compare_exchange_n(
                                &background_frame->owner, &none, plugin, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
     return false;
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
   background_frame->phase = is_preparing ? GUARD_PHASE_START : 0;
-  background_frame->since = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+  background_frame->since = background_frame->faulted_at = monotonic();
   return true;
 }
 
@@ -207,18 +212,25 @@ static bool is_hosts_thread(void) { return own_frame || is_forked() || gettid() 
 static void note_exit(uintptr_t stack, uintptr_t end) {
   uint32_t plugin = plugin_on_stack(stack, end);
   if (plugin == 0) plugin = made_by;
-  if (plugin != 0) claim_background_frame(plugin);
+  if (plugin != 0 && claim_background_frame(plugin)) background_frame->has_exited = 1;
 }
 
-/* exit(3) or quick_exit(3) on a thread of a plugin's own. */
+/* On a thread of the host's that has a plugin on its stack. */
+static void note_own_exit(void) {
+  if (own_frame && !is_forked() && guard_owner(own_frame) != 0) own_frame->has_exited = 1;
+}
+
+/* exit(3) or quick_exit(3). */
 static void on_exit_call(void) {
   uintptr_t start, end = stack_end;
+  note_own_exit();
   if (is_hosts_thread()) return;
   if (end == 0 && !find_stack(&start, &end)) end = 0;
   note_exit((uintptr_t)__builtin_frame_address(0), end);
 }
 
 void guard_note_exit(void) {
+  note_own_exit();
   if (is_hosts_thread()) return;
   uintptr_t stack = (uintptr_t)__builtin_frame_address(0);
   note_exit(stack, stack_end ? stack_end : (stack | 0xfff) + 1);

@@ -28,8 +28,9 @@ final class PluginMetrics: Sendable {
     account.withLock { $0 = Account(table: table, key: PluginCountTable.key(of: name)) }
   }
 
-  func countFault() {
+  func countFault(_ reason: Quarantine.Reason) {
     faults.wrappingAdd(1, ordering: .relaxed)
+    account.withLock { found in found.map { $0.table.add(reason, to: $0.key) } }
     // At once: the process may be about to end.
     carry()
   }
@@ -49,6 +50,14 @@ final class PluginMetrics: Sendable {
       return found.table.read(found.key) ?? now
     }
   }
+
+  /// Faults since the host started, by reason; nil if they are kept nowhere.
+  func count(of reason: Quarantine.Reason) -> UInt64? {
+    account.withLock { found in found.flatMap { $0.table.count(of: reason, $0.key) } }
+  }
+
+  /// Roll-backs since the host started; nil if they are kept nowhere.
+  var rollBacks: UInt64? { account.withLock { found in found.flatMap { $0.table.rollBacks(of: $0.key) } } }
 
   // MARK: The plugin's own
 

@@ -32,6 +32,7 @@ struct FrozenThread {
     case SIGBUS: "SIGBUS"
     case SIGFPE: "SIGFPE"
     case SIGABRT: "SIGABRT"
+    case SIGSYS: "SIGSYS"
     default: "signal \(signal)"
     }
   }

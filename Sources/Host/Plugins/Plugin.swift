@@ -236,13 +236,16 @@ final class Plugin: @unchecked Sendable {
 
   /// It faulted, on this request or on none.
   func fault(_ reason: Quarantine.Reason, message: String, exchange: Exchange?) {
+    guard !faults.isTainted.load(ordering: .relaxed) else {
+      return record(reason, message: message, exchange: exchange, isCollateral: true)
+    }
     let now = Clock.monotonic()
     quarantine.withLock { state in
       _ = state.fault(reason, at: now)
       gate.store(state.state == .active ? 0 : 1, ordering: .releasing)
     }
     saveState()
-    metrics.countFault()
+    metrics.countFault(reason)
     record(reason, message: message, exchange: exchange)
   }
 
@@ -271,8 +274,16 @@ final class Plugin: @unchecked Sendable {
   /// A thread froze in this plugin: it is out at once, for every loop, and the worker with the frozen thread in it is
   /// to be replaced. In a relapse nothing was asked of it in this generation, as it was out from the first: it is one of
   /// its own threads, and started again it would do it again.
-  func freeze(in frame: FaultFrame, reason: Quarantine.Reason, exchange: Exchange?) {
+  ///
+  /// - Parameter isCollateral: an earlier fault had spoilt the worker. This one is recorded, and held against nobody.
+  func freeze(in frame: FaultFrame, reason: Quarantine.Reason, exchange: Exchange?, isCollateral: Bool) {
     leaveAlone()
+    let frozen = FrozenThread(frame, timeout: timeout(phase: frame.guarded.pointee.phase))
+    guard !isCollateral else {
+      return record(
+        reason, message: frozen.message, signal: frozen.signal, exchange: exchange,
+        backtrace: Backtrace.symbolize(frozen.counters), isCollateral: true)
+    }
     let now = Clock.monotonic()
     let isRelapse = quarantine.withLock { state in
       let wasOutBefore = state.state == .quarantined && state.since < madeAt
@@ -281,8 +292,7 @@ final class Plugin: @unchecked Sendable {
       return wasOutBefore
     }
     saveState()
-    metrics.countFault()
-    let frozen = FrozenThread(frame, timeout: timeout(phase: frame.guarded.pointee.phase))
+    metrics.countFault(reason)
     record(
       reason, message: frozen.message, signal: frozen.signal, exchange: exchange,
       backtrace: Backtrace.symbolize(frozen.counters))
@@ -307,13 +317,16 @@ final class Plugin: @unchecked Sendable {
 
   private func record(
     _ reason: Quarantine.Reason, message: String, signal: String? = nil, exchange: Exchange?,
-    backtrace: [String] = []
+    backtrace: [String] = [], isCollateral: Bool = false
   ) {
     let fault = faults.record(
-      plugin: self, reason: reason, message: message, signal: signal, exchange: exchange, backtrace: backtrace
-    )
+      plugin: self, reason: reason, message: message, signal: signal, exchange: exchange,
+      backtrace: backtrace, isCollateral: isCollateral)
+    let aside =
+      isCollateral
+      ? ", which an earlier fault in this worker may have caused, and is not held against it" : ""
     Log.shared.write(
-      .error, "plugin \(name) \(state.rawValue): \(reason.rawValue): \(message)",
+      .error, "plugin \(name) \(state.rawValue): \(reason.rawValue): \(message)\(aside)",
       request: exchange?.logged,
       fields: [("plugin", name), ("reason", reason.rawValue), ("fault", fault.id)])
   }

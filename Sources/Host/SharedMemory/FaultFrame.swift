@@ -46,16 +46,23 @@ struct FaultFrame: @unchecked Sendable {
     guard plugin > 0, plugin <= ConfigurationFile.maximumPlugins else { return nil }
     return Occupant(
       plugin: plugin - 1, owner: owner, phase: guarded.pointee.phase, since: guard_since(guarded),
-      requestID: requestID)
+      requestID: requestID, sentSignal: Int32(bitPattern: guarded.pointee.sent_signal),
+      hasExited: guarded.pointee.has_exited != 0, faultedAt: guarded.pointee.faulted_at)
   }
 
-  struct Occupant {
+  struct Occupant: Sendable, Equatable {
     var plugin: Int
     /// The word itself, by which the frame is taken.
     var owner: UInt32
     var phase: UInt32
     var since: UInt64
-    var requestID: String
+    var requestID = ""
+    /// The signal that the plugin has sent to its own process; 0 for none.
+    var sentSignal: Int32 = 0
+    /// It has called exit(3).
+    var hasExited = false
+    /// When a fault was caught, monotonic.
+    var faultedAt: UInt64 = 0
 
     var hasCrashed: Bool { owner & UInt32(GUARD_CRASHED) != 0 }
     var isTaken: Bool { owner & UInt32(GUARD_TAKEN) != 0 }

@@ -55,27 +55,23 @@ extension Supervisor {
       signal != 0
       ? "by signal \(signal) (\(String(cString: strsignal(signal))))"
       : "with exit status \(shim_exit_code(status))"
-    let occupant = culprit(of: worker)
-    let name = occupant.map { worker.configuration.plugins[$0.plugin].name }
+    let finding = verdict(on: worker, signal: signal, exitCode: signal == 0 ? shim_exit_code(status) : 0)
+    guard case .plugin(let occupant, let reason) = finding else {
+      return buryWithoutCulprit(worker, how, generation.phase, signal: signal)
+    }
+    let name = worker.configuration.plugins[occupant.plugin].name
     let late = worker.late.flatMap { late in late.plugin == name ? late : nil }
+    let request = occupant.requestID.isEmpty ? "" : " in request \(occupant.requestID)"
     let message =
       late.map { "it did not load and start within its start-timeout of \(ValueText.render($0.limit))" }
-      ?? "the worker ended \(how)"
-      + (occupant.map { $0.requestID.isEmpty ? "" : " in request \($0.requestID)" } ?? "")
+      ?? "the worker ended \(how)\(request)"
     Log.shared.write(
       .error,
-      "generation \(worker.generation), pid \(worker.pid), ended \(how)"
-        + (name.map { ", in plugin \($0)" } ?? ", in no plugin")
-        + (occupant.map { $0.requestID.isEmpty ? "" : ", request \($0.requestID)" } ?? ""))
-    let end = "generation \(worker.generation) ended \(how)" + (name.map { " in plugin \($0)" } ?? "")
+      "generation \(worker.generation), pid \(worker.pid), ended \(how), in plugin \(name)"
+        + (occupant.requestID.isEmpty ? "" : ", request \(occupant.requestID)"))
+    let end = "generation \(worker.generation) ended \(how) in plugin \(name)"
     ends[worker.generation] = end
     history.cause = end
-    guard let occupant, let name else {
-      // Who kills it from without, an operator or the kernel for want of memory, says nothing of what came last.
-      if generation.phase == .serving, signal != SIGKILL { noteUnexplainedEnd(of: worker) }
-      return false
-    }
-    let reason = reason(of: worker, occupant, signal: signal)
     if generation.phase == .starting, isLoss(name, of: worker) {
       return holdBack(name, WorkerHandle.Failure(reason: reason, message: message), occupant, worker)
     }
@@ -86,6 +82,44 @@ extension Supervisor {
       if isInVain(worker) { return false }
     }
     return true
+  }
+
+  /// Whom the worker's end is put down to.
+  private func verdict(on worker: WorkerHandle, signal: Int32, exitCode: Int32) -> DeathVerdict.Finding {
+    let all = occupants(of: worker)
+    if let late = worker.late,
+      let occupant = all.first(where: { worker.configuration.plugins[$0.plugin].name == late.plugin })
+    {
+      return .plugin(occupant, .hung)
+    }
+    return deaths.judge(
+      all, DeathVerdict.End(signal: signal, exitCode: exitCode, isHung: worker.isHung),
+      faultSignals: [SIGILL, SIGTRAP, SIGSEGV, SIGBUS, SIGFPE, SIGABRT, SIGSYS], at: Clock.monotonic()
+    ) { worker.configuration.plugins[$0].name }
+  }
+
+  /// The worker has ended, and nobody is shown to have done it. True if its end has been told of: an earlier fault had spoilt it.
+  private func buryWithoutCulprit(
+    _ worker: WorkerHandle, _ how: String, _ phase: GenerationPlan.Phase, signal: Int32
+  ) -> Bool {
+    let present = Set(occupants(of: worker).map { worker.configuration.plugins[$0.plugin].name }).sorted()
+    let cause =
+      worker.isTainted
+      ? ", after a fault that had spoilt it"
+      : signal == SIGKILL
+        ? ": killed from outside, or by the kernel for want of memory" : ", in no plugin"
+    Log.shared.write(
+      .error,
+      "generation \(worker.generation), pid \(worker.pid), ended \(how)\(cause)"
+        + (present.isEmpty || worker.isTainted
+          ? "" : "; at work then: \(present.joined(separator: ", ")), against which it is not held"))
+    let end = "generation \(worker.generation) ended \(how)"
+    ends[worker.generation] = end
+    history.cause = end
+    guard !worker.isTainted else { return true }
+    // Who kills it from without, an operator or the kernel for want of memory, says nothing of what came last.
+    if phase == .serving, signal != SIGKILL { noteUnexplainedEnd(of: worker) }
+    return false
   }
 
   /// The plugin serves now, and took down the generation that was to follow. True if that is prepared again with the library
@@ -141,22 +175,10 @@ extension Supervisor {
     for plugin in due { sayRolledBack(plugin, "workers end for no known reason since it came") }
   }
 
-  private func reason(of worker: WorkerHandle, _ occupant: FaultFrame.Occupant, signal: Int32)
-    -> Quarantine.Reason
-  {
-    if occupant.hasCrashed { return .crashed }
-    if occupant.isTaken || worker.isHung { return .hung }
-    return signal == 0 ? .exited : .crashed
-  }
-
-  /// The plugin on the dead worker's stack: one that crashed or hangs, or else the latest to enter.
-  func culprit(of worker: WorkerHandle) -> FaultFrame.Occupant? {
-    let occupants = (0..<SharedMemory.frameCount).compactMap {
-      memory.frame($0, generation: worker.generation).occupant
-    }.filter { $0.plugin < worker.configuration.plugins.count }
-    return occupants.max {
-      ($0.hasCrashed ? 1 : 0, $0.since) < ($1.hasCrashed ? 1 : 0, $1.since)
-    }
+  /// The plugins on the stacks of a worker.
+  func occupants(of worker: WorkerHandle) -> [FaultFrame.Occupant] {
+    (0..<SharedMemory.frameCount).compactMap { memory.frame($0, generation: worker.generation).occupant }
+      .filter { $0.plugin < worker.configuration.plugins.count }
   }
 
   /// The plugin took the worker down: it begins the next generation in quarantine, or is not started again.
@@ -177,6 +199,7 @@ extension Supervisor {
     // Frozen before the process ended, it is in quarantine already.
     if before.state == .quarantined, !wasOutBefore { return }
     counts.add(PluginCountTable.Counts(faults: 1), to: PluginCountTable.key(of: plugin))
+    counts.add(reason, to: PluginCountTable.key(of: plugin))
     // By a thread of its own: nothing was asked of it, and started again it would do it again.
     if wasOutBefore { return keepOut(plugin, reason, message, of: worker) }
     var quarantine = Quarantine(policy: configuration, resuming: before, at: now)

@@ -254,6 +254,7 @@ extension Supervisor {
     case .rejected(let errors): worker.rejection = errors
     case .ready: noteReady(worker)
     case .taint(let plugin, let reason, let isRelapse):
+      worker.isTainted = true
       history.cause = "\(plugin) \(reason.rawValue): its worker is replaced"
       if isPreparing(worker) {
         keepOut(plugin, reason, "\(reason.rawValue) before its generation was proven", of: worker)
@@ -376,6 +377,7 @@ extension Supervisor {
 
   func sayRolledBack(_ plugin: String, _ why: String?) {
     guard let change = rollBack.changes[plugin] else { return }
+    counts.addRollBack(to: PluginCountTable.key(of: plugin))
     Log.shared.write(
       .error,
       "plugin \(plugin) is rolled back from \(change.from ?? "no file") to \(change.to)"

@@ -83,6 +83,7 @@ final class Supervisor {
   /// By such a key: the identity of the section alone, whatever its library.
   var sections: [UInt64: UInt64] = [:]
   var pace = ReplacementPace()
+  var deaths = DeathVerdict()
   /// The `max-rss` that was found to be too little for any worker.
   var warnedSize: Int?
   private var hasStateDirectory = true
@@ -399,7 +400,9 @@ final class Supervisor {
 
   /// No worker signals its supervisor: it is a plugin, and it is not for plugins to stop the host.
   private func ignore(_ signal: Int32, from worker: WorkerHandle) {
-    let plugin = culprit(of: worker).map { worker.configuration.plugins[$0.plugin].name }
+    let plugin = occupants(of: worker).max { $0.since < $1.since }.map {
+      worker.configuration.plugins[$0.plugin].name
+    }
     Log.shared.write(
       .warning,
       "signal \(signal) of generation \(worker.generation) is ignored: sent by a plugin"

@@ -248,25 +248,15 @@ final class Worker: @unchecked Sendable {
   /// A thread of ours froze in a plugin: it is quarantined for all loops, and this worker is to be replaced.
   func freeze(_ frame: FaultFrame, exchange: Exchange?) {
     guard let occupant = frame.occupant else { return }
-    let wasTainted = tainted.exchange(true, ordering: .relaxed)
-    let plugin = plugins[occupant.plugin]
-    if occupant.hasCrashed {
-      plugin.freeze(in: frame, reason: .crashed, exchange: exchange)
-    } else if wasTainted {
-      // It may wait for what an earlier frozen thread holds. Should it hang by itself, it will again, in the next worker.
-      plugin.leaveAlone()
-      Log.shared.write(
-        .warning,
-        "plugin \(plugin.name) does not return beside a frozen thread, which is not held against it",
-        request: exchange?.logged, fields: [("plugin", plugin.name)])
-    } else {
-      plugin.freeze(in: frame, reason: .hung, exchange: exchange)
-    }
+    // A later one may wait for what an earlier frozen thread holds, or meet memory that the first has spoilt. Should it be
+    // its own, it will come again in the next worker.
+    let wasTainted = faults.isTainted.exchange(true, ordering: .relaxed)
+    plugins[occupant.plugin].freeze(
+      in: frame, reason: occupant.hasCrashed ? .crashed : .hung, exchange: exchange, isCollateral: wasTainted)
   }
 
   /// A thread is frozen in a plugin, with whatever locks it held, malloc's among them. This worker is to be replaced.
-  var isTainted: Bool { tainted.load(ordering: .relaxed) }
-  private let tainted = Atomic<Bool>(false)
+  var isTainted: Bool { faults.isTainted.load(ordering: .relaxed) }
 
   // MARK: Serving and ending
 

@@ -66,7 +66,7 @@ enum WorkerProcess {
     worker.faults.onRecord = { fault, exchange in
       var json = JSONWriter()
       json.object { fault.write(to: &$0) }
-      worker.report("\(fault.isAfterService ? "record" : "fault") \(json.text)")
+      worker.report("\(fault.isAfterService || fault.isCollateral ? "record" : "fault") \(json.text)")
       if let exchange { worker.report("request \(fault.id)\n\(RequestCopy.text(of: exchange))") }
     }
     try worker.prepare(culprits: manifest.culprits)

@@ -35,10 +35,12 @@ typedef struct guard_frame {
   int32_t code;
   uint64_t address;
   uint32_t counter_count;
-  uint32_t reserved;
+  uint32_t sent_signal; /* to its own process, by the plugin on the stack; 0: none */
   uint64_t counters[GUARD_MAX_COUNTERS];
   uint32_t has_lost_loop; /* the thread's own: a call of its was slow, and its loop is another thread's by now */
-  uint8_t padding[1024 - 540];
+  uint32_t has_exited;    /* the plugin on the stack has called exit(3) or one of its kind */
+  uint64_t faulted_at;    /* CLOCK_MONOTONIC, when the handler caught the fault */
+  uint8_t padding[1024 - 552];
 } guard_frame;
 
 /* A loaded plugin's code, for faults on threads that are not ours. */
@@ -48,7 +50,7 @@ typedef struct guard_image {
   uint32_t plugin; /* index plus 1 */
 } guard_image;
 
-/* Installs the handler for SIGILL, SIGTRAP, SIGSEGV, SIGBUS, SIGFPE and SIGABRT. `background` is the frame that takes the
+/* Installs the handler for SIGILL, SIGTRAP, SIGSEGV, SIGBUS, SIGFPE, SIGABRT and SIGSYS. `background` is the frame that takes the
  * record of a fault on a thread without a frame of its own. At first a fault is recorded, for whoever finds the process
  * dead, and ends it: nobody is served yet.
  *
@@ -74,7 +76,7 @@ uint32_t guard_creator(const void *caller);
 void *guard_enter_plugin_thread(uint32_t plugin);
 void guard_leave_plugin_thread(void *alternate_stack);
 
-/* The calling thread is about to end the process: should it be a plugin's own, the plugin is put on record.
+/* The calling thread is about to end the process: should a plugin be on its stack, or have made it, that is put on record.
  * Async-signal-safe. */
 void guard_note_exit(void);
 
