@@ -20,6 +20,7 @@ enum { FAULT_COUNT = sizeof faults / sizeof faults[0] };
 static int notice = -1;
 static guard_frame *background_frame;
 static volatile sig_atomic_t is_preparing;
+/* Published by their count: handlers read it first. */
 static const guard_image *images;
 static size_t image_count;
 /* The worker itself. What a plugin forks is another process, whatever it has inherited. */
@@ -33,6 +34,10 @@ static __thread uintptr_t stack_start __attribute__((tls_model("initial-exec")))
 static __thread uintptr_t stack_end __attribute__((tls_model("initial-exec")));
 static __thread uint32_t made_by __attribute__((tls_model("initial-exec")));
 
+/* Of a thread with a frame. */
+static __thread void *alternate_stack __attribute__((tls_model("initial-exec")));
+enum { ALTERNATE_STACK_SIZE = 64 << 10 };
+
 static bool is_forked(void) { return worker != 0 && getpid() != worker; }
 
 enum { FORKED_EXIT_STATUS = 70 };
@@ -45,7 +50,8 @@ void guard_park(void) {
 /* The plugin whose image holds the address: of several sections with one library, the likely one. */
 static uint32_t plugin_of(uintptr_t address, uint32_t likely) {
   uint32_t plugin = 0;
-  for (size_t index = 0; index < image_count; index++) {
+  size_t count = __atomic_load_n(&image_count, __ATOMIC_ACQUIRE);
+  for (size_t index = 0; index < count; index++) {
     if (address < images[index].start || address >= images[index].end) continue;
     if (images[index].plugin == likely) return likely;
     if (plugin == 0) plugin = images[index].plugin;
@@ -198,6 +204,12 @@ static void on_other_thread(int signal, const siginfo_t *info, const ucontext_t 
   guard_park();
 }
 
+void guard_note_signal(int signal) {
+  if (!own_frame || is_forked() || signal <= 0) return;
+  uint32_t plugin = guard_owner(own_frame) & GUARD_PLUGIN_MASK;
+  if (plugin != 0) own_frame->sent_signal = plugin << 16 | (uint32_t)signal;
+}
+
 static void on_fault(int signal, siginfo_t *info, void *context) {
   if (is_forked()) die(signal);
   if (own_frame)
@@ -246,6 +258,12 @@ static void after_fork(void) {
   if (own_frame) own_frame->owner = GUARD_TAKEN;
 }
 
+static bool install(int signal) {
+  struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+  sigemptyset(&action.sa_mask);
+  return sigaction(signal, &action, 0) == 0;
+}
+
 int guard_prepare(guard_frame *background, guard_frame *first, size_t count) {
   is_preparing = 1;
   if (!background_frame &&
@@ -257,11 +275,74 @@ int guard_prepare(guard_frame *background, guard_frame *first, size_t count) {
   frames_size = count * sizeof *first;
   /* Whoever forks by other means than fork(3) has none. */
   if (madvise(frames, frames_size, MADV_DONTFORK) != 0) return -1;
-  struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
-  sigemptyset(&action.sa_mask);
   for (int index = 0; index < FAULT_COUNT; index++)
-    if (sigaction(faults[index], &action, 0) != 0) return -1;
+    if (!install(faults[index])) return -1;
   return 0;
+}
+
+/* ---- What plugins change that is not theirs --------------------------------------------------------------------- */
+
+static const int others[] = {SIGUSR2, SIGALRM, SIGPIPE};
+enum { OTHER_COUNT = sizeof others / sizeof others[0] };
+static struct sigaction remembered[OTHER_COUNT];
+static bool has_remembered;
+
+void guard_remember_handlers(void) {
+  for (int index = 0; index < OTHER_COUNT; index++) sigaction(others[index], 0, &remembered[index]);
+  has_remembered = true;
+}
+
+int guard_mend_handlers(void) {
+  int changed = 0;
+  struct sigaction now;
+  for (int index = 0; index < FAULT_COUNT; index++) {
+    if (sigaction(faults[index], 0, &now) != 0) continue;
+    if ((now.sa_flags & SA_SIGINFO) && now.sa_sigaction == on_fault && (now.sa_flags & SA_ONSTACK)) continue;
+    if (changed == 0) changed = faults[index];
+    install(faults[index]);
+  }
+  for (int index = 0; has_remembered && index < OTHER_COUNT; index++) {
+    if (sigaction(others[index], 0, &now) != 0 || now.sa_handler == remembered[index].sa_handler) continue;
+    if (changed == 0) changed = others[index];
+    sigaction(others[index], &remembered[index], 0);
+  }
+  return changed;
+}
+
+bool guard_mend_thread(void) {
+  sigset_t wanted, before;
+  sigemptyset(&wanted);
+  for (int index = 0; index < FAULT_COUNT; index++) sigaddset(&wanted, faults[index]);
+  bool was_changed = false;
+  if (pthread_sigmask(SIG_UNBLOCK, &wanted, &before) == 0)
+    for (int index = 0; index < FAULT_COUNT; index++) was_changed |= sigismember(&before, faults[index]) == 1;
+  stack_t alternate;
+  if (alternate_stack && sigaltstack(0, &alternate) == 0 && alternate.ss_sp != alternate_stack) {
+    alternate = (stack_t){.ss_sp = alternate_stack, .ss_size = ALTERNATE_STACK_SIZE};
+    was_changed |= sigaltstack(&alternate, 0) == 0;
+  }
+  return was_changed;
+}
+
+uint32_t guard_mend_processor(void) {
+  uint32_t left = 0;
+#if defined(__x86_64__)
+  if (__builtin_ia32_readeflags_u64() & 0x40400) {
+    left |= GUARD_LEFT_FLAGS;
+    __builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() & ~0x40400ull);
+  }
+  unsigned control = __builtin_ia32_stmxcsr();
+  if ((control & 0x1f80) != 0x1f80) left |= GUARD_LEFT_EXCEPTIONS;
+  __builtin_ia32_ldmxcsr(0x1f80);
+  unsigned short x87 = 0x37f;
+  __asm__ volatile("fnclex; fldcw %0" : : "m"(x87));
+#elif defined(__aarch64__)
+  uint64_t control;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(control));
+  if (control & 0x9f00) left |= GUARD_LEFT_EXCEPTIONS;
+  __asm__ volatile("msr fpcr, %0" : : "r"(0ull));
+#endif
+  return left;
 }
 
 void guard_contain(int eventfd) {
@@ -270,12 +351,9 @@ void guard_contain(int eventfd) {
 }
 
 void guard_set_images(const guard_image *list, size_t count) {
-  image_count = 0;
   images = list;
-  image_count = count;
+  __atomic_store_n(&image_count, count, __ATOMIC_RELEASE);
 }
-
-enum { ALTERNATE_STACK_SIZE = 64 << 10 };
 
 static void *add_alternate_stack(void) {
   void *memory = mmap(
@@ -289,7 +367,8 @@ static void *add_alternate_stack(void) {
 
 int guard_adopt_thread(guard_frame *frame) {
   find_stack(&stack_start, &stack_end);
-  if (!add_alternate_stack()) return -1;
+  alternate_stack = add_alternate_stack();
+  if (!alternate_stack) return -1;
   own_frame = frame;
   return 0;
 }

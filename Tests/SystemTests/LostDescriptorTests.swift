@@ -15,7 +15,7 @@ struct LostDescriptorTests {
 
   @Test(
     "a worker that cannot hear, or not accept, any more is replaced, and all are served",
-    arguments: ["close-epoll", "close-eventfd", "close-listeners", "limit-descriptors"])
+    arguments: ["close-eventfd", "close-listeners", "limit-descriptors"])
   func replaced(deed: String) throws {
     let wild = try WildHost()
     let generation = try WildHost.generation(of: wild.host)
@@ -25,7 +25,27 @@ struct LostDescriptorTests {
       #expect(try wild.host.get("/other/echo").status == 200)
     }
     try wild.waitForSuccessor(of: generation)
-    #expect(try wild.host.get("/health").json["status"].string == "ok")
+    #expect(try wild.host.get("/other/echo").status == 200)
+    #expect(try wild.host.plugin("other")["state"].string == "active")
+    let plugin = try wild.host.plugin("wild")
+    #expect(plugin["state"].string == "active" || plugin["reason"].string == "tampered", "\(plugin)")
+  }
+
+  @Test("loops that have lost what they wait with go on with another, and the second time tells who did it")
+  func loops() throws {
+    let wild = try WildHost()
+    let worker = try wild.host.worker()
+    let others = try (0..<4).map { _ in try wild.host.connect() }
+    for connection in others { #expect(try connection.request("GET", "/other/echo").status == 200) }
+    for _ in 0..<2 {
+      WildHost.doAtAnyCost("close-epoll", on: wild.host)
+      for connection in others { #expect(try connection.request("GET", "/other/echo").status == 200) }
+    }
+    let plugin = try wild.host.waitFor(plugin: "wild", state: "quarantined")
+    #expect(plugin["reason"].string == "tampered")
+    #expect(plugin["last_fault"]["message"].string?.contains("which is the host's") == true)
+    #expect(try wild.host.plugin("other")["state"].string == "active")
+    #expect(try wild.host.worker() == worker)
   }
 
   @Test("a listening socket that was shut down for all is opened anew", arguments: ["127.0.0.1:0", "unix"])

@@ -119,7 +119,7 @@ struct SlowCallTests {
       onThreads(8) { _ in
         guard let connection = try? host.connect() else { return }  // lint: allow, counted below
         for _ in 0..<20 {
-          let answer = try? connection.request("GET", "/slow/take", headers: [("X-Slow-Route", "70")])  // lint: allow
+          let answer = try? connection.request("GET", "/slow/take", headers: [("X-Slow-Route", "70")])
           #expect(answer?.status == 200)
         }
       }

@@ -109,7 +109,7 @@ final class PluginMetric: Sendable {
   }
 
   static func of(_ handle: OpaquePointer?) -> PluginMetric? {
-    handle.map { Unmanaged<PluginMetric>.fromOpaque(UnsafeRawPointer($0)).takeUnretainedValue() }
+    handle.map { Handle.object($0, PluginMetric.self) }
   }
 
   static func isWellFormed(_ name: String) -> Bool {

@@ -98,7 +98,7 @@ extension Pipeline {
       plugin: plugin.index, phase: UInt32(phase.rawValue), requestID: x.request.pointee.request_id, at: before
     )
     let status = function(plugin.instance, x.handle, UnsafePointer(x.request))
-    frame.leave()
+    let left = frame.leave()
     x.lookedAt = Clock.monotonic()
     let spent = x.lookedAt &- before
     x.current = nil
@@ -106,6 +106,10 @@ extension Pipeline {
     plugin.metrics.latency.record(spent, by: frame.number)
     if spent > Plugin.loopSlice { plugin.noteSlowCall(spent, phase, x) }
     if Log.shared.isEnabled(.debug) { logExit(plugin, phase, status, spent, x) }
+    if let what = tampering(of: plugin, left) {
+      x.note(plugin.index, phase, .fault, spent, enteredAt: before)
+      return judgeFault(of: plugin, .tampered, "it \(what)", x)
+    }
     switch status {
     case bh_status(BH_OK):
       x.note(plugin.index, phase, .passed, spent, enteredAt: before)
@@ -123,8 +127,15 @@ extension Pipeline {
       return .responded
     default:
       x.note(plugin.index, phase, .fault, spent, enteredAt: before)
-      return judgeFault(of: plugin, status, x)
+      return judgeFault(of: plugin, .threw, faultMessage(status, x), x)
     }
+  }
+
+  /// What the call that has come back has spoilt; nil for nothing.
+  @inline(__always)
+  func tampering(of plugin: Plugin, _ left: UInt32) -> String? {
+    guard left != 0 || plugin.sharedState?.isVigilant == true else { return nil }
+    return Tampering.text(left) ?? plugin.sharedState?.lookAfterCall()
   }
 
   /// The request phase of a half-open plugin let the request pass. An authenticator that found nothing to verify in it has
@@ -136,9 +147,11 @@ extension Pipeline {
   }
 
   /// The middleware failed: out with it, and on as its `on-failure` says.
-  private func judgeFault(of plugin: Plugin, _ status: bh_status, _ x: Exchange) -> Outcome {
+  private func judgeFault(
+    of plugin: Plugin, _ reason: Quarantine.Reason, _ message: String, _ x: Exchange
+  ) -> Outcome {
     x.probing &= ~(1 << UInt64(plugin.index))
-    plugin.fault(.threw, message: faultMessage(status, x), exchange: x)
+    plugin.fault(reason, message: message, exchange: x)
     x.errorMessage = nil
     x.undoCall()
     x.lookedAt = 0

@@ -24,7 +24,7 @@ struct FrozenThread {
     counters = withUnsafeBytes(of: left.counters) { Array($0.bindMemory(to: UInt64.self).prefix(count)) }
   }
 
-  private static func name(of signal: Int32) -> String {
+  static func name(of signal: Int32) -> String {
     switch signal {
     case SIGILL: "SIGILL"
     case SIGTRAP: "SIGTRAP"
@@ -33,6 +33,9 @@ struct FrozenThread {
     case SIGFPE: "SIGFPE"
     case SIGABRT: "SIGABRT"
     case SIGSYS: "SIGSYS"
+    case SIGUSR2: "SIGUSR2"
+    case SIGALRM: "SIGALRM"
+    case SIGPIPE: "SIGPIPE"
     default: "signal \(signal)"
     }
   }

@@ -22,6 +22,8 @@ final class Plugin: @unchecked Sendable {
   var builtIn: UnsafePointer<bh_plugin>?
   /// Where its timers are kept; those of a worker fire. Set before it is loaded.
   var timers = PluginTimers()
+  /// Looks after what it shares with the host; nil in a process of the plugin's own. Set before it is loaded.
+  var sharedState: SharedStateWatch?
   private(set) var library: PluginLibrary?
   private(set) var instance: UnsafeMutableRawPointer?
   /// Registered during `start`.
@@ -84,7 +86,7 @@ final class Plugin: @unchecked Sendable {
   var isStarted: Bool { instance != nil || requestPhase != nil || responsePhase != nil || handler != nil }
 
   /// What the C functions take for this plugin.
-  var handle: OpaquePointer { OpaquePointer(Unmanaged.passUnretained(self).toOpaque()) }
+  var handle: OpaquePointer { Handle.of(self) }
 
   // MARK: Loading and starting
 
@@ -95,16 +97,30 @@ final class Plugin: @unchecked Sendable {
     do throws(PluginFailure) {
       let library = try checkedLibrary()
       willStart(library)
+      try lookAfter("as it was loaded")
       let settings: [SettingValue]
       switch checkedSettings(library, environment) {
       case .success(let values): settings = values
       case .failure(let errors): throw PluginFailure(reason: .badSettings, message: errors.description)
       }
       try start(library, settings, environment)
+      try lookAfter("in its start")
       try selfTest(library)
+      try lookAfter("in its self-test")
     } catch {
       fail(error)
     }
+  }
+
+  /// What has just run of it has left alone what is the host's.
+  private func lookAfter(_ place: String) throws(PluginFailure) {
+    guard let sharedState else { return }
+    let left = guard_is_processor_well() ? 0 : guard_mend_processor()
+    let found = sharedState.look()
+    let isThreadWell = !guard_mend_thread()
+    let what = found ?? (isThreadWell ? nil : Tampering.mask) ?? Tampering.text(left)
+    guard let what else { return }
+    throw PluginFailure(reason: .tampered, message: "\(place) it \(what)")
   }
 
   /// What is wrong with its settings, before anything is started. Nothing, if the library cannot be loaded, of which `load`

@@ -32,8 +32,12 @@ struct FaultFrame: @unchecked Sendable {
   }
 
   /// The plugin has returned. Does not return itself if the watchdog has given the thread up.
+  ///
+  /// - Returns: what the plugin has left in the processor that is not its own, put right already: `GUARD_LEFT_EXCEPTIONS`,
+  ///   `GUARD_LEFT_FLAGS`; 0 for nothing.
   @inline(__always)
-  func leave() { guard_leave(guarded) }
+  @discardableResult
+  func leave() -> UInt32 { guard_leave(guarded) }
 
   /// The thread has lost its loop, as a call on it was slow. The thread's own to ask.
   @inline(__always)
@@ -46,7 +50,7 @@ struct FaultFrame: @unchecked Sendable {
     guard plugin > 0, plugin <= ConfigurationFile.maximumPlugins else { return nil }
     return Occupant(
       plugin: plugin - 1, owner: owner, phase: guarded.pointee.phase, since: guard_since(guarded),
-      requestID: requestID, sentSignal: Int32(bitPattern: guarded.pointee.sent_signal),
+      requestID: requestID, sentSignal: sentSignal(by: plugin),
       hasExited: guarded.pointee.has_exited != 0, faultedAt: guarded.pointee.faulted_at)
   }
 
@@ -66,6 +70,12 @@ struct FaultFrame: @unchecked Sendable {
 
     var hasCrashed: Bool { owner & UInt32(GUARD_CRASHED) != 0 }
     var isTaken: Bool { owner & UInt32(GUARD_TAKEN) != 0 }
+  }
+
+  /// The signal that the plugin, an index plus 1, has sent to its own process; 0 for none.
+  private func sentSignal(by plugin: Int) -> Int32 {
+    let sent = guarded.pointee.sent_signal
+    return Int(sent >> 16) == plugin ? Int32(sent & 0xffff) : 0
   }
 
   private var requestID: String {

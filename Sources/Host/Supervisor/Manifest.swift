@@ -17,6 +17,10 @@ struct Manifest: Sendable {
   var isBare = false
   /// It is bare for as long as another generation is prepared.
   var isStandIn = false
+  /// A look at what is shared follows each call of a plugin.
+  var isVigilant = false
+  /// Nobody is late, and nothing stands still: a debugger has the time.
+  var isDebugging = false
   /// As the operator has switched it; nil for what the environment says.
   var bypass: Bypass?
   /// Out of readiness, by the operator.
@@ -77,6 +81,8 @@ extension Manifest {
     lines += culprits.map { ("culprit", "\($0.plugin) \($0.reason.rawValue) \($0.message)") }
     if isBare { lines.append(("bare", "")) }
     if isStandIn { lines.append(("stand-in", "")) }
+    if isVigilant { lines.append(("vigilant", "")) }
+    if isDebugging { lines.append(("debug", "")) }
     if let bypass { lines.append(("bypass", bypass.rawValue)) }
     if isDraining { lines.append(("draining", "")) }
     if let logLevel { lines.append(("log-level", "\(logLevel)")) }
@@ -132,6 +138,8 @@ extension Manifest {
     case "edited": edited.insert(value)
     case "bare": isBare = true
     case "stand-in": isStandIn = true
+    case "vigilant": isVigilant = true
+    case "debug": isDebugging = true
     case "bypass":
       guard let found = Bypass(rawValue: value) else { return false }
       bypass = found

@@ -7,13 +7,16 @@ extension Supervisor {
 
   func reapWorkers() {
     Children.reapOthers()
+    for worker in workers.values { lookAtStop(of: worker) }
     for worker in workers.values where hasEnded(worker) {
       // What its plugins have started goes with it: nobody else knows of them. The group's number cannot be another's
       // before its leader is reaped.
       kill(-worker.pid, SIGKILL)
       guard let status = Children.reap(worker.pid) else { continue }
       // What it said last is heard before it is buried.
-      while case .message(let message)? = worker.hear() { take(message, from: worker) }
+      while let news = worker.hear(), news != .gone {
+        if case .message(let message) = news { take(message, from: worker) }
+      }
       workers[worker.generation] = nil
       worker.control.close()
       for client in worker.questions.compactMap({ $0 }) where !isDueStatus(client) {
@@ -26,6 +29,26 @@ extension Supervisor {
       dropRevisions()
       forgetUnused()
     }
+  }
+
+  /// A worker that a plugin has stopped goes on at once. One that was stopped from outside is left alone: somebody wants it.
+  private func lookAtStop(of worker: WorkerHandle) {
+    var info = siginfo_t()
+    guard waitid(P_PID, id_t(worker.pid), &info, WSTOPPED | WNOHANG) == 0,
+      info._sifields._sigchld.si_pid == worker.pid
+    else { return }
+    let signal = info._sifields._sigchld.si_status
+    guard let sender = occupants(of: worker).first(where: { $0.sentSignal != 0 }), !isDebugging else {
+      return Log.shared.write(
+        .warning,
+        "generation \(worker.generation), pid \(worker.pid), is stopped from outside, by signal \(signal)")
+    }
+    kill(worker.pid, SIGCONT)
+    let name = worker.configuration.plugins[sender.plugin].name
+    worker.tell("tampered \(name) it stopped its own process by signal \(signal)")
+    Log.shared.write(
+      .error, "plugin \(name) stopped generation \(worker.generation) by signal \(signal): it goes on",
+      fields: [("plugin", name)])
   }
 
   /// True if it has ended, and waits to be reaped.
@@ -64,7 +87,9 @@ extension Supervisor {
     let request = occupant.requestID.isEmpty ? "" : " in request \(occupant.requestID)"
     let message =
       late.map { "it did not load and start within its start-timeout of \(ValueText.render($0.limit))" }
-      ?? "the worker ended \(how)\(request)"
+      ?? (worker.isReplaced
+        ? "it executed another program in the place of the worker (exec): fork first\(request)"
+        : "the worker ended \(how)\(request)")
     Log.shared.write(
       .error,
       "generation \(worker.generation), pid \(worker.pid), ended \(how), in plugin \(name)"
@@ -92,6 +117,9 @@ extension Supervisor {
     {
       return .plugin(occupant, .hung)
     }
+    if worker.isReplaced, let occupant = all.max(by: { $0.since < $1.since }) {
+      return .plugin(occupant, .exited)
+    }
     return deaths.judge(
       all, DeathVerdict.End(signal: signal, exitCode: exitCode, isHung: worker.isHung),
       faultSignals: [SIGILL, SIGTRAP, SIGSEGV, SIGBUS, SIGFPE, SIGABRT, SIGSYS], at: Clock.monotonic()
@@ -117,6 +145,7 @@ extension Supervisor {
     ends[worker.generation] = end
     history.cause = end
     guard !worker.isTainted else { return true }
+    if signal != SIGKILL { vigilantUntil = Clock.monotonic() &+ SharedStateWatch.vigilance }
     // Who kills it from without, an operator or the kernel for want of memory, says nothing of what came last.
     if phase == .serving, signal != SIGKILL { noteUnexplainedEnd(of: worker) }
     return false
@@ -155,7 +184,7 @@ extension Supervisor {
 
   /// Ends a generation whose plugin does not come back from its start: the next one goes without it.
   func endLateStart(at now: UInt64) {
-    guard let due = startDue, now >= due.at else { return }
+    guard !isDebugging, let due = startDue, now >= due.at else { return }
     let limit = due.plugin.startTimeout ?? due.worker.configuration.host.startTimeout
     due.worker.late = (due.plugin.name, limit)
     due.worker.isHung = true
@@ -230,6 +259,7 @@ extension Supervisor {
 
   /// A worker whose control thread says nothing for long is at a standstill: it cannot even be told to end.
   func listenToHearts(at now: UInt64) {
+    guard !isDebugging else { return }
     // Should we have been stopped ourselves, nobody else is late.
     let wasStopped = now &- lookedAt > 3_000_000_000
     guard let number = plan.serving?.number, let worker = workers[number] else { return }
@@ -239,8 +269,8 @@ extension Supervisor {
       Log.shared.write(.error, "generation \(number) is at a standstill: killing it")
       worker.isHung = true
       kill(worker.pid, SIGKILL)
-    } else if silent > Supervisor.pingInterval {
-      worker.tell("ping")
+    } else if silent > Supervisor.pingInterval, now &- worker.beatAskedAt > Supervisor.pingInterval / 2 {
+      worker.askForBeat(at: now)
     }
     recycle(worker, at: now)
   }

@@ -17,6 +17,10 @@ final class Supervisor {
   let watch: ConfigurationWatch
   let reader: ConfigurationReader
   let startedAt = Clock.monotonic()
+  /// Nobody is late: a debugger or a checker has its time.
+  let isDebugging: Bool
+  /// Until when workers look after each call of a plugin, since one had to end and nobody is known to have done it.
+  var vigilantUntil: UInt64 = 0
   private let signals: FileDescriptor
   /// Nil if nothing can be written to the state directory.
   private var stateLock: FileDescriptor?
@@ -126,7 +130,10 @@ final class Supervisor {
   /// Opens everything that workers share.
   ///
   /// - Throws: what the system refuses: a port in use, a state directory that cannot be made or is another host's.
-  init(source: ConfigurationSource, path: String, listenOverride: String?) throws(SystemError) {
+  init(
+    source: ConfigurationSource, path: String, listenOverride: String?, isDebugging: Bool = false
+  ) throws(SystemError) {
+    self.isDebugging = isDebugging
     configurationPath = path
     self.listenOverride = listenOverride
     stateDirectory = source.configuration.host.stateDirectory

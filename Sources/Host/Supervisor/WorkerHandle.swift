@@ -22,7 +22,15 @@ final class WorkerHandle {
   var isToBeMadeAgain = false
   /// Who asked what it has not answered yet, oldest first; nil for nobody.
   var questions: [ControlServer.Client?] = []
+  /// When it last answered a beat, or began.
   var heardAt = Clock.monotonic()
+  private(set) var beatAskedAt: UInt64 = 0
+  private var beat = 0
+  /// How often it has said what makes no sense, and when that was last told.
+  var nonsense = 0
+  var toldOfNonsenseAt: UInt64 = 0
+  /// It executes another program.
+  var isReplaced = false
   /// What it has lost that it needs to take connections; nil if nothing.
   var unfit: String?
   /// Killed because it had come to a standstill.
@@ -105,8 +113,20 @@ final class WorkerHandle {
     tell(message)
   }
 
-  enum News {
+  /// Only the answer to this counts as a sign of life: whoever writes to its descriptor can say anything else.
+  func askForBeat(at now: UInt64) {
+    beat += 1
+    beatAskedAt = now
+    tell("ping \(beat)")
+  }
+
+  func noteBeat(_ number: Int) {
+    if number == beat, beat > 0 { heardAt = Clock.monotonic() }
+  }
+
+  enum News: Equatable {
     case message(WorkerMessage)
+    case nonsense
     case gone
   }
 
@@ -123,9 +143,7 @@ final class WorkerHandle {
         return errno == EAGAIN ? nil : .gone
       }
       if result == 0 { return .gone }
-      heardAt = Clock.monotonic()
-      if let message = WorkerMessage(packet) { return .message(message) }
-      Log.shared.write(.warning, "generation \(generation) says what makes no sense")
+      return WorkerMessage(packet).map { .message($0) } ?? .nonsense
     }
   }
 }

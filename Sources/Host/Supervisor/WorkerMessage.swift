@@ -14,11 +14,11 @@
 /// | `operate LINE` | somebody with the admin token asks for it: a command as on the control socket |
 /// | `passing` | since `handover` or `drain`: it takes no new connection any more |
 /// | `unfit TEXT` | it cannot take connections any more, and why: replace this worker |
-/// | `pong` | the control thread is alive, and every loop |
+/// | `pong N` | the control thread is alive, and every loop: the answer to `ping N` |
 ///
 /// The supervisor in turn says `serve`, `drain`, `adopt` and `handover` (with a descriptor), `faulted PLUGIN REASON` (in
 /// another generation), `quarantine PLUGIN`, `release PLUGIN`, `bypass MODE`, `draining MODE`, `log-level LEVEL`, `status`
-/// (these six are questions), `config JSON` (`ConfigurationStatus`), `history JSON` and `ping`.
+/// (these six are questions), `tampered PLUGIN TEXT`, `config JSON` (`ConfigurationStatus`), `history JSON` and `ping N`.
 enum WorkerMessage: Sendable, Equatable {
   case failed(plugin: String, reason: Quarantine.Reason, message: String)
   case rejected(errors: String)
@@ -31,7 +31,7 @@ enum WorkerMessage: Sendable, Equatable {
   case operate(line: String)
   case passing
   case unfit(String)
-  case pong
+  case pong(Int)
 
   /// In bytes: what fits into a socket's buffer.
   static let limit = 200 << 10
@@ -45,7 +45,9 @@ enum WorkerMessage: Sendable, Equatable {
     case "ready": self = .ready
     case "passing": self = .passing
     case "operate": self = .operate(line: text)
-    case "pong": self = .pong
+    case "pong":
+      guard let number = Int(text) else { return nil }
+      self = .pong(number)
     case "rejected": self = .rejected(errors: text)
     case "record": self = .record(json: rest)
     case "unfit": self = .unfit(text)

@@ -25,7 +25,7 @@ final class EventLoop: @unchecked Sendable {
   let recent: RecentRequests
   var accessLog: AccessLog
 
-  private let epoll: FileDescriptor
+  private var epoll: FileDescriptor
   private let wakeup: FileDescriptor
   private let inbox = Mutex<[LoopMessage]>([])
   private var messages: [LoopMessage] = []
@@ -58,6 +58,8 @@ final class EventLoop: @unchecked Sendable {
   private static let longestExhaustion: UInt64 = 5_000_000_000
   /// The supervisor knows that this worker is to be replaced.
   private var hasSaidUnfit = false
+  /// When the thread's signal mask and its alternate stack are looked after next.
+  private var mendsAt: UInt64 = 0
   private(set) var isDraining = false
   /// Where connections are passed on to, in a worker that is to end.
   private(set) var handOver: HandOver?
@@ -79,6 +81,9 @@ final class EventLoop: @unchecked Sendable {
     accessLog = AccessLog(format: worker.configuration.host.logFormat)
     try watch(wakeup, EPOLLIN.rawValue, tag: EventLoop.wakeupTag)
   }
+
+  /// Those that it waits with.
+  var descriptors: [Int32] { [epoll.raw, wakeup.raw] }
 
   private func watch(_ descriptor: FileDescriptor, _ interest: UInt32, tag: UInt64) throws(SystemError) {
     var event = epoll_event()
@@ -105,6 +110,13 @@ final class EventLoop: @unchecked Sendable {
       }
       wheel.advance(to: now) { expire($0) }
       if !isAccepting, !isDraining, resumeAcceptingAt != 0, now >= resumeAcceptingAt { startAccepting() }
+      if now >= mendsAt {
+        mendsAt = now &+ 1_000_000_000
+        if guard_mend_thread() {
+          worker.sharedState.beVigilant()
+          Log.shared.write(.error, "a plugin \(Tampering.mask); which one is not known")
+        }
+      }
       accessLog.flush(at: now)
       for connection in closed { Unmanaged.passUnretained(connection).release() }
       closed.removeAll(keepingCapacity: true)
@@ -140,13 +152,34 @@ final class EventLoop: @unchecked Sendable {
     eventCount = 0
     let count = epoll_wait(epoll.raw, events, Int32(EventLoop.batch), nextTimeout())
     // A plugin has closed what is not its own: without it nothing is heard any more.
-    if count < 0, errno != EINTR {
-      Worker.giveUp("a loop cannot wait for events: \(SystemError("epoll_wait"))")
-    }
+    if count < 0, errno != EINTR { watchAnew(SystemError("epoll_wait")) }
     eventCount = max(0, Int(count))
     now = Clock.monotonic()
     turn.store(now, ordering: .sequentiallyConsistent)
     worker.watchdog.poke()
+  }
+
+  /// Waits with another descriptor, for all that was waited for. Gives the worker up if there is none to be had.
+  private func watchAnew(_ cause: SystemError) {
+    do throws(SystemError) {
+      epoll = FileDescriptor(raw: try checked("epoll_create1") { epoll_create1(Int32(EPOLL_CLOEXEC)) })
+      try watch(wakeup, EPOLLIN.rawValue, tag: EventLoop.wakeupTag)
+      if isAccepting {
+        isAccepting = false
+        startAccepting()
+      }
+      // What came meanwhile is told anew.
+      for connection in connections.all {
+        try watch(connection.descriptor, Connection.interest, tag: connection.tag)
+      }
+      // The watch names whoever did it, should it come again.
+      worker.sharedState.beVigilant()
+      worker.sharedState.replace(descriptors)
+      Log.shared.write(
+        .error, "a loop could not wait for events (\(cause)): a plugin has closed what is the host's")
+    } catch {
+      Worker.giveUp("a loop cannot wait for events: \(cause), \(error)")
+    }
   }
 
   var turnStartedAt: UInt64 { turn.load(ordering: .sequentiallyConsistent) }
@@ -345,8 +378,7 @@ final class EventLoop: @unchecked Sendable {
     let reference = Unmanaged.passRetained(connection)
     connection.tag = connections.add(connection)
     do throws(SystemError) {
-      let interest = EPOLLIN.rawValue | EPOLLOUT.rawValue | EPOLLRDHUP.rawValue | EPOLLET.rawValue
-      try watch(descriptor, interest, tag: connection.tag)
+      try watch(descriptor, Connection.interest, tag: connection.tag)
     } catch {
       Log.shared.write(.error, "cannot watch a connection: \(error)")
       connections.remove(connection.tag)

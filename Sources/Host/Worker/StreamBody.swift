@@ -42,7 +42,7 @@ final class StreamBody: @unchecked Sendable {
       return
     }
     var delay: UInt64 = 0
-    let handle = OpaquePointer(Unmanaged.passUnretained(piece).toOpaque())
+    let handle = Handle.of(piece)
     guard let plugin else { return note(function(source.state, handle, &delay), delay, of: nil) }
     guard plugin.gate.load(ordering: .acquiring) == 0 else {
       result = .fault
@@ -103,7 +103,7 @@ final class StreamPiece {
   var bytes = ByteBuffer(capacity: 0)
 
   static func of(_ handle: OpaquePointer?) -> StreamPiece? {
-    handle.map { Unmanaged<StreamPiece>.fromOpaque(UnsafeRawPointer($0)).takeUnretainedValue() }
+    handle.map { Handle.object($0, StreamPiece.self) }
   }
 
   /// False past the limit.

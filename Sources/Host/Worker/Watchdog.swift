@@ -62,7 +62,7 @@ final class Watchdog: @unchecked Sendable {
       // The whole process may have been stopped: then nobody is late who was stopped with us.
       let wasStopped = !sleptQuietly && now &- lookedAt > Watchdog.stopped
       lookedAt = now
-      look(at: now, isLate: !wasStopped)
+      look(at: now, isLate: !wasStopped && !worker.isDebugging)
     }
   }
 
@@ -81,6 +81,8 @@ final class Watchdog: @unchecked Sendable {
     if descriptor.revents & Int16(POLLNVAL) != 0 { giveUp("the watchdog cannot be woken") }
     sleptQuietly = isQuiet
     isAsleep.store(false, ordering: .relaxed)
+    // Not to wait here, should somebody have cleared O_NONBLOCK.
+    guard descriptor.revents & Int16(POLLIN) != 0 else { return }
     var count: UInt64 = 0
     _ = read(notice.raw, &count, 8)
   }

@@ -34,6 +34,7 @@ final class Worker: @unchecked Sendable {
   private let timers = PluginTimers()
   private(set) var watchdog: Watchdog!
   private(set) var loopThreads: LoopThreads!
+  private(set) var sharedState: SharedStateWatch!
   private(set) var pipeline: Pipeline!
   private(set) var builtIns: BuiltIns!
   private(set) var loops: [EventLoop] = []
@@ -56,6 +57,11 @@ final class Worker: @unchecked Sendable {
     let request: UInt64
   }
 
+  /// A worker before this one had to end, and nobody is known to have done it.
+  private let startsVigilant: Bool
+  /// Nobody is late: a debugger or a checker has its time.
+  let isDebugging: Bool
+
   private static let poolThreads = 32
   private static let maxLoops = 32
   private let nextFrame = Atomic<Int>(0)
@@ -71,6 +77,8 @@ final class Worker: @unchecked Sendable {
     configurationStatus = Mutex(manifest.configurationStatus)
     isBare = manifest.isBare
     isStandIn = manifest.isStandIn
+    startsVigilant = manifest.isVigilant
+    isDebugging = manifest.isDebugging
     edited = manifest.edited
     isDraining = Atomic(manifest.isDraining)
     self.listeners = listeners
@@ -128,6 +136,10 @@ final class Worker: @unchecked Sendable {
     let background = takeFrame()
     let frames = memory.frames
     try checked("sigaction") { guard_prepare(background.guarded, frames.first, frames.count) }
+    guard_remember_handlers()
+    sharedState = SharedStateWatch(worker: self)
+    if startsVigilant { sharedState.beVigilant() }
+    for plugin in plugins { plugin.sharedState = sharedState }
     try startPlugins(culprits)
     guard rejection == nil else { return }
     pipeline = makePipeline()
@@ -144,12 +156,14 @@ final class Worker: @unchecked Sendable {
       loops.append(try EventLoop(index: index, worker: self, frame: background))
     }
     loopThreads = LoopThreads(worker: self)
+    sharedState.remember(loops.flatMap(\.descriptors) + listeners.map(\.descriptor.raw))
     for loop in loops {
       running.wrappingAdd(1, ordering: .relaxed)
       try loopThreads.start(loop)
     }
     try loopThreads.start()
     try watchdog.start()
+    try sharedState.start()
     if !isBare { try runProbes() }
   }
 
@@ -161,6 +175,8 @@ final class Worker: @unchecked Sendable {
     let frame = takeFrame()
     mainFrame = frame
     try checked("sigaltstack") { guard_adopt_thread(frame.guarded) }
+    // As it is from here on it has to stay.
+    _ = guard_mend_thread()
     rejection = settingsErrors(culprits, environment, frame)
     guard rejection == nil else { return }
     var images = PluginImages(capacity: plugins.count)

@@ -35,7 +35,7 @@ typedef struct guard_frame {
   int32_t code;
   uint64_t address;
   uint32_t counter_count;
-  uint32_t sent_signal; /* to its own process, by the plugin on the stack; 0: none */
+  uint32_t sent_signal; /* to its own process, by a plugin on this thread: its `owner` << 16, and the signal; 0: none */
   uint64_t counters[GUARD_MAX_COUNTERS];
   uint32_t has_lost_loop; /* the thread's own: a call of its was slow, and its loop is another thread's by now */
   uint32_t has_exited;    /* the plugin on the stack has called exit(3) or one of its kind */
@@ -60,6 +60,20 @@ int guard_prepare(guard_frame *background, guard_frame *first, size_t count);
 
 /* From here on a fault is contained: once it is recorded, `eventfd` is written to, and the thread is parked. */
 void guard_contain(int eventfd);
+
+/* Sets the handlers of guard_prepare anew where somebody has changed them, and those that were there at
+ * guard_remember_handlers: of SIGUSR2, SIGALRM and SIGPIPE.
+ *
+ * Returns the first signal whose handler had changed; 0 if none had. Any thread. */
+int guard_mend_handlers(void);
+void guard_remember_handlers(void);
+
+/* The calling thread's signal mask lets the faults' signals through again, and its alternate stack is its own. True if
+ * either was not so. */
+bool guard_mend_thread(void);
+
+/* The plugin on the calling thread's stack sends `signal` to its own process: that is put on record. Async-signal-safe. */
+void guard_note_signal(int signal);
 
 /* The images by which faults on other threads are attributed. `images` is kept; called again as it grows. */
 void guard_set_images(const guard_image *images, size_t count);
@@ -90,13 +104,34 @@ static inline void guard_enter(guard_frame *frame, uint32_t plugin, uint32_t pha
 
 void guard_park(void) __attribute__((noreturn));
 
-static inline void guard_leave(guard_frame *frame) {
+/* What a plugin has left in the processor that is not its own; put right already. */
+#define GUARD_LEFT_EXCEPTIONS 1u /* floating-point exceptions that trap: feenableexcept(3) */
+#define GUARD_LEFT_FLAGS 2u      /* the direction flag, or checks of alignment */
+
+uint32_t guard_mend_processor(void);
+
+/* True if the processor is as the calling convention has it: the cheap question. */
+static inline bool guard_is_processor_well(void) {
+#if defined(__x86_64__)
+  /* The direction flag and AC; the masks, the rounding mode, and what flushes small numbers to zero. */
+  return (__builtin_ia32_readeflags_u64() & 0x40400) == 0 && (__builtin_ia32_stmxcsr() & 0xffc0) == 0x1f80;
+#elif defined(__aarch64__)
+  uint64_t control;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(control));
+  return (control & 0x7c09f00) == 0;
+#endif
+}
+
+/* Returns what was left behind: GUARD_LEFT_EXCEPTIONS and GUARD_LEFT_FLAGS. */
+static inline uint32_t guard_leave(guard_frame *frame) {
+  uint32_t left = __builtin_expect(guard_is_processor_well(), 1) ? 0 : guard_mend_processor();
   uint32_t owner = __atomic_exchange_n(&frame->owner, 0, __ATOMIC_ACQ_REL);
   if (__builtin_expect(owner & GUARD_TAKEN, 0)) {
     __atomic_store_n(&frame->owner, owner, __ATOMIC_RELEASE);
     guard_park();
   }
   if (__builtin_expect(owner & GUARD_DETACHED, 0)) frame->has_lost_loop = 1;
+  return left;
 }
 
 /* The watchdog's: takes the frame from `owner`. False if the plugin came back, or crashed, in that instant. */
