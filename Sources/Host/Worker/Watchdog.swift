@@ -157,7 +157,9 @@ final class Watchdog: @unchecked Sendable {
     let since = guard_since(frame.guarded)
     let limit = worker.plugins[index].timeout(phase: frame.guarded.pointee.phase)
     guard now > since, now &- since > limit else { return false }
-    return guard_take(frame.guarded, owner)
+    guard guard_take(frame.guarded, owner) else { return false }
+    _ = guard_ask(frame.guarded, getpid())
+    return true
   }
 
   /// Hands the loop to a thread that waits for it.
@@ -213,7 +215,7 @@ final class Watchdog: @unchecked Sendable {
       case .text: ["bulkhead: ", why, "; ending the worker\n"]
       case .json: ["{\"level\":\"error\",\"message\":\"bulkhead: ", why, "; ending the worker\"}\n"]
       }
-    for text in line { _ = write(STDERR_FILENO, text.utf8Start, text.utf8CodeUnitCount) }
+    for text in line { _ = write(LogOutput.standardErrorDescriptor, text.utf8Start, text.utf8CodeUnitCount) }
     _exit(70)
   }
 }
