@@ -28,7 +28,9 @@ final class ImageFile {
     guard raw >= 0 else { return nil }
     defer { close(raw) }
     var status = stat()
-    guard fstat(raw, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_size > 64 else { return nil }
+    guard fstat(raw, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_size > 64 else {
+      return nil
+    }
     let count = Int(status.st_size)
     guard let base = mmap(nil, count, PROT_READ, MAP_PRIVATE, raw, 0), base != MAP_FAILED else { return nil }
     file = UnsafeRawBufferPointer(start: base, count: count)
@@ -49,7 +51,8 @@ final class ImageFile {
       let (start, isBeyond) = table.addingReportingOverflow(UInt64(index) * UInt64(size))
       guard !isBeyond, start <= UInt64(file.count), let name = reader.number(start, UInt32.self),
         let kind = reader.number(start + 4, UInt32.self),
-        let flags = reader.number(start + 8, UInt64.self), let offset = reader.number(start + 24, UInt64.self),
+        let flags = reader.number(start + 8, UInt64.self),
+        let offset = reader.number(start + 24, UInt64.self),
         let length = reader.number(start + 32, UInt64.self), let link = reader.number(start + 40, UInt32.self)
       else { return }
       // SHT_NOBITS has none.

@@ -90,8 +90,9 @@ struct LineTable {
     var before: Row?
     /// The sequence is of a section that the linker has dropped.
     var isDropped = true
+    guard let lowest = addresses.min(), let highest = addresses.max() else { return }
     func emit() {
-      if let last = before, !isDropped, row.address > last.address, last.line > 0 {
+      if let last = before, !isDropped, row.address > lowest, last.address <= highest, last.line > 0 {
         for address in addresses where address >= last.address && address < row.address {
           guard found[address] == nil, let file = fileName(last.file, header) else { continue }
           found[address] = Line(file: file, number: last.line)

@@ -14,8 +14,10 @@ extension Supervisor {
       guard let status = Children.reap(worker.pid) else { continue }
       // What it said last is heard before it is buried.
       while case .message(let message)? = worker.hear() { take(message, from: worker) }
+      hearOutput(of: worker, isLast: true)
       workers[worker.generation] = nil
       worker.control.close()
+      worker.output.reading.close()
       for client in worker.questions.compactMap({ $0 }) where !isDueStatus(client) {
         control.answer(client, isYes: false, "the worker ended before it could answer; try again\n")
       }
@@ -130,6 +132,7 @@ extension Supervisor {
       "plugin \(due.plugin.name) has not started within its start-timeout of \(ValueText.render(limit)): "
         + "ending generation \(due.worker.generation)",
       fields: [("plugin", due.plugin.name)])
+    askWhere(due.plugin.name, stands: due.worker)
     kill(due.worker.pid, SIGKILL)
   }
 
@@ -191,9 +194,10 @@ extension Supervisor {
     let fault = Fault(
       id: FaultLog.newID(), plugin: plugin, version: nil, sha256: entry.sha256, reason: reason,
       message: message,
-      signal: nil, realtime: Clock.realtime(),
+      signal: worker.end?.signal, realtime: Clock.realtime(),
       requestID: occupant.requestID.isEmpty ? nil : occupant.requestID,
-      request: nil, generation: worker.generation)
+      request: nil, generation: worker.generation, backtrace: worker.end?.backtrace ?? [],
+      lastWords: worker.output.takeLastWords(at: Clock.monotonic()))
     guard !isRepeated(plugin, reason, message, by: worker) else { return }
     var json = JSONWriter()
     json.object { fault.write(to: &$0) }

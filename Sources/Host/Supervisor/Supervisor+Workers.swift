@@ -241,6 +241,7 @@ extension Supervisor {
   /// The older first: what a worker reports counts before another takes its place.
   func hearWorkers() {
     for generation in workers.keys.sorted() {
+      if let worker = workers[generation] { hearOutput(of: worker) }
       while let worker = workers[generation], case .message(let message)? = worker.hear() {
         take(message, from: worker)
       }
@@ -284,11 +285,12 @@ extension Supervisor {
       guard let id = JSONValue(parsing: json)?["id"].string, ledger.admits(at: Clock.monotonic()) else {
         return
       }
-      keep(json, as: id)
+      keep(withLastWords(json, JSONValue(parsing: json) ?? .null, of: worker), as: id)
     case .unfit(let why):
       guard plan.serving?.number == worker.generation, worker.unfit == nil else { return }
       worker.unfit = why
       Log.shared.write(.error, "generation \(worker.generation) \(why): replacing it")
+    case .dying: noteEnd(of: worker)
     case .pong: break
     }
   }
@@ -301,7 +303,9 @@ extension Supervisor {
     let reason = json["reason"].string.flatMap(Quarantine.Reason.init(rawValue:))
     let message = json["message"].string ?? ""
     let isKnown = reason.map { isRepeated(plugin, $0, message, by: worker) } ?? false
-    if !isKnown, ledger.admits(at: Clock.monotonic()) { keep(bytes, as: id) }
+    if !isKnown, ledger.admits(at: Clock.monotonic()) {
+      keep(withLastWords(bytes, json, of: worker), as: id)
+    }
     guard let reason, !reason.isOfLoading, reason != .operator else { return }
     if isPreparing(worker) {
       let failure = WorkerHandle.Failure(reason: reason, message: message)

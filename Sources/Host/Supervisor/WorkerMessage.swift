@@ -14,6 +14,7 @@
 /// | `operate LINE` | somebody with the admin token asks for it: a command as on the control socket |
 /// | `passing` | since `handover` or `drain`: it takes no new connection any more |
 /// | `unfit TEXT` | it cannot take connections any more, and why: replace this worker |
+/// | `dying` | a signal ends it before it has come to serve: it waits a moment for the supervisor to look where it stands |
 /// | `pong` | the control thread is alive, and every loop |
 ///
 /// The supervisor in turn says `serve`, `drain`, `adopt` and `handover` (with a descriptor), `faulted PLUGIN REASON` (in
@@ -31,6 +32,7 @@ enum WorkerMessage: Sendable, Equatable {
   case operate(line: String)
   case passing
   case unfit(String)
+  case dying
   case pong
 
   /// In bytes: what fits into a socket's buffer.
@@ -46,6 +48,7 @@ enum WorkerMessage: Sendable, Equatable {
     case "passing": self = .passing
     case "operate": self = .operate(line: text)
     case "pong": self = .pong
+    case "dying": self = .dying
     case "rejected": self = .rejected(errors: text)
     case "record": self = .record(json: rest)
     case "unfit": self = .unfit(text)
