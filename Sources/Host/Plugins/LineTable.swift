@@ -90,11 +90,15 @@ struct LineTable {
     var before: Row?
     /// The sequence is of a section that the linker has dropped.
     var isDropped = true
+    /// Names that are looked up at most, whatever the tables are.
+    var lookups = 64
     guard let lowest = addresses.min(), let highest = addresses.max() else { return }
     func emit() {
       if let last = before, !isDropped, row.address > lowest, last.address <= highest, last.line > 0 {
         for address in addresses where address >= last.address && address < row.address {
-          guard found[address] == nil, let file = fileName(last.file, header) else { continue }
+          guard found[address] == nil, lookups > 0 else { continue }
+          lookups -= 1
+          guard let file = fileName(last.file, header) else { continue }
           found[address] = Line(file: file, number: last.line)
         }
       }

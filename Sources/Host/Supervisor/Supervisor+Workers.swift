@@ -302,7 +302,11 @@ extension Supervisor {
     }
     let reason = json["reason"].string.flatMap(Quarantine.Reason.init(rawValue:))
     let message = json["message"].string ?? ""
-    let isKnown = reason.map { isRepeated(plugin, $0, message, by: worker) } ?? false
+    // Of the death that the worker was told of there is a record.
+    let isTold = worker.manifest.culprits.contains {
+      $0.plugin == plugin && $0.reason == reason && $0.message == message
+    }
+    let isKnown = reason.map { isRepeated(plugin, $0, message, by: worker) } ?? false || isTold
     if !isKnown, ledger.admits(at: Clock.monotonic()) {
       keep(withLastWords(bytes, json, of: worker), as: id)
     }
