@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "FaultGuard.h"
 #include "LostHeap.h"
+#include "StackWalk.h"
 
 #include <errno.h>
 #include <link.h>
@@ -8,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -18,6 +20,7 @@ static const int faults[] = {SIGILL, SIGTRAP, SIGSEGV, SIGBUS, SIGFPE, SIGABRT, 
 enum { FAULT_COUNT = sizeof faults / sizeof faults[0] };
 
 static int notice = -1;
+static int supervisor = -1;
 static guard_frame *background_frame;
 static volatile sig_atomic_t is_preparing;
 /* Published by their count: handlers read it first. */
@@ -73,46 +76,18 @@ static bool find_stack(uintptr_t *start, uintptr_t *end) {
   return is_known;
 }
 
-/* Program counters by the chain of frame pointers, which Swift and -fno-omit-frame-pointer code keep. Reads only within
- * [low, high). Without known bounds there is the first counter alone. */
-static uint32_t walk(const ucontext_t *context, uint64_t *counters, uintptr_t low, uintptr_t high) {
-#if defined(__x86_64__)
-  uintptr_t counter = (uintptr_t)context->uc_mcontext.gregs[REG_RIP];
-  uintptr_t frame = (uintptr_t)context->uc_mcontext.gregs[REG_RBP];
-  uintptr_t stack = (uintptr_t)context->uc_mcontext.gregs[REG_RSP];
-#elif defined(__aarch64__)
-  uintptr_t counter = (uintptr_t)context->uc_mcontext.pc;
-  uintptr_t frame = (uintptr_t)context->uc_mcontext.regs[29];
-  uintptr_t stack = (uintptr_t)context->uc_mcontext.sp;
-#else
-#error "no register names for this processor"
-#endif
-  uint32_t count = 0;
-  counters[count++] = counter;
-  if (stack > low) low = stack;
-  while (count < GUARD_MAX_COUNTERS && frame >= low && frame + 16 <= high && (frame & 7) == 0) {
-    const uintptr_t *pair = (const uintptr_t *)frame;
-    if (pair[1] == 0) break;
-    counters[count++] = pair[1];
-    if (pair[0] <= frame) break;
-    low = frame;
-    frame = pair[0];
-  }
-  return count;
-}
-
 static uint64_t monotonic(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-static void record(guard_frame *frame, int signal, const siginfo_t *info, const ucontext_t *context) {
+static void record(guard_frame *frame, int signal, const siginfo_t *info, ucontext_t *context) {
   frame->faulted_at = monotonic();
   frame->signal = signal;
   frame->code = info->si_code;
   frame->address = (uint64_t)(uintptr_t)info->si_addr;
-  frame->counter_count = walk(context, frame->counters, stack_start, stack_end);
+  frame->counter_count = stack_walk(context, frame->counters, GUARD_MAX_COUNTERS, stack_start, stack_end);
 }
 
 static void notify(void) {
@@ -133,13 +108,24 @@ static void die(int signal) {
   _exit(128 + signal);
 }
 
-static void on_own_thread(guard_frame *frame, int signal, const siginfo_t *info, const ucontext_t *context) {
+/* Has the supervisor look at what the frame holds, while there is still a process that it is about. */
+static void await_look(guard_frame *frame) {
+  __atomic_store_n(&frame->thread, (uint32_t)gettid(), __ATOMIC_RELEASE);
+  if (supervisor < 0 || send(supervisor, "dying", 5, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) return;
+  for (int tries = 0; tries < 250 && __atomic_load_n(&frame->thread, __ATOMIC_ACQUIRE) != 0; tries++)
+    nanosleep(&(struct timespec){.tv_nsec = 4000000}, 0);
+}
+
+void guard_announce_death(int control) { supervisor = control; }
+
+static void on_own_thread(guard_frame *frame, int signal, const siginfo_t *info, ucontext_t *context) {
   uint32_t owner = guard_owner(frame);
   if (owner & GUARD_TAKEN) guard_park();
   if (owner == 0 || (owner & GUARD_CRASHED)) die(signal);
   record(frame, signal, info, context);
   if (is_preparing) {
     __atomic_store_n(&frame->owner, owner | GUARD_CRASHED, __ATOMIC_RELEASE);
+    await_look(frame);
     die(signal);
   }
   while (!__atomic_compare_exchange_n(
@@ -173,7 +159,7 @@ static uint32_t plugin_on_stack(uintptr_t low, uintptr_t high) {
 /* A thread of a plugin's own: the program counter, or the nearest frame, lies in its image; without frame pointers, the
  * nearest word near the stack pointer. A thread with none of them on its stack is its who had it made. Where the thread's
  * stack is not known to us, it is taken to reach a little above the stack pointer. */
-static void on_other_thread(int signal, const siginfo_t *info, const ucontext_t *context) {
+static void on_other_thread(int signal, const siginfo_t *info, ucontext_t *context) {
   uint64_t counters[GUARD_MAX_COUNTERS];
 #if defined(__x86_64__)
   uintptr_t low = (uintptr_t)context->uc_mcontext.gregs[REG_RSP];
@@ -182,7 +168,7 @@ static void on_other_thread(int signal, const siginfo_t *info, const ucontext_t 
 #endif
   if (low < stack_start) low = stack_start; /* it has been used up */
   uintptr_t high = (low | 0xfff) + 1;
-  uint32_t count = walk(context, counters, low, stack_end ? stack_end : high);
+  uint32_t count = stack_walk(context, counters, GUARD_MAX_COUNTERS, low, stack_end ? stack_end : high);
   uint32_t plugin = 0;
   for (uint32_t index = 0; index < count && plugin == 0; index++) plugin = plugin_of((uintptr_t)counters[index], made_by);
   if (plugin == 0) plugin = plugin_on_stack(low, high);
@@ -198,7 +184,10 @@ static void on_other_thread(int signal, const siginfo_t *info, const ucontext_t 
   background_frame->counter_count = count;
   for (uint32_t index = 0; index < count; index++) background_frame->counters[index] = counters[index];
   __atomic_store_n(&background_frame->owner, plugin | GUARD_CRASHED, __ATOMIC_RELEASE);
-  if (is_preparing) die(signal);
+  if (is_preparing) {
+    await_look(background_frame);
+    die(signal);
+  }
   lost_heap_declare();
   notify();
   guard_park();
@@ -211,12 +200,34 @@ void guard_note_signal(int signal) {
 }
 
 static void on_fault(int signal, siginfo_t *info, void *context) {
+  stack_walk_recover();
   if (is_forked()) die(signal);
   if (own_frame)
     on_own_thread(own_frame, signal, info, context);
   else
     on_other_thread(signal, info, context);
 }
+
+/* Somebody has lost patience with the plugin on this thread, and asks where it stands. The thread goes on as it was. */
+static void on_question(int signal, siginfo_t *info, void *context) {
+  (void)signal, (void)info;
+  guard_frame *frame = own_frame;
+  if (!frame || is_forked()) return;
+  uint32_t owner = guard_owner(frame);
+  if ((owner & GUARD_PLUGIN_MASK) == 0 || (owner & GUARD_CRASHED)) return;
+  int code = errno;
+  uint32_t count = stack_walk(context, frame->counters, GUARD_MAX_COUNTERS, stack_start, stack_end);
+  __atomic_store_n(&frame->counter_count, count, __ATOMIC_RELEASE);
+  errno = code;
+}
+
+bool guard_ask(guard_frame *frame, pid_t process) {
+  pid_t thread = (pid_t)__atomic_load_n(&frame->thread, __ATOMIC_ACQUIRE);
+  __atomic_store_n(&frame->counter_count, 0, __ATOMIC_RELEASE);
+  return thread > 0 && tgkill(process, thread, guard_question()) == 0;
+}
+
+int guard_question(void) { return SIGRTMAX - 3; }
 
 /* Of the host's threads the frames tell. */
 static bool is_hosts_thread(void) { return own_frame || is_forked() || gettid() == worker; }
@@ -261,6 +272,7 @@ static void after_fork(void) {
 static bool install(int signal) {
   struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
   sigemptyset(&action.sa_mask);
+  sigaddset(&action.sa_mask, guard_question());
   return sigaction(signal, &action, 0) == 0;
 }
 
@@ -277,7 +289,11 @@ int guard_prepare(guard_frame *background, guard_frame *first, size_t count) {
   if (madvise(frames, frames_size, MADV_DONTFORK) != 0) return -1;
   for (int index = 0; index < FAULT_COUNT; index++)
     if (!install(faults[index])) return -1;
-  return 0;
+  stack_walk_prepare();
+  struct sigaction action = {.sa_sigaction = on_question, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
+  sigemptyset(&action.sa_mask);
+  sigaddset(&action.sa_mask, guard_question());
+  return sigaction(guard_question(), &action, 0);
 }
 
 /* ---- What plugins change that is not theirs --------------------------------------------------------------------- */
@@ -370,6 +386,7 @@ int guard_adopt_thread(guard_frame *frame) {
   alternate_stack = add_alternate_stack();
   if (!alternate_stack) return -1;
   own_frame = frame;
+  __atomic_store_n(&frame->thread, (uint32_t)gettid(), __ATOMIC_RELEASE);
   return 0;
 }
 

@@ -49,10 +49,10 @@ enum FaultsCommand {
     return Output.print(TextTable.text([["FAULT", "AT", "PLUGIN", "REASON", "MESSAGE"]] + rows))
   }
 
-  /// Every member of a record on a line, the backtrace below.
+  /// Every member of a record on a line, the backtrace and the last words below.
   static func text(_ record: JSONValue) -> String {
     var rows: [(String, String)] = []
-    for member in record.members where member.name != "backtrace" {
+    for member in record.members where !["backtrace", "last_words"].contains(member.name) {
       switch member.value {
       case .string(let text):
         rows.append((member.name, text.split(whereSeparator: \.isNewline).joined(separator: "; ")))
@@ -65,6 +65,8 @@ enum FaultsCommand {
     }
     let frames = record["backtrace"].array.compactMap(\.string)
     let backtrace = frames.isEmpty ? "" : "backtrace\n" + frames.map { "  \($0.visible)\n" }.joined()
-    return TextTable.text(rows.map { [$0.0, $0.1] }) + backtrace
+    let said = (record["last_words"].string ?? "").split(whereSeparator: \.isNewline)
+    let words = said.isEmpty ? "" : "last words\n" + said.map { "  \(String($0).visible)\n" }.joined()
+    return TextTable.text(rows.map { [$0.0, $0.1] }) + backtrace + words
   }
 }

@@ -66,9 +66,19 @@ final class FaultLog: Sendable {
     }
   }
 
-  /// Puts older faults, oldest first, before those that are here.
+  /// Puts older faults, oldest first, before those that are here. What is here of a death that an older one tells of, and tells
+  /// more of, is left out.
   func inherit(_ older: [Fault]) {
-    faults.withLock { $0 = Array((older + $0).suffix(FaultLog.capacity)) }
+    let explained = older.filter { !$0.backtrace.isEmpty }
+    faults.withLock { faults in
+      let own = faults.filter { fault in
+        !fault.backtrace.isEmpty
+          || !explained.contains {
+            $0.plugin == fault.plugin && $0.reason == fault.reason && $0.message == fault.message
+          }
+      }
+      faults = Array((older + own).suffix(FaultLog.capacity))
+    }
   }
 
   /// Newest first.

@@ -54,7 +54,9 @@ struct Manifest: Sendable {
     static let control: Int32 = 3
     static let sharedMemory: Int32 = 4
     static let manifest: Int32 = 5
-    static let firstListener: Int32 = 6
+    /// Where its log goes. 1 and 2 are what plugins write to.
+    static let log: Int32 = 6
+    static let firstListener: Int32 = 7
   }
 
   init() {}

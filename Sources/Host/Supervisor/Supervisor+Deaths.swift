@@ -17,8 +17,10 @@ extension Supervisor {
       while let news = worker.hear(), news != .gone {
         if case .message(let message) = news { take(message, from: worker) }
       }
+      hearOutput(of: worker, isLast: true)
       workers[worker.generation] = nil
       worker.control.close()
+      worker.output.reading.close()
       for client in worker.questions.compactMap({ $0 }) where !isDueStatus(client) {
         control.answer(client, isYes: false, "the worker ended before it could answer; try again\n")
       }
@@ -193,6 +195,7 @@ extension Supervisor {
       "plugin \(due.plugin.name) has not started within its start-timeout of \(ValueText.render(limit)): "
         + "ending generation \(due.worker.generation)",
       fields: [("plugin", due.plugin.name)])
+    askWhere(due.plugin.name, stands: due.worker)
     kill(due.worker.pid, SIGKILL)
   }
 
@@ -243,9 +246,10 @@ extension Supervisor {
     let fault = Fault(
       id: FaultLog.newID(), plugin: plugin, version: nil, sha256: entry.sha256, reason: reason,
       message: message,
-      signal: nil, realtime: Clock.realtime(),
+      signal: worker.end?.signal, realtime: Clock.realtime(),
       requestID: occupant.requestID.isEmpty ? nil : occupant.requestID,
-      request: nil, generation: worker.generation)
+      request: nil, generation: worker.generation, backtrace: worker.end?.backtrace ?? [],
+      lastWords: worker.output.takeLastWords(at: Clock.monotonic()))
     guard !isRepeated(plugin, reason, message, by: worker) else { return }
     var json = JSONWriter()
     json.object { fault.write(to: &$0) }

@@ -243,6 +243,7 @@ extension Supervisor {
   /// The older first: what a worker reports counts before another takes its place.
   func hearWorkers() {
     for generation in workers.keys.sorted() {
+      if let worker = workers[generation] { hearOutput(of: worker) }
       var left = Supervisor.messagesATurn
       while left > 0, let worker = workers[generation], let news = worker.hear() {
         left -= 1
@@ -331,13 +332,14 @@ extension Supervisor {
       guard let id = JSONValue(parsing: json)?["id"].string, ledger.admits(at: Clock.monotonic()) else {
         return
       }
-      keep(json, as: id)
+      keep(withLastWords(json, JSONValue(parsing: json) ?? .null, of: worker), as: id)
     case .unfit(let why):
       guard plan.serving?.number == worker.generation, worker.unfit == nil else { return }
       worker.unfit = why
       vigilantUntil = Clock.monotonic() &+ SharedStateWatch.vigilance
       Log.shared.write(.error, "generation \(worker.generation) \(why): replacing it")
     case .pong(let number): worker.noteBeat(number)
+    case .dying: noteEnd(of: worker)
     }
   }
 
@@ -348,8 +350,14 @@ extension Supervisor {
     }
     let reason = json["reason"].string.flatMap(Quarantine.Reason.init(rawValue:))
     let message = json["message"].string ?? ""
-    let isKnown = reason.map { isRepeated(plugin, $0, message, by: worker) } ?? false
-    if !isKnown, ledger.admits(at: Clock.monotonic()) { keep(bytes, as: id) }
+    // Of the death that the worker was told of there is a record.
+    let isTold = worker.manifest.culprits.contains {
+      $0.plugin == plugin && $0.reason == reason && $0.message == message
+    }
+    let isKnown = reason.map { isRepeated(plugin, $0, message, by: worker) } ?? false || isTold
+    if !isKnown, ledger.admits(at: Clock.monotonic()) {
+      keep(withLastWords(bytes, json, of: worker), as: id)
+    }
     guard let reason, !reason.isOfLoading, reason != .operator else { return }
     if isPreparing(worker) {
       let failure = WorkerHandle.Failure(reason: reason, message: message)

@@ -352,12 +352,14 @@ final class Supervisor {
 
   private func waitForNews() {
     let live = workers.values.map { pollfd(fd: $0.control.raw, events: Int16(POLLIN), revents: 0) }
+    let speaking = workers.values.filter(\.output.isOpen)
+      .map { pollfd(fd: $0.output.reading.raw, events: Int16(POLLIN), revents: 0) }
     var descriptors =
       [
         pollfd(fd: signals.raw, events: Int16(POLLIN), revents: 0),
         pollfd(fd: watch.descriptor?.raw ?? -1, events: Int16(POLLIN), revents: 0),
         pollfd(fd: reader.descriptor.raw, events: Int16(POLLIN), revents: 0),
-      ] + live + control.interests
+      ] + live + speaking + control.interests
     let now = Clock.monotonic()
     // Once a second in any case: hearts are listened to, and files looked at.
     let due =

@@ -40,9 +40,22 @@ final class WorkerHandle {
   /// The plugin that did not start in its time, and that time.
   var late: (plugin: String, limit: Duration)?
 
+  /// What it writes to its standard output and error.
+  let output: WorkerOutput
+
+  /// Where it stood before its end.
+  struct End {
+    /// Nil if it was killed for being late.
+    var signal: String?
+    var backtrace: [String]
+  }
+  var end: End?
+
   private init(
-    pid: pid_t, control: FileDescriptor, configuration: Configuration, manifest: Manifest
+    pid: pid_t, control: FileDescriptor, output: WorkerOutput, configuration: Configuration,
+    manifest: Manifest
   ) {
+    self.output = output
     self.pid = pid
     self.control = control
     self.configuration = configuration
@@ -57,12 +70,20 @@ final class WorkerHandle {
     let (ours, theirs) = try socketPair()
     defer { theirs.close() }
     do throws(SystemError) {
+      let output = try WorkerOutput()
+      var isStarted = false
+      defer {
+        output.writing.close()
+        if !isStarted { output.reading.close() }
+      }
       let text = try FileDescriptor.memory(named: "bulkhead-manifest", holding: manifest.bytes)
       defer { text.close() }
       var descriptors = [
         (from: theirs, to: Manifest.Descriptors.control),
         (from: memory.descriptor, to: Manifest.Descriptors.sharedMemory),
         (from: text, to: Manifest.Descriptors.manifest),
+        (from: FileDescriptor(raw: STDERR_FILENO), to: Manifest.Descriptors.log),
+        (from: output.writing, to: STDOUT_FILENO), (from: output.writing, to: STDERR_FILENO),
       ]
       for (index, listener) in listeners.enumerated() {
         descriptors.append((from: listener.descriptor, to: Manifest.Descriptors.firstListener + Int32(index)))
@@ -73,7 +94,9 @@ final class WorkerHandle {
       let pid = try Spawn.start(
         Executable.path, ["worker"], environment: environment, descriptors: descriptors,
         blocked: OperatorSignals.all)
-      return WorkerHandle(pid: pid, control: ours, configuration: configuration, manifest: manifest)
+      isStarted = true
+      return WorkerHandle(
+        pid: pid, control: ours, output: output, configuration: configuration, manifest: manifest)
     } catch {
       ours.close()
       throw error

@@ -15,6 +15,7 @@
 /// | `passing` | since `handover` or `drain`: it takes no new connection any more |
 /// | `unfit TEXT` | it cannot take connections any more, and why: replace this worker |
 /// | `pong N` | the control thread is alive, and every loop: the answer to `ping N` |
+/// | `dying` | a signal ends it before it has come to serve: it waits a moment for the supervisor to look where it stands |
 ///
 /// The supervisor in turn says `serve`, `drain`, `adopt` and `handover` (with a descriptor), `faulted PLUGIN REASON` (in
 /// another generation), `quarantine PLUGIN`, `release PLUGIN`, `bypass MODE`, `draining MODE`, `log-level LEVEL`, `status`
@@ -32,6 +33,7 @@ enum WorkerMessage: Sendable, Equatable {
   case passing
   case unfit(String)
   case pong(Int)
+  case dying
 
   /// In bytes: what fits into a socket's buffer.
   static let limit = 200 << 10
@@ -48,6 +50,7 @@ enum WorkerMessage: Sendable, Equatable {
     case "pong":
       guard let number = Int(text) else { return nil }
       self = .pong(number)
+    case "dying": self = .dying
     case "rejected": self = .rejected(errors: text)
     case "record": self = .record(json: rest)
     case "unfit": self = .unfit(text)

@@ -126,7 +126,9 @@ final class Watchdog: @unchecked Sendable {
     let since = guard_since(frame.guarded)
     let limit = worker.plugins[index].timeout(phase: frame.guarded.pointee.phase)
     guard now > since, now &- since > limit else { return false }
-    return guard_take(frame.guarded, owner)
+    guard guard_take(frame.guarded, owner) else { return false }
+    _ = guard_ask(frame.guarded, getpid())
+    return true
   }
 
   /// A plugin is on the loop's stack, and not late. If it is slow, its thread loses the loop, lest others wait for it.
@@ -171,7 +173,7 @@ final class Watchdog: @unchecked Sendable {
       case .text: ["bulkhead: ", why, "; ending the worker\n"]
       case .json: ["{\"level\":\"error\",\"message\":\"bulkhead: ", why, "; ending the worker\"}\n"]
       }
-    for text in line { _ = write(STDERR_FILENO, text.utf8Start, text.utf8CodeUnitCount) }
+    for text in line { _ = write(LogOutput.standardErrorDescriptor, text.utf8Start, text.utf8CodeUnitCount) }
     _exit(70)
   }
 }

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define GUARD_DETACHED (1u << 29)
 #define GUARD_CRASHED (1u << 30)
@@ -40,7 +41,8 @@ typedef struct guard_frame {
   uint32_t has_lost_loop; /* the thread's own: a call of its was slow, and its loop is another thread's by now */
   uint32_t has_exited;    /* the plugin on the stack has called exit(3) or one of its kind */
   uint64_t faulted_at;    /* CLOCK_MONOTONIC, when the handler caught the fault */
-  uint8_t padding[1024 - 552];
+  uint32_t thread; /* gettid(2) of the thread whose frame it is; 0: none yet */
+  uint8_t padding[1024 - 556];
 } guard_frame;
 
 /* A loaded plugin's code, for faults on threads that are not ours. */
@@ -57,6 +59,12 @@ typedef struct guard_image {
  * `first` and `count` are the frames, whole pages of them. What a plugin forks shares none: a fault there is the child's
  * own, and a child that comes back from the plugin is ended. */
 int guard_prepare(guard_frame *background, guard_frame *first, size_t count);
+
+/* Before that, who is about to die of a fault sends the packet "dying" to this socket, and waits a second at most for
+ * `guard_let_die`: by then somebody else has looked at what it has recorded. Nothing is sent to what is no socket. */
+void guard_announce_death(int control);
+
+static inline void guard_let_die(guard_frame *frame) { __atomic_store_n(&frame->thread, 0, __ATOMIC_RELEASE); }
 
 /* From here on a fault is contained: once it is recorded, `eventfd` is written to, and the thread is parked. */
 void guard_contain(int eventfd);
@@ -144,6 +152,17 @@ static inline bool guard_take(guard_frame *frame, uint32_t owner) {
 static inline bool guard_detach(guard_frame *frame, uint32_t owner) {
   return __atomic_compare_exchange_n(
       &frame->owner, &owner, owner | GUARD_DETACHED, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+/* Asks the frame's thread, of that process, to put its program counters into the frame. It answers at once, or never, as one
+ * that blocks all signals: `counter_count` is not 0 any more when it has. False if it cannot be asked. */
+bool guard_ask(guard_frame *frame, pid_t process);
+
+/* The signal by which it is asked. */
+int guard_question(void);
+
+static inline uint32_t guard_counter_count(const guard_frame *frame) {
+  return __atomic_load_n(&frame->counter_count, __ATOMIC_ACQUIRE);
 }
 
 /* The frame is free for the next: what it held has been told of, and its thread does not come back. */

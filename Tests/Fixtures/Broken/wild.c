@@ -139,8 +139,9 @@ static const char *lose_listeners(int is_shut) {
 }
 
 static const char *truncate_all(void) {
+  /* 6 is the log, a file here, which nobody maps. */
   for (int descriptor = 3; descriptor < 256; descriptor++)
-    if (ftruncate(descriptor, 0) == 0) return "shortened";
+    if (descriptor != 6 && ftruncate(descriptor, 0) == 0) return "shortened";
   return "refused";
 }
 
