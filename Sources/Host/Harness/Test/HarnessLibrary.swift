@@ -47,6 +47,13 @@ struct HarnessLibrary: Sendable {
     }
   }
 
+  /// Why there is no library to load: there is no such file, or it is none that could be read. nil if there is one.
+  static func missing(_ path: String) -> String? {
+    var status = stat()
+    guard stat(path, &status) == 0 else { return String(cString: strerror(errno)) }
+    return status.st_mode & S_IFMT == S_IFREG ? nil : "it is not a regular file"
+  }
+
   /// Without links and dots, if the file is there.
   static func absolute(_ path: String) -> String {
     guard let resolved = realpath(path, nil) else { return path }
