@@ -38,6 +38,7 @@ struct HarnessLibrary: Sendable {
 
   /// The absolute path of a library, which may not be there.
   static func locate(_ library: String, configuration: String?) -> Result<String, ExitStatus> {
+    if let checker = MemoryChecker.current { Output.complain(checker.notice) }
     let options = DescribeOptions(library: library, configuration: configuration)
     switch DescribeCommand.libraryPath(options) {
     case .failure(let errors):
