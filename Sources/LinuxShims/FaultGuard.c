@@ -22,7 +22,9 @@ enum { FAULT_COUNT = sizeof faults / sizeof faults[0] };
 static int notice = -1;
 static int supervisor = -1;
 static guard_frame *background_frame;
-static volatile sig_atomic_t is_preparing;
+static int is_preparing;
+/* A fault ends the process, which waits until somebody has looked at it. */
+static int is_dying;
 /* Published by their count: handlers read it first. */
 static const guard_image *images;
 static size_t image_count;
@@ -116,6 +118,15 @@ static void await_look(guard_frame *frame) {
     nanosleep(&(struct timespec){.tv_nsec = 4000000}, 0);
 }
 
+/* True if the fault is to end the process: nobody is served yet, and nobody will be. Should the preparation have come to its
+ * end in this very moment, the fault is contained. */
+static bool begin_death(void) {
+  __atomic_store_n(&is_dying, 1, __ATOMIC_SEQ_CST);
+  if (__atomic_load_n(&is_preparing, __ATOMIC_SEQ_CST)) return true;
+  __atomic_store_n(&is_dying, 0, __ATOMIC_SEQ_CST);
+  return false;
+}
+
 void guard_announce_death(int control) { supervisor = control; }
 
 static void on_own_thread(guard_frame *frame, int signal, const siginfo_t *info, ucontext_t *context) {
@@ -123,7 +134,7 @@ static void on_own_thread(guard_frame *frame, int signal, const siginfo_t *info,
   if (owner & GUARD_TAKEN) guard_park();
   if (owner == 0 || (owner & GUARD_CRASHED)) die(signal);
   record(frame, signal, info, context);
-  if (is_preparing) {
+  if (begin_death()) {
     __atomic_store_n(&frame->owner, owner | GUARD_CRASHED, __ATOMIC_RELEASE);
     await_look(frame);
     die(signal);
@@ -184,7 +195,7 @@ static void on_other_thread(int signal, const siginfo_t *info, ucontext_t *conte
   background_frame->counter_count = count;
   for (uint32_t index = 0; index < count; index++) background_frame->counters[index] = counters[index];
   __atomic_store_n(&background_frame->owner, plugin | GUARD_CRASHED, __ATOMIC_RELEASE);
-  if (is_preparing) {
+  if (begin_death()) {
     await_look(background_frame);
     die(signal);
   }
@@ -363,7 +374,9 @@ uint32_t guard_mend_processor(void) {
 
 void guard_contain(int eventfd) {
   notice = eventfd;
-  is_preparing = 0;
+  __atomic_store_n(&is_preparing, 0, __ATOMIC_SEQ_CST);
+  /* A thread of a plugin's own has faulted, and is about to end the process: it does not come to serve. */
+  while (__atomic_load_n(&is_dying, __ATOMIC_SEQ_CST)) pause();
 }
 
 void guard_set_images(const guard_image *list, size_t count) {

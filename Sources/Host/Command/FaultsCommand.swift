@@ -40,7 +40,7 @@ enum FaultsCommand {
     let rows = records.map { record in
       [
         record["id"].string ?? "?", record["at"].string ?? "?", record["plugin"].string ?? "?",
-        record["reason"].string ?? "?",
+        (record["reason"].string ?? "?") + (record["collateral"].boolean == true ? ", collateral" : ""),
         (record["message"].string ?? "").split(whereSeparator: \.isNewline).first.map {
           String($0.prefix(80))
         } ?? "",
@@ -56,7 +56,7 @@ enum FaultsCommand {
       switch member.value {
       case .string(let text):
         rows.append((member.name, text.split(whereSeparator: \.isNewline).joined(separator: "; ")))
-      case .null: continue
+      case .null, .boolean(false): continue
       case let value:
         var json = JSONWriter()
         value.write(to: &json)

@@ -349,6 +349,14 @@ final class Plugin: @unchecked Sendable {
 
   var state: Quarantine.State { quarantine.withLock { $0.state } }
 
+  /// It is out for what leaves its memory in doubt, and not for an error that it stated or an operator's word.
+  var hasBrokenDown: Bool {
+    switch quarantine.withLock({ $0.reason }) {
+    case .crashed, .hung, .exited, .tampered: true
+    default: false
+    }
+  }
+
   /// Not serving, and not by anybody's wish.
   var isOut: Bool {
     switch state {

@@ -91,6 +91,7 @@ final class WorkerHandle {
       var environment = Environment.all
       // The Swift runtime's own handler would take the signals before anybody else could.
       environment["SWIFT_BACKTRACE"] = "enable=no"
+      MemoryChecker.prepare(&environment)
       let pid = try Spawn.start(
         Executable.path, ["worker"], environment: environment, descriptors: descriptors,
         blocked: OperatorSignals.all)
@@ -173,6 +174,14 @@ final class WorkerHandle {
 
 /// The host's own program file.
 enum Executable {
-  /// By the kernel's link, which holds also when the file was replaced by a newer one.
-  static let path = "/proc/self/exe"
+  /// By the kernel's link, which holds also when the file was replaced by a newer one. Under Valgrind the link leads the
+  /// kernel to Valgrind, and only reading it to this program.
+  static let path: String =
+    MemoryChecker.current == .valgrind ? target(of: "/proc/self/exe") : "/proc/self/exe"
+
+  private static func target(of link: String) -> String {
+    var bytes = [CChar](repeating: 0, count: Int(PATH_MAX))
+    let count = readlink(link, &bytes, bytes.count)
+    return count > 0 ? String(decoding: bytes[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self) : link
+  }
 }

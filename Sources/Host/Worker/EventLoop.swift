@@ -379,6 +379,9 @@ final class EventLoop: @unchecked Sendable {
     connection.tag = connections.add(connection)
     do throws(SystemError) {
       try watch(descriptor, Connection.interest, tag: connection.tag)
+    } catch  where error.code == EBADF {
+      // The connection is among those that are watched from then on.
+      watchAnew(error)
     } catch {
       Log.shared.write(.error, "cannot watch a connection: \(error)")
       connections.remove(connection.tag)

@@ -43,7 +43,7 @@ final class Worker: @unchecked Sendable {
   /// What is wrong with their settings: then nothing was started, and nothing can be.
   private(set) var rejection: ConfigurationErrors?
   /// Probes that did not get the answer that the configuration wants.
-  let probeFailures = Mutex<[String]>([])
+  let probeFailures = Mutex<[ProbeFailure]>([])
   private let running = Atomic<Int>(0)
   private let memory: SharedMemory
   /// Tells the supervisor something; any thread.
