@@ -110,7 +110,7 @@ struct PageTests {
     #expect(
       try page.tab.evaluate("document.getElementById('verdict').className").string == "taken")
     #expect(try page.text(of: "damage") == "All routes in /fault; paths under /guard answer 503")
-    for place in ["#pipe .plugin.taken", "#plugins > li.taken", "#problems > .taken", "#faults .taken"] {
+    for place in ["#pipe .plugin.taken", "#plugins > li.taken", "#problems > .taken"] {
       try page.tab.wait("the colour of \(place)", until: "document.querySelector('\(place)') !== null")
     }
     #expect(try page.tab.evaluate("document.querySelectorAll('#panels .out').length").int == 0)

@@ -135,7 +135,7 @@ extension Pipeline {
   @inline(__always)
   func tampering(of plugin: Plugin, _ left: UInt32) -> String? {
     guard left != 0 || plugin.sharedState?.isVigilant == true else { return nil }
-    return Tampering.text(left) ?? plugin.sharedState?.lookAfterCall()
+    return Tampering.text(left) ?? plugin.sharedState?.lookAfterCall(of: plugin)
   }
 
   /// The request phase of a half-open plugin let the request pass. An authenticator that found nothing to verify in it has

@@ -25,7 +25,7 @@ final class EventLoop: @unchecked Sendable {
   let recent: RecentRequests
   var accessLog: AccessLog
 
-  private var epoll: FileDescriptor
+  private let epoll: FileDescriptor
   private let wakeup: FileDescriptor
   private let inbox = Mutex<[LoopMessage]>([])
   private var messages: [LoopMessage] = []
@@ -110,7 +110,7 @@ final class EventLoop: @unchecked Sendable {
       }
       wheel.advance(to: now) { expire($0) }
       if !isAccepting, !isDraining, resumeAcceptingAt != 0, now >= resumeAcceptingAt { startAccepting() }
-      if now >= mendsAt {
+      if now >= mendsAt, !worker.isChecked {
         mendsAt = now &+ 1_000_000_000
         if guard_mend_thread() {
           worker.sharedState.beVigilant()
@@ -152,34 +152,13 @@ final class EventLoop: @unchecked Sendable {
     eventCount = 0
     let count = epoll_wait(epoll.raw, events, Int32(EventLoop.batch), nextTimeout())
     // A plugin has closed what is not its own: without it nothing is heard any more.
-    if count < 0, errno != EINTR { watchAnew(SystemError("epoll_wait")) }
+    if count < 0, errno != EINTR {
+      Worker.giveUp("a loop cannot wait for events: \(SystemError("epoll_wait"))")
+    }
     eventCount = max(0, Int(count))
     now = Clock.monotonic()
     turn.store(now, ordering: .sequentiallyConsistent)
     worker.watchdog.poke()
-  }
-
-  /// Waits with another descriptor, for all that was waited for. Gives the worker up if there is none to be had.
-  private func watchAnew(_ cause: SystemError) {
-    do throws(SystemError) {
-      epoll = FileDescriptor(raw: try checked("epoll_create1") { epoll_create1(Int32(EPOLL_CLOEXEC)) })
-      try watch(wakeup, EPOLLIN.rawValue, tag: EventLoop.wakeupTag)
-      if isAccepting {
-        isAccepting = false
-        startAccepting()
-      }
-      // What came meanwhile is told anew.
-      for connection in connections.all {
-        try watch(connection.descriptor, Connection.interest, tag: connection.tag)
-      }
-      // The watch names whoever did it, should it come again.
-      worker.sharedState.beVigilant()
-      worker.sharedState.replace(descriptors)
-      Log.shared.write(
-        .error, "a loop could not wait for events (\(cause)): a plugin has closed what is the host's")
-    } catch {
-      Worker.giveUp("a loop cannot wait for events: \(cause), \(error)")
-    }
   }
 
   var turnStartedAt: UInt64 { turn.load(ordering: .sequentiallyConsistent) }
@@ -379,9 +358,6 @@ final class EventLoop: @unchecked Sendable {
     connection.tag = connections.add(connection)
     do throws(SystemError) {
       try watch(descriptor, Connection.interest, tag: connection.tag)
-    } catch  where error.code == EBADF {
-      // The connection is among those that are watched from then on.
-      watchAnew(error)
     } catch {
       Log.shared.write(.error, "cannot watch a connection: \(error)")
       connections.remove(connection.tag)

@@ -58,9 +58,12 @@ final class SharedStateWatch: @unchecked Sendable {
       return "cleared O_NONBLOCK on the host's listening sockets: change only descriptors of its own"
     }
     let lost = descriptors.withLock { watched -> Int32? in
-      guard let index = watched.firstIndex(where: { !$0.isLost && !$0.isInPlace }) else { return nil }
-      watched[index].isLost = true
-      return watched[index].raw
+      var first: Int32?
+      for index in watched.indices where !watched[index].isLost && !watched[index].isInPlace {
+        watched[index].isLost = true
+        first = first ?? watched[index].raw
+      }
+      return first
     }
     return lost.map {
       "closed or replaced descriptor \($0), which is the host's: close only descriptors of its own"
@@ -69,14 +72,6 @@ final class SharedStateWatch: @unchecked Sendable {
 
   /// Notes descriptors that are looked after from now on.
   func remember(_ raw: [Int32]) { descriptors.withLock { $0 += raw.compactMap { Watched($0) } } }
-
-  /// A loop waits with these by now. What was lost is forgotten.
-  func replace(_ raw: [Int32]) {
-    descriptors.withLock { watched in
-      watched.removeAll { $0.isLost || !$0.isInPlace || raw.contains($0.raw) }
-      watched += raw.compactMap { Watched($0) }
-    }
-  }
 
   // MARK: Serving
 
@@ -89,10 +84,17 @@ final class SharedStateWatch: @unchecked Sendable {
   }
 
   /// What the call that has just come back has spoilt, while the worker is vigilant. The thread that made the call.
-  func lookAfterCall() -> String? {
+  ///
+  /// Nothing if another plugin is on a stack just then: it may be the one.
+  func lookAfterCall(of plugin: Plugin) -> String? {
     guard isVigilant else { return nil }
     let found = look()
-    return guard_mend_thread() ? found ?? "blocked the signals of faults, or took their stack away" : found
+    guard let what = guard_mend_thread() ? found ?? Tampering.mask : found else { return nil }
+    guard worker.isAlone(plugin) else {
+      Log.shared.write(.error, "a plugin \(what); which one is not known: several were at work")
+      return nil
+    }
+    return what
   }
 
   /// Starts the thread that looks once a second.

@@ -36,9 +36,6 @@ struct TagTable<Element: AnyObject> {
     free.append(index)
   }
 
-  /// In no order.
-  var all: [Element] { places.compactMap { $0.element?.takeUnretainedValue() } }
-
   subscript(tag: UInt64) -> Element? {
     index(of: tag).flatMap { places[$0].element?.takeUnretainedValue() }
   }

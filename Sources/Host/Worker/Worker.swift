@@ -59,6 +59,7 @@ final class Worker: @unchecked Sendable {
 
   /// A worker before this one had to end, and nobody is known to have done it.
   private let startsVigilant: Bool
+  let isChecked = MemoryChecker.current != nil
   /// Nobody is late: a debugger or a checker has its time.
   let isDebugging: Bool
 
@@ -123,6 +124,13 @@ final class Worker: @unchecked Sendable {
     return memory.frame(min(index, SharedMemory.frameCount - 1), generation: generation)
   }
 
+  /// No other plugin is on a stack.
+  func isAlone(_ plugin: Plugin) -> Bool {
+    (0..<SharedMemory.frameCount).allSatisfy {
+      memory.frame($0, generation: generation).occupant.map { $0.plugin == plugin.index } ?? true
+    }
+  }
+
   /// Nothing is under way on any loop or pool thread.
   var isQuiet: Bool {
     !isStopping && pool.isQuiet && loopThreads.isQuiet && loops.allSatisfy { $0.turnStartedAt == 0 }
@@ -139,7 +147,8 @@ final class Worker: @unchecked Sendable {
     guard_remember_handlers()
     sharedState = SharedStateWatch(worker: self)
     if startsVigilant { sharedState.beVigilant() }
-    for plugin in plugins { plugin.sharedState = sharedState }
+    // A memory checker has handlers and stacks of its own, and keeps them.
+    if !isChecked { for plugin in plugins { plugin.sharedState = sharedState } }
     try startPlugins(culprits)
     guard rejection == nil else { return }
     pipeline = makePipeline()
@@ -163,7 +172,7 @@ final class Worker: @unchecked Sendable {
     }
     try loopThreads.start()
     try watchdog.start()
-    try sharedState.start()
+    if !isChecked { try sharedState.start() }
     if !isBare { try runProbes() }
   }
 
