@@ -2,6 +2,8 @@
 CONFIG ?= plugins.conf
 PREFIX ?= /usr/local
 DESTDIR ?=
+# Of `make fuzz`, for each target.
+SECONDS_EACH ?= 60
 # What Package.swift came to is kept until its text or the environment changes: of a new commit it would not hear.
 export BULKHEAD_COMMIT := $(shell git rev-parse HEAD 2>/dev/null && (git diff --quiet HEAD || echo +) 2>/dev/null)
 
@@ -31,8 +33,8 @@ format: ## put every Swift file in the house's format
 docs: ## the documentation as a static site in .build/docs/site
 	scripts/docs
 
-fuzz: ## ten million hostile inputs through the codec
-	scripts/fuzz 10000000
+fuzz: ## hostile inputs, guided by coverage, through the codec, the configuration, and what processes tell each other
+	scripts/fuzz guided $(SECONDS_EACH)
 
 deps: ## install the system packages that building and testing need, if missing
 	scripts/deps build test

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "FaultGuard.h"
 #include "LostHeap.h"
+#include "StackWalk.h"
 
 #include <errno.h>
 #include <link.h>
@@ -8,18 +9,23 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
 
 _Static_assert(sizeof(guard_frame) == 1024, "frames are laid out by the supervisor too");
 
-static const int faults[] = {SIGILL, SIGTRAP, SIGSEGV, SIGBUS, SIGFPE, SIGABRT};
+static const int faults[] = {SIGILL, SIGTRAP, SIGSEGV, SIGBUS, SIGFPE, SIGABRT, SIGSYS};
 enum { FAULT_COUNT = sizeof faults / sizeof faults[0] };
 
 static int notice = -1;
+static int supervisor = -1;
 static guard_frame *background_frame;
-static volatile sig_atomic_t is_preparing;
+static int is_preparing;
+/* A fault ends the process, which waits until somebody has looked at it. */
+static int is_dying;
+/* Published by their count: handlers read it first. */
 static const guard_image *images;
 static size_t image_count;
 /* The worker itself. What a plugin forks is another process, whatever it has inherited. */
@@ -33,6 +39,10 @@ static __thread uintptr_t stack_start __attribute__((tls_model("initial-exec")))
 static __thread uintptr_t stack_end __attribute__((tls_model("initial-exec")));
 static __thread uint32_t made_by __attribute__((tls_model("initial-exec")));
 
+/* Of a thread with a frame. */
+static __thread void *alternate_stack __attribute__((tls_model("initial-exec")));
+enum { ALTERNATE_STACK_SIZE = 64 << 10 };
+
 static bool is_forked(void) { return worker != 0 && getpid() != worker; }
 
 enum { FORKED_EXIT_STATUS = 70 };
@@ -45,7 +55,8 @@ void guard_park(void) {
 /* The plugin whose image holds the address: of several sections with one library, the likely one. */
 static uint32_t plugin_of(uintptr_t address, uint32_t likely) {
   uint32_t plugin = 0;
-  for (size_t index = 0; index < image_count; index++) {
+  size_t count = __atomic_load_n(&image_count, __ATOMIC_ACQUIRE);
+  for (size_t index = 0; index < count; index++) {
     if (address < images[index].start || address >= images[index].end) continue;
     if (images[index].plugin == likely) return likely;
     if (plugin == 0) plugin = images[index].plugin;
@@ -67,39 +78,18 @@ static bool find_stack(uintptr_t *start, uintptr_t *end) {
   return is_known;
 }
 
-/* Program counters by the chain of frame pointers, which Swift and -fno-omit-frame-pointer code keep. Reads only within
- * [low, high). Without known bounds there is the first counter alone. */
-static uint32_t walk(const ucontext_t *context, uint64_t *counters, uintptr_t low, uintptr_t high) {
-#if defined(__x86_64__)
-  uintptr_t counter = (uintptr_t)context->uc_mcontext.gregs[REG_RIP];
-  uintptr_t frame = (uintptr_t)context->uc_mcontext.gregs[REG_RBP];
-  uintptr_t stack = (uintptr_t)context->uc_mcontext.gregs[REG_RSP];
-#elif defined(__aarch64__)
-  uintptr_t counter = (uintptr_t)context->uc_mcontext.pc;
-  uintptr_t frame = (uintptr_t)context->uc_mcontext.regs[29];
-  uintptr_t stack = (uintptr_t)context->uc_mcontext.sp;
-#else
-#error "no register names for this processor"
-#endif
-  uint32_t count = 0;
-  counters[count++] = counter;
-  if (stack > low) low = stack;
-  while (count < GUARD_MAX_COUNTERS && frame >= low && frame + 16 <= high && (frame & 7) == 0) {
-    const uintptr_t *pair = (const uintptr_t *)frame;
-    if (pair[1] == 0) break;
-    counters[count++] = pair[1];
-    if (pair[0] <= frame) break;
-    low = frame;
-    frame = pair[0];
-  }
-  return count;
+static uint64_t monotonic(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-static void record(guard_frame *frame, int signal, const siginfo_t *info, const ucontext_t *context) {
+static void record(guard_frame *frame, int signal, const siginfo_t *info, ucontext_t *context) {
+  frame->faulted_at = monotonic();
   frame->signal = signal;
   frame->code = info->si_code;
   frame->address = (uint64_t)(uintptr_t)info->si_addr;
-  frame->counter_count = walk(context, frame->counters, stack_start, stack_end);
+  frame->counter_count = stack_walk(context, frame->counters, GUARD_MAX_COUNTERS, stack_start, stack_end);
 }
 
 static void notify(void) {
@@ -120,18 +110,38 @@ static void die(int signal) {
   _exit(128 + signal);
 }
 
-static void on_own_thread(guard_frame *frame, int signal, const siginfo_t *info, const ucontext_t *context) {
+/* Has the supervisor look at what the frame holds, while there is still a process that it is about. */
+static void await_look(guard_frame *frame) {
+  __atomic_store_n(&frame->thread, (uint32_t)gettid(), __ATOMIC_RELEASE);
+  if (supervisor < 0 || send(supervisor, "dying", 5, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) return;
+  for (int tries = 0; tries < 250 && __atomic_load_n(&frame->thread, __ATOMIC_ACQUIRE) != 0; tries++)
+    nanosleep(&(struct timespec){.tv_nsec = 4000000}, 0);
+}
+
+/* True if the fault is to end the process: nobody is served yet, and nobody will be. Should the preparation have come to its
+ * end in this very moment, the fault is contained. */
+static bool begin_death(void) {
+  __atomic_store_n(&is_dying, 1, __ATOMIC_SEQ_CST);
+  if (__atomic_load_n(&is_preparing, __ATOMIC_SEQ_CST)) return true;
+  __atomic_store_n(&is_dying, 0, __ATOMIC_SEQ_CST);
+  return false;
+}
+
+void guard_announce_death(int control) { supervisor = control; }
+
+static void on_own_thread(guard_frame *frame, int signal, const siginfo_t *info, ucontext_t *context) {
   uint32_t owner = guard_owner(frame);
   if (owner & GUARD_TAKEN) guard_park();
   if (owner == 0 || (owner & GUARD_CRASHED)) die(signal);
   record(frame, signal, info, context);
-  if (is_preparing) {
+  if (begin_death()) {
     __atomic_store_n(&frame->owner, owner | GUARD_CRASHED, __ATOMIC_RELEASE);
+    await_look(frame);
     die(signal);
   }
-  if (!__atomic_compare_exchange_n(
-          &frame->owner, &owner, owner | GUARD_CRASHED, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-    guard_park(); /* the watchdog was faster */
+  while (!__atomic_compare_exchange_n(
+      &frame->owner, &owner, owner | GUARD_CRASHED, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+    if (owner & GUARD_TAKEN) guard_park(); /* the watchdog was faster */
   lost_heap_declare();
   notify();
   guard_park();
@@ -144,10 +154,8 @@ static bool claim_background_frame(uint32_t plugin) {
   if (!background_frame || !__atomic_compare_exchange_n(
                                &background_frame->owner, &none, plugin, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
     return false;
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
   background_frame->phase = is_preparing ? GUARD_PHASE_START : 0;
-  background_frame->since = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+  background_frame->since = background_frame->faulted_at = monotonic();
   return true;
 }
 
@@ -162,7 +170,7 @@ static uint32_t plugin_on_stack(uintptr_t low, uintptr_t high) {
 /* A thread of a plugin's own: the program counter, or the nearest frame, lies in its image; without frame pointers, the
  * nearest word near the stack pointer. A thread with none of them on its stack is its who had it made. Where the thread's
  * stack is not known to us, it is taken to reach a little above the stack pointer. */
-static void on_other_thread(int signal, const siginfo_t *info, const ucontext_t *context) {
+static void on_other_thread(int signal, const siginfo_t *info, ucontext_t *context) {
   uint64_t counters[GUARD_MAX_COUNTERS];
 #if defined(__x86_64__)
   uintptr_t low = (uintptr_t)context->uc_mcontext.gregs[REG_RSP];
@@ -171,7 +179,7 @@ static void on_other_thread(int signal, const siginfo_t *info, const ucontext_t 
 #endif
   if (low < stack_start) low = stack_start; /* it has been used up */
   uintptr_t high = (low | 0xfff) + 1;
-  uint32_t count = walk(context, counters, low, stack_end ? stack_end : high);
+  uint32_t count = stack_walk(context, counters, GUARD_MAX_COUNTERS, low, stack_end ? stack_end : high);
   uint32_t plugin = 0;
   for (uint32_t index = 0; index < count && plugin == 0; index++) plugin = plugin_of((uintptr_t)counters[index], made_by);
   if (plugin == 0) plugin = plugin_on_stack(low, high);
@@ -187,13 +195,23 @@ static void on_other_thread(int signal, const siginfo_t *info, const ucontext_t 
   background_frame->counter_count = count;
   for (uint32_t index = 0; index < count; index++) background_frame->counters[index] = counters[index];
   __atomic_store_n(&background_frame->owner, plugin | GUARD_CRASHED, __ATOMIC_RELEASE);
-  if (is_preparing) die(signal);
+  if (begin_death()) {
+    await_look(background_frame);
+    die(signal);
+  }
   lost_heap_declare();
   notify();
   guard_park();
 }
 
+void guard_note_signal(int signal) {
+  if (!own_frame || is_forked() || signal <= 0) return;
+  uint32_t plugin = guard_owner(own_frame) & GUARD_PLUGIN_MASK;
+  if (plugin != 0) own_frame->sent_signal = plugin << 16 | (uint32_t)signal;
+}
+
 static void on_fault(int signal, siginfo_t *info, void *context) {
+  stack_walk_recover();
   if (is_forked()) die(signal);
   if (own_frame)
     on_own_thread(own_frame, signal, info, context);
@@ -201,24 +219,52 @@ static void on_fault(int signal, siginfo_t *info, void *context) {
     on_other_thread(signal, info, context);
 }
 
+/* Somebody has lost patience with the plugin on this thread, and asks where it stands. The thread goes on as it was. */
+static void on_question(int signal, siginfo_t *info, void *context) {
+  (void)signal, (void)info;
+  guard_frame *frame = own_frame;
+  if (!frame || is_forked()) return;
+  uint32_t owner = guard_owner(frame);
+  if ((owner & GUARD_PLUGIN_MASK) == 0 || (owner & GUARD_CRASHED)) return;
+  int code = errno;
+  uint32_t count = stack_walk(context, frame->counters, GUARD_MAX_COUNTERS, stack_start, stack_end);
+  __atomic_store_n(&frame->counter_count, count, __ATOMIC_RELEASE);
+  errno = code;
+}
+
+bool guard_ask(guard_frame *frame, pid_t process) {
+  pid_t thread = (pid_t)__atomic_load_n(&frame->thread, __ATOMIC_ACQUIRE);
+  __atomic_store_n(&frame->counter_count, 0, __ATOMIC_RELEASE);
+  return thread > 0 && tgkill(process, thread, guard_question()) == 0;
+}
+
+int guard_question(void) { return SIGRTMAX - 3; }
+
 /* Of the host's threads the frames tell. */
 static bool is_hosts_thread(void) { return own_frame || is_forked() || gettid() == worker; }
 
 static void note_exit(uintptr_t stack, uintptr_t end) {
   uint32_t plugin = plugin_on_stack(stack, end);
   if (plugin == 0) plugin = made_by;
-  if (plugin != 0) claim_background_frame(plugin);
+  if (plugin != 0 && claim_background_frame(plugin)) background_frame->has_exited = 1;
 }
 
-/* exit(3) or quick_exit(3) on a thread of a plugin's own. */
+/* On a thread of the host's that has a plugin on its stack. */
+static void note_own_exit(void) {
+  if (own_frame && !is_forked() && guard_owner(own_frame) != 0) own_frame->has_exited = 1;
+}
+
+/* exit(3) or quick_exit(3). */
 static void on_exit_call(void) {
   uintptr_t start, end = stack_end;
+  note_own_exit();
   if (is_hosts_thread()) return;
   if (end == 0 && !find_stack(&start, &end)) end = 0;
   note_exit((uintptr_t)__builtin_frame_address(0), end);
 }
 
 void guard_note_exit(void) {
+  note_own_exit();
   if (is_hosts_thread()) return;
   uintptr_t stack = (uintptr_t)__builtin_frame_address(0);
   note_exit(stack, stack_end ? stack_end : (stack | 0xfff) + 1);
@@ -234,6 +280,13 @@ static void after_fork(void) {
   if (own_frame) own_frame->owner = GUARD_TAKEN;
 }
 
+static bool install(int signal) {
+  struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+  sigemptyset(&action.sa_mask);
+  sigaddset(&action.sa_mask, guard_question());
+  return sigaction(signal, &action, 0) == 0;
+}
+
 int guard_prepare(guard_frame *background, guard_frame *first, size_t count) {
   is_preparing = 1;
   if (!background_frame &&
@@ -245,25 +298,91 @@ int guard_prepare(guard_frame *background, guard_frame *first, size_t count) {
   frames_size = count * sizeof *first;
   /* Whoever forks by other means than fork(3) has none. */
   if (madvise(frames, frames_size, MADV_DONTFORK) != 0) return -1;
-  struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
-  sigemptyset(&action.sa_mask);
   for (int index = 0; index < FAULT_COUNT; index++)
-    if (sigaction(faults[index], &action, 0) != 0) return -1;
-  return 0;
+    if (!install(faults[index])) return -1;
+  stack_walk_prepare();
+  struct sigaction action = {.sa_sigaction = on_question, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
+  sigemptyset(&action.sa_mask);
+  sigaddset(&action.sa_mask, guard_question());
+  return sigaction(guard_question(), &action, 0);
+}
+
+/* ---- What plugins change that is not theirs --------------------------------------------------------------------- */
+
+static const int others[] = {SIGUSR2, SIGALRM, SIGPIPE};
+enum { OTHER_COUNT = sizeof others / sizeof others[0] };
+static struct sigaction remembered[OTHER_COUNT];
+static bool has_remembered;
+
+void guard_remember_handlers(void) {
+  for (int index = 0; index < OTHER_COUNT; index++) sigaction(others[index], 0, &remembered[index]);
+  has_remembered = true;
+}
+
+int guard_mend_handlers(void) {
+  int changed = 0;
+  struct sigaction now;
+  for (int index = 0; index < FAULT_COUNT; index++) {
+    if (sigaction(faults[index], 0, &now) != 0) continue;
+    if ((now.sa_flags & SA_SIGINFO) && now.sa_sigaction == on_fault && (now.sa_flags & SA_ONSTACK)) continue;
+    if (changed == 0) changed = faults[index];
+    install(faults[index]);
+  }
+  for (int index = 0; has_remembered && index < OTHER_COUNT; index++) {
+    if (sigaction(others[index], 0, &now) != 0 || now.sa_handler == remembered[index].sa_handler) continue;
+    if (changed == 0) changed = others[index];
+    sigaction(others[index], &remembered[index], 0);
+  }
+  return changed;
+}
+
+bool guard_mend_thread(void) {
+  sigset_t wanted, before;
+  sigemptyset(&wanted);
+  for (int index = 0; index < FAULT_COUNT; index++) sigaddset(&wanted, faults[index]);
+  bool was_changed = false;
+  if (pthread_sigmask(SIG_UNBLOCK, &wanted, &before) == 0)
+    for (int index = 0; index < FAULT_COUNT; index++) was_changed |= sigismember(&before, faults[index]) == 1;
+  stack_t alternate;
+  if (alternate_stack && sigaltstack(0, &alternate) == 0 && alternate.ss_sp != alternate_stack) {
+    alternate = (stack_t){.ss_sp = alternate_stack, .ss_size = ALTERNATE_STACK_SIZE};
+    was_changed |= sigaltstack(&alternate, 0) == 0;
+  }
+  return was_changed;
+}
+
+uint32_t guard_mend_processor(void) {
+  uint32_t left = 0;
+#if defined(__x86_64__)
+  if (__builtin_ia32_readeflags_u64() & 0x40400) {
+    left |= GUARD_LEFT_FLAGS;
+    __builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() & ~0x40400ull);
+  }
+  unsigned control = __builtin_ia32_stmxcsr();
+  if ((control & 0x1f80) != 0x1f80) left |= GUARD_LEFT_EXCEPTIONS;
+  __builtin_ia32_ldmxcsr(0x1f80);
+  unsigned short x87 = 0x37f;
+  __asm__ volatile("fnclex; fldcw %0" : : "m"(x87));
+#elif defined(__aarch64__)
+  uint64_t control;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(control));
+  if (control & 0x9f00) left |= GUARD_LEFT_EXCEPTIONS;
+  __asm__ volatile("msr fpcr, %0" : : "r"(0ull));
+#endif
+  return left;
 }
 
 void guard_contain(int eventfd) {
   notice = eventfd;
-  is_preparing = 0;
+  __atomic_store_n(&is_preparing, 0, __ATOMIC_SEQ_CST);
+  /* A thread of a plugin's own has faulted, and is about to end the process: it does not come to serve. */
+  while (__atomic_load_n(&is_dying, __ATOMIC_SEQ_CST)) pause();
 }
 
 void guard_set_images(const guard_image *list, size_t count) {
-  image_count = 0;
   images = list;
-  image_count = count;
+  __atomic_store_n(&image_count, count, __ATOMIC_RELEASE);
 }
-
-enum { ALTERNATE_STACK_SIZE = 64 << 10 };
 
 static void *add_alternate_stack(void) {
   void *memory = mmap(
@@ -277,8 +396,10 @@ static void *add_alternate_stack(void) {
 
 int guard_adopt_thread(guard_frame *frame) {
   find_stack(&stack_start, &stack_end);
-  if (!add_alternate_stack()) return -1;
+  alternate_stack = add_alternate_stack();
+  if (!alternate_stack) return -1;
   own_frame = frame;
+  __atomic_store_n(&frame->thread, (uint32_t)gettid(), __ATOMIC_RELEASE);
   return 0;
 }
 

@@ -239,7 +239,10 @@ struct CommandTests {
     #expect(throws: Never.self) { try JSONValue(parsing: Array(status.output.utf8)) }
     #expect(try host.command("quarantine", "fault").status == .exited(0))
     try host.waitFor(plugin: "fault", state: "quarantined")
-    #expect(try host.plugin("fault")["last_fault"]["reason"].string == "operator")
+    let out = try host.plugin("fault")
+    #expect(out["reason"].string == "operator")
+    #expect(out["faults"].int == 0 && out["last_fault"] == .null, "it is no fault")
+    #expect(try host.command("faults").output.contains("operator") == false)
     #expect(try host.get("/fault/echo").status == 503)
     #expect(try host.command("release", "fault").status == .exited(0))
     try wait("the release") { try host.get("/fault/echo").status == 200 }

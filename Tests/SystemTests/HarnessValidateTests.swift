@@ -70,6 +70,30 @@ struct HarnessValidateTests {
     #expect(json["results"].array.contains { $0["message"].string?.contains("'views-bounds'") == true })
   }
 
+  @Test("that there is no such file is told once, and no rule is checked")
+  func missing() throws {
+    let result = try ReleaseBuild.run(["validate", "/nowhere/libNothing.so"])
+    #expect(result.status == .exited(1))
+    #expect(result.output.isEmpty, "\(result.output)")
+    #expect(result.errors == "bulkhead: validate: /nowhere/libNothing.so: No such file or directory\n")
+    let directory = try ReleaseBuild.run(["validate", "/tmp"])
+    #expect(directory.status == .exited(1))
+    #expect(directory.errors == "bulkhead: validate: /tmp: it is not a regular file\n")
+  }
+
+  @Test("why a file is no library is told once")
+  func noLibrary() throws {
+    let directory = try TemporaryDirectory()
+    try directory.write("libNothing.so", Array("no library at all".utf8), mode: 0o755)
+    let result = try ReleaseBuild.run(["validate", "\(directory.path)/libNothing.so"])
+    #expect(result.status == .exited(1))
+    let told = result.output.split(separator: "\n").filter {
+      $0.contains("file too short") || $0.contains("invalid ELF")
+    }
+    #expect(told.count == 1, "\(result.output)")
+    #expect(result.output.hasSuffix("0 passed, 1 failed\n"), "\(result.output)")
+  }
+
   @Test("the rules are listed with their places, and an unknown one is wrong usage")
   func list() throws {
     let json = try JSONValue(

@@ -25,7 +25,25 @@ struct LostDescriptorTests {
       #expect(try wild.host.get("/other/echo").status == 200)
     }
     try wild.waitForSuccessor(of: generation)
-    #expect(try wild.host.get("/health").json["status"].string == "ok")
+    #expect(try wild.host.get("/other/echo").status == 200)
+    #expect(try wild.host.plugin("other")["state"].string == "active")
+    let plugin = try wild.host.plugin("wild")
+    #expect(plugin["state"].string == "active" || plugin["reason"].string == "tampered", "\(plugin)")
+  }
+
+  @Test("who closes what loops wait with is named the second time, whichever worker meets it")
+  func named() throws {
+    let wild = try WildHost()
+    for _ in 0..<2 {
+      let generation = try WildHost.generation(of: wild.host)
+      WildHost.doAtAnyCost("close-epoll", on: wild.host)
+      try wild.waitForSuccessor(of: generation)
+    }
+    let plugin = try wild.host.waitFor(plugin: "wild", state: "quarantined")
+    #expect(plugin["reason"].string == "tampered")
+    #expect(try wild.recorded()["message"].string?.contains("which is the host's") == true)
+    #expect(try wild.host.plugin("other")["state"].string == "active")
+    #expect(try wild.host.get("/other/echo").status == 200)
   }
 
   @Test("a listening socket that was shut down for all is opened anew", arguments: ["127.0.0.1:0", "unix"])

@@ -141,7 +141,9 @@ struct PageEndpointTests {
     try events.wait(for: "generations") { $0[0]["served_at"].string != nil }
     #expect(try host.command("quarantine", "guard").status == .exited(0))
     try events.wait(for: "status") { $0["plugins"][0]["state"].string == "quarantined" }
-    try events.wait(for: "faults") { $0[0]["reason"].string == "operator" }
+    #expect(try host.command("release", "guard").status == .exited(0))
+    _ = try host.get("/fault/echo", headers: [("X-Fault", "throw"), ("X-Fault-Phase", "route")])
+    try events.wait(for: "faults") { $0[0]["reason"].string == "threw" }
   }
 
   @Test("a swap ends the streams in order, and the connections go over to the next generation")

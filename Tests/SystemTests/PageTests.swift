@@ -44,7 +44,14 @@ struct PageTests {
     #expect(problem.contains("503"), "\(problem)")
     #expect(problem.contains("It is not tried again by itself."), "\(problem)")
     #expect(problem.contains("bulkhead release fault"), "\(problem)")
-    #expect(try page.tab.evaluate("document.title").string?.hasPrefix("✕ fault is quarantined") == true)
+    #expect(try page.text(of: "damage") == "All routes answer 503")
+    #expect(
+      try page.tab.evaluate("document.title").string?
+        .hasPrefix("✕ All routes answer 503: fault is quarantined") == true)
+    // What it died of is to be read before it is let in again.
+    #expect(
+      try page.tab.evaluate("document.querySelector('#problems button.main').innerText").string
+        == "Show the fault")
     // For those who do not see it.
     try page.tab.wait(
       "the announcement",
@@ -99,12 +106,21 @@ struct PageTests {
         "document.getElementById('verdict-text').innerText === 'guard is quarantined: an operator took it out'"
     )
     #expect(try page.host.plugin("guard")["reason"].string == "operator")
+    // It is no fault, and looks like none.
+    #expect(
+      try page.tab.evaluate("document.getElementById('verdict').className").string == "taken")
+    #expect(try page.text(of: "damage") == "All routes in /fault; paths under /guard answer 503")
+    for place in ["#pipe .plugin.taken", "#plugins > li.taken", "#problems > .taken"] {
+      try page.tab.wait("the colour of \(place)", until: "document.querySelector('\(place)') !== null")
+    }
+    #expect(try page.tab.evaluate("document.querySelectorAll('#panels .out').length").int == 0)
     // The token is known by now.
     try page.click("Release guard", within: "plugins")
     #expect(try page.tab.evaluate("document.activeElement.id").string == "confirm-cancel")
     try page.click("Release guard", within: "confirm")
     try page.host.waitFor(plugin: "guard", state: "active")
     try page.click("Bypass all")
+    #expect(try page.tab.evaluate("document.querySelector('#confirm .main').id").string == "confirm-cancel")
     try page.click("Bypass all", within: "confirm")
     try wait("the bypass") { try page.host.get("/health").json["bypass"].string == "all" }
     try page.tab.wait(
@@ -231,9 +247,63 @@ struct PageTests {
     try page.tab.wait(
       "the loss", until: "document.getElementById('verdict-text').innerText === 'The host does not answer'")
     #expect(try page.tab.evaluate("document.title").string?.contains("does not answer") == true)
+    #expect(try page.text(of: "verdict-hint").hasPrefix("No answer since "))
+    let style =
+      try page.tab.evaluate(
+        """
+        (() => {
+          const panels = getComputedStyle(document.getElementById('panels'));
+          const number = getComputedStyle(document.querySelector('.tile .now'));
+          const title = getComputedStyle(document.querySelector('#panels h2'), '::after');
+          return [panels.filter, number.textDecorationLine, title.content].join(' | ');
+        })()
+        """
+      ).string ?? ""
+    #expect(style.hasPrefix("grayscale(1) | line-through | \"as of "), "\(style)")
     page.host.process.send(signal: SIGCONT)
     kill(worker, SIGCONT)
     try page.tab.wait("the return", until: "document.getElementById('verdict').className === 'good'")
+  }
+
+  @Test("a plugin in front of everything that is out leads with what it costs")
+  func everythingIsOut() throws {
+    let page = try DiagnosticsPage(
+      plugins: Section.fault("guard", mount: "/guard", "recover = never") + Section.fault())
+    try page.crash("request")
+    try page.tab.wait(
+      "the damage", until: "document.getElementById('damage').innerText === 'All routes answer 503'")
+    let first = try page.tab.evaluate(
+      "document.getElementById('verdict').innerText.trim().split('\\n')[0]")
+    #expect(first.string == "All routes answer 503")
+  }
+
+  @Test("a probe that fails stands among the problems, with what came in place of the answer")
+  func failedProbe() throws {
+    let page = try DiagnosticsPage("probe = GET /nothing 200")
+    #expect(try page.text(of: "verdict-text") == "The probe GET /nothing fails")
+    let problem = try page.text(of: "problems")
+    for text in ["GET /nothing was answered 404, not 200", "/health/ready answers 503"] {
+      #expect(problem.contains(text), "\(problem)")
+    }
+    #expect(try page.tab.complaints() == [])
+  }
+
+  @Test("a fault's last words, and that it is collateral, are among its details")
+  func faultDetails() throws {
+    let page = try DiagnosticsPage()
+    try page.tab.evaluate(
+      """
+      heard.faults([{id: 'f1', plugin: 'fault', reason: 'tampered', message: 'it took SIGSEGV', at: '2026-01-02T03:04:05Z',
+        generation: 1, backtrace: [], collateral: true, last_words: 'free(): <b>invalid</b> pointer'}])
+      """)
+    try page.tab.evaluate("document.getElementById('fault-f1').open = true")
+    let details = try page.text(of: "faults")
+    for text in [
+      "tampered", "it took SIGSEGV", "Collateral", "not held against", "free(): <b>invalid</b> pointer",
+    ] {
+      #expect(details.contains(text), "\(details)")
+    }
+    #expect(try page.tab.complaints() == [])
   }
 
   @Test("text of plugins is shown as text, and never run")

@@ -34,7 +34,7 @@ struct SupervisorTests {
     try wait("the next worker") { try host.worker().pid != worker }
     let plugin = try host.plugin("fault")
     #expect(plugin["state"].string == "quarantined")
-    #expect(plugin["last_fault"]["reason"].string == "operator")
+    #expect(plugin["reason"].string == "operator")
     #expect(try host.get("/fault/echo").status == 503)
     try host.rewrite(settings("timeout = 3s", tag: "two"))
     try wait("the edit of its own section") { try host.get("/fault/echo").status == 200 }

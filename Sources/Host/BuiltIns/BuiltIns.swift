@@ -135,15 +135,18 @@ final class BuiltIns: @unchecked Sendable {
 
   // MARK: Version and metrics
 
+  /// Which host this is. What would tell an attacker more than that is for those who may see the diagnostics.
   private func version(_ x: Exchange) {
+    let isWhole = diagnostics.isVisible(x)
     var json = JSONWriter()
     json.object {
       $0.field("version", Version.host)
       $0.field("commit", Version.commit)
       $0.field("abi", Version.abi)
+      $0.field("generation", worker.generation)
+      guard isWhole else { return }
       $0.field("swift", Version.swift)
       $0.field("pid", Int(getpid()))
-      $0.field("generation", worker.generation)
       $0.array("plugins") { array in
         for plugin in worker.plugins {
           array.object {

@@ -2,25 +2,30 @@ import Glibc
 
 /// Who may see, and who may act.
 extension Diagnostics {
+  /// Whether the client may see the diagnostics. If not, the response is made.
   func isAllowed(_ x: Exchange) -> Bool {
+    guard let refusal = refusal(x) else { return true }
+    x.respond(refusal)
+    return false
+  }
+
+  /// Whether the client may see the diagnostics, where it is answered either way.
+  func isVisible(_ x: Exchange) -> Bool { refusal(x) == nil }
+
+  /// What a client is answered that may not see the diagnostics; nil if it may.
+  private func refusal(_ x: Exchange) -> HostProblem? {
     switch worker.configuration.host.diagnostics {
-    case .public: return true
-    case .off:
-      x.respond(.notFound)
-      return false
+    case .public: return nil
+    case .off: return .notFound
     case .loopback:
-      if ClientAddress.isLoopback(x, peer: x.connection?.peer.ip ?? bh_bytes()) { return true }
-      x.respond(
-        HostProblem(
-          status: 403, code: "diagnostics-forbidden", detail: "Diagnostics are shown to this machine only."))
-      return false
+      if ClientAddress.isLoopback(x, peer: x.connection?.peer.ip ?? bh_bytes()) { return nil }
+      return HostProblem(
+        status: 403, code: "diagnostics-forbidden", detail: "Diagnostics are shown to this machine only.")
     case .token(let token):
-      if isAuthorized(x, token) { return true }
-      x.respond(
-        HostProblem(
-          status: 401, code: "diagnostics-unauthorized", detail: "Diagnostics need the admin token.",
-          challenge: "Bearer realm=\"bulkhead-diagnostics\""))
-      return false
+      if isAuthorized(x, token) { return nil }
+      return HostProblem(
+        status: 401, code: "diagnostics-unauthorized", detail: "Diagnostics need the admin token.",
+        challenge: "Bearer realm=\"bulkhead-diagnostics\"")
     }
   }
 

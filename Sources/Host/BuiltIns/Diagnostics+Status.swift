@@ -19,7 +19,14 @@ extension Diagnostics {
         worker.configurationStatus.withLock { $0 }.write(to: &$0)
       }
       $0.field("required_out", worker.plugins.filter { $0.configuration.isRequired && $0.isOut }.map(\.name))
-      $0.field("failed_probes", worker.failedProbes)
+      $0.array("failed_probes") { array in
+        for failure in worker.probeFailures.withLock({ $0 }) {
+          array.object {
+            $0.field("probe", failure.probe)
+            $0.field("cause", failure.cause)
+          }
+        }
+      }
       $0.field("cors", worker.configuration.cors != nil)
       $0.array("plugins") { array in
         for plugin in worker.plugins { array.object { writeStatus(of: plugin, to: &$0) } }
@@ -35,6 +42,7 @@ extension Diagnostics {
     json.field("version", plugin.library?.version)
     json.field("sha256", plugin.sha256)
     json.field("kind", plugin.library?.capabilities.kind)
+    json.field("authenticates", plugin.capabilities.contains(.authenticates))
     json.field("state", plugin.shownState.rawValue)
     json.field("bypassed", plugin.isSkipped)
     json.field("reason", reason?.rawValue)

@@ -139,6 +139,8 @@ final class Diagnostics: @unchecked Sendable {
     json.field("mode", plugin.configuration.mode.rawValue)
     json.field("calls", total.calls)
     json.field("faults", total.faults)
+    json.field("slow_calls", plugin.metrics.slowCalls.load(ordering: .relaxed))
+    json.field("blocks_loops", plugin.blocksLoops)
     if let fault = worker.faults.last(of: plugin.name) {
       json.object("last_fault") { fault.write(to: &$0) }
     } else {

@@ -80,9 +80,27 @@ enum MetricsText {
       for plugin in worker.plugins { text.sample(name, [("plugin", plugin.name)], String(value(plugin))) }
     }
     counter("bulkhead_plugin_calls_total", "Phases and handlers run.") {
-      $0.metrics.calls
+      $0.metrics.carry().calls
     }
-    counter("bulkhead_plugin_faults_total", "Faults.") { $0.metrics.faults.load(ordering: .relaxed) }
+    text.family("bulkhead_plugin_faults_total", "counter", "Faults in service, since the host started.")
+    for plugin in worker.plugins {
+      for reason in PluginCountTable.reasons {
+        guard let count = plugin.metrics.count(of: reason) else { continue }
+        text.sample(
+          "bulkhead_plugin_faults_total", [("plugin", plugin.name), ("reason", reason.rawValue)],
+          String(count))
+      }
+    }
+    counter("bulkhead_plugin_rollbacks_total", "Times that the last good library took the place of the file.")
+    {
+      $0.metrics.rollBacks ?? 0
+    }
+    counter(
+      "bulkhead_plugin_slow_calls_total",
+      "Calls of over 50 ms that were meant for a loop: make them blocking."
+    ) {
+      $0.metrics.slowCalls.load(ordering: .relaxed)
+    }
     counter("bulkhead_plugin_shadow_responses_total", "Answers that shadow mode held back.") {
       $0.metrics.shadowResponses.load(ordering: .relaxed)
     }

@@ -30,7 +30,8 @@ extension Command {
     case .run:
       return .run(
         RunOptions(
-          configuration: parsed.values["--config"], listen: parsed.values["--listen"]))
+          configuration: parsed.values["--config"], listen: parsed.values["--listen"],
+          isDebugging: parsed.switches.contains("--debug")))
     case .check:
       return .check(
         CheckOptions(configuration: parsed.values["--config"], json: parsed.hasJSON))

@@ -28,6 +28,8 @@ struct RunOptions: Sendable, Equatable {
   var configuration: String?
   /// Instead of the configuration's `listen`.
   var listen: String?
+  /// Nobody is late.
+  var isDebugging = false
 }
 
 struct CheckOptions: Sendable, Equatable {

@@ -22,7 +22,7 @@ extension Command {
     case .run(let options):
       RunCommand.run(
         configurationPath: ConfigurationLocation.path(given: options.configuration),
-        listenOverride: options.listen
+        listenOverride: options.listen, isDebugging: options.isDebugging
       ).rawValue
     case .check(let options): CheckCommand.run(options).rawValue
     case .describe(let options): DescribeCommand.run(options).rawValue

@@ -58,6 +58,9 @@ extension CommandSpecification {
       config,
       Option(
         name: "--listen", value: "ADDR", help: "instead of 'listen': 127.0.0.1:8080, [::]:80 or unix:/path"),
+      Option(
+        name: "--debug", value: nil,
+        help: "nobody is late, and nothing counts as standing still: for debuggers and memory checkers"),
     ])
 
   static let check = CommandSpecification(

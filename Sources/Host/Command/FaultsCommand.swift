@@ -40,7 +40,7 @@ enum FaultsCommand {
     let rows = records.map { record in
       [
         record["id"].string ?? "?", record["at"].string ?? "?", record["plugin"].string ?? "?",
-        record["reason"].string ?? "?",
+        (record["reason"].string ?? "?") + (record["collateral"].boolean == true ? ", collateral" : ""),
         (record["message"].string ?? "").split(whereSeparator: \.isNewline).first.map {
           String($0.prefix(80))
         } ?? "",
@@ -49,14 +49,14 @@ enum FaultsCommand {
     return Output.print(TextTable.text([["FAULT", "AT", "PLUGIN", "REASON", "MESSAGE"]] + rows))
   }
 
-  /// Every member of a record on a line, the backtrace below.
+  /// Every member of a record on a line, the backtrace and the last words below.
   static func text(_ record: JSONValue) -> String {
     var rows: [(String, String)] = []
-    for member in record.members where member.name != "backtrace" {
+    for member in record.members where !["backtrace", "last_words"].contains(member.name) {
       switch member.value {
       case .string(let text):
         rows.append((member.name, text.split(whereSeparator: \.isNewline).joined(separator: "; ")))
-      case .null: continue
+      case .null, .boolean(false): continue
       case let value:
         var json = JSONWriter()
         value.write(to: &json)
@@ -65,6 +65,8 @@ enum FaultsCommand {
     }
     let frames = record["backtrace"].array.compactMap(\.string)
     let backtrace = frames.isEmpty ? "" : "backtrace\n" + frames.map { "  \($0.visible)\n" }.joined()
-    return TextTable.text(rows.map { [$0.0, $0.1] }) + backtrace
+    let said = (record["last_words"].string ?? "").split(whereSeparator: \.isNewline)
+    let words = said.isEmpty ? "" : "last words\n" + said.map { "  \(String($0).visible)\n" }.joined()
+    return TextTable.text(rows.map { [$0.0, $0.1] }) + backtrace + words
   }
 }

@@ -46,6 +46,7 @@ enum LibraryInspection {
     var environment = Environment.all
     // A backtrace of the Swift runtime's takes seconds, and is of no use here.
     environment["SWIFT_BACKTRACE"] = "enable=no"
+    MemoryChecker.prepare(&environment)
     return try ChildProcess.run(
       Executable.path, ["inspect"] + options + ["--", path], environment: environment, timeLimit: timeLimit)
   }

@@ -1,6 +1,8 @@
 /// `bulkhead run`: checks the configuration, and becomes the supervisor.
 enum RunCommand {
-  static func run(configurationPath: String, listenOverride: String?) -> ExitStatus {
+  /// - Parameter isDebugging: nobody is late, and nothing counts as standing still: for debuggers and memory checkers.
+  static func run(configurationPath: String, listenOverride: String?, isDebugging: Bool = false) -> ExitStatus
+  {
     // A listener is a descriptor here and in each worker.
     OpenFileLimit.raise()
     let source: ConfigurationSource
@@ -14,7 +16,12 @@ enum RunCommand {
     Log.shared.configure(level: host.logLevel, format: host.logFormat)
     do throws(SystemError) {
       let supervisor = try Supervisor(
-        source: source, path: configurationPath, listenOverride: listenOverride)
+        source: source, path: configurationPath, listenOverride: listenOverride,
+        isDebugging: isDebugging)
+      if isDebugging {
+        Log.shared.write(
+          .warning, "--debug: no plugin is late, and no worker counts as standing still. Not for production")
+      }
       let record = HostRecord.write(
         HostRecord.Entry(
           configuration: HostRecord.key(ofConfiguration: configurationPath),

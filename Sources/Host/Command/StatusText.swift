@@ -193,6 +193,7 @@ struct StatusText {
     if plugin["reason"].string != nil, let message = plugin["message"].string, !message.isEmpty {
       parts.append(message.split(whereSeparator: \.isNewline).joined(separator: " "))
     }
+    if plugin["blocks_loops"].boolean == true { parts.append(Plugin.slowCallAdvice) }
     return parts.joined(separator: "; ")
   }
 

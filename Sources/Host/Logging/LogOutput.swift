@@ -6,7 +6,10 @@ import Synchronization
 ///
 /// Any thread.
 final class LogOutput: Sendable {
-  static let standardError = LogOutput(STDERR_FILENO)
+  static let standardError = LogOutput(standardErrorDescriptor)
+
+  /// In a worker another: there standard error is what plugins write to. Set before the first line is written.
+  nonisolated(unsafe) static var standardErrorDescriptor = STDERR_FILENO
 
   /// A pipe takes so much as a whole, or nothing (pipe(7), PIPE_BUF).
   private static let slice = 4096

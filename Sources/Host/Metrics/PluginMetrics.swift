@@ -5,6 +5,8 @@ final class PluginMetrics: Sendable {
   let faults = Atomic<UInt64>(0)
   /// In shadow mode: how often it would have answered.
   let shadowResponses = Atomic<UInt64>(0)
+  /// Calls that took longer than others can wait for a loop.
+  let slowCalls = Atomic<UInt64>(0)
   let latency = Histogram()
   /// Phases and handlers run.
   var calls: UInt64 { latency.count }
@@ -26,8 +28,9 @@ final class PluginMetrics: Sendable {
     account.withLock { $0 = Account(table: table, key: PluginCountTable.key(of: name)) }
   }
 
-  func countFault() {
+  func countFault(_ reason: Quarantine.Reason) {
     faults.wrappingAdd(1, ordering: .relaxed)
+    account.withLock { found in found.map { $0.table.add(reason, to: $0.key) } }
     // At once: the process may be about to end.
     carry()
   }
@@ -47,6 +50,14 @@ final class PluginMetrics: Sendable {
       return found.table.read(found.key) ?? now
     }
   }
+
+  /// Faults since the host started, by reason; nil if they are kept nowhere.
+  func count(of reason: Quarantine.Reason) -> UInt64? {
+    account.withLock { found in found.flatMap { $0.table.count(of: reason, $0.key) } }
+  }
+
+  /// Roll-backs since the host started; nil if they are kept nowhere.
+  var rollBacks: UInt64? { account.withLock { found in found.flatMap { $0.table.rollBacks(of: $0.key) } } }
 
   // MARK: The plugin's own
 
@@ -98,7 +109,7 @@ final class PluginMetric: Sendable {
   }
 
   static func of(_ handle: OpaquePointer?) -> PluginMetric? {
-    handle.map { Unmanaged<PluginMetric>.fromOpaque(UnsafeRawPointer($0)).takeUnretainedValue() }
+    handle.map { Handle.object($0, PluginMetric.self) }
   }
 
   static func isWellFormed(_ name: String) -> Bool {

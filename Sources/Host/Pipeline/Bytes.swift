@@ -19,8 +19,9 @@ extension bh_bytes {
     self.init(literal.utf8Start, literal.utf8CodeUnitCount)
   }
 
+  /// A count past Int.max, which only a plugin can have made, is none.
   @inline(__always)
-  var buffer: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: data, count: count) }
+  var buffer: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: data, count: max(0, count)) }
 
   var isEmpty: Bool { count == 0 }
 

@@ -103,25 +103,25 @@ final class Exchange: @unchecked Sendable {
     self.parserLimits = parserLimits ?? limits
     parser = RequestParser(limits: self.parserLimits)
     decoder = ChunkedDecoder(maxBody: limits.maxBody)
-    request = .allocate(capacity: 1)
+    request = Handle.allocate(bh_request.self)
     request.initialize(to: bh_request())
     fields = .allocate(capacity: limits.maxFields)
     parameters = .allocate(capacity: Exchange.maxParameters)
-    identity = .allocate(capacity: 1)
+    identity = Handle.allocate(bh_identity.self)
     identity.initialize(to: bh_identity())
     timeline = .allocate(capacity: Exchange.maxTimeline)
   }
 
   deinit {
-    request.deallocate()
+    Handle.free(request)
     fields.deallocate()
     parameters.deallocate()
-    identity.deallocate()
+    Handle.free(identity)
     timeline.deallocate()
   }
 
   /// What the C functions take for this exchange.
-  var handle: OpaquePointer { OpaquePointer(Unmanaged.passUnretained(self).toOpaque()) }
+  var handle: OpaquePointer { Handle.of(self) }
 
   /// Forgets the request that is done; `input` keeps what follows it.
   func reset(limits: CodecLimits) {

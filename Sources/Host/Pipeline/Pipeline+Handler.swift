@@ -86,21 +86,28 @@ extension Pipeline {
     x.beginCall(of: plugin)
     let before = now(x)
     frame.enter(
-      plugin: plugin.index, phase: UInt32(PluginPass.Phase.route.rawValue),
+      plugin: plugin.index,
+      phase: route.isBlocking ? FaultFrame.Phase.blockingRoute : UInt32(PluginPass.Phase.route.rawValue),
       requestID: x.request.pointee.request_id, at: before)
     let status = function(plugin.instance, route.handler, x.handle, UnsafePointer(x.request))
-    frame.leave()
+    let left = frame.leave()
     x.lookedAt = Clock.monotonic()
     // What the client was waited for is not the plugin's.
     let spent = x.lookedAt &- before &- (x.requestBody?.waited ?? 0)
     x.current = nil
     x.phase = .handled
     plugin.metrics.latency.record(spent, by: frame.number)
+    if spent > Plugin.loopSlice, !route.isBlocking { plugin.noteSlowCall(spent, .route, x) }
     if Log.shared.isEnabled(.debug) { logExit(plugin, .route, status, spent, x) }
-    guard status == bh_status(BH_OK) || status == bh_status(BH_RESPOND) else {
+    let what = tampering(of: plugin, left)
+    guard what == nil, status == bh_status(BH_OK) || status == bh_status(BH_RESPOND) else {
       x.note(plugin.index, .route, .fault, spent, enteredAt: before)
       x.probing &= ~(1 << UInt64(plugin.index))
-      plugin.fault(.threw, message: faultMessage(status, x), exchange: x)
+      if let what {
+        plugin.fault(.tampered, message: "it \(what)", exchange: x)
+      } else {
+        plugin.fault(.threw, message: faultMessage(status, x), exchange: x)
+      }
       x.errorMessage = nil
       x.undoCall()
       return x.respond(.fault, blaming: plugin)

@@ -8,9 +8,11 @@ extension Pipeline {
     return configuration.paths.isEmpty || configuration.paths.contains { $0.matches(path) }
   }
 
-  func requestPhase(_ x: Exchange, _ frame: FaultFrame) {
+  /// - Returns: the plugin that is to be called off the loop; nil if the phase is over.
+  func requestPhase(_ x: Exchange, _ frame: FaultFrame, _ isOnLoop: Bool) -> Plugin? {
     while x.cursor < x.chain.count {
       let entry = x.chain[x.cursor]
+      if isOnLoop, mustLeaveLoop(entry.plugin, x), applies(entry, to: x) { return entry.plugin }
       x.cursor += 1
       guard applies(entry, to: x) else { continue }
       let plugin = entry.plugin
@@ -28,21 +30,25 @@ extension Pipeline {
           x.ran |= 1 << UInt64(plugin.index)
         case .responded:
           x.ran |= 1 << UInt64(plugin.index)
-          return startResponsePhase(x)
+          startResponsePhase(x)
+          return nil
         case .failedOpen:
           continue
         case .failedClosed:
-          return startResponsePhase(x)
+          startResponsePhase(x)
+          return nil
         }
       case .skip:
         x.note(plugin.index, .request, .skipped, 0)
       case .refuse(let retryAfter):
         x.note(plugin.index, .request, .refused, 0)
         x.respond(.unavailable(retryAfter: retryAfter), blaming: plugin)
-        return startResponsePhase(x)
+        startResponsePhase(x)
+        return nil
       }
     }
     x.phase = .access
+    return nil
   }
 
   func startResponsePhase(_ x: Exchange) {
@@ -50,17 +56,21 @@ extension Pipeline {
     x.phase = .response
   }
 
-  func responsePhase(_ x: Exchange, _ frame: FaultFrame) {
+  /// - Returns: the plugin that is to be called off the loop; nil if the phase is over.
+  func responsePhase(_ x: Exchange, _ frame: FaultFrame, _ isOnLoop: Bool) -> Plugin? {
     while x.cursor > 0 {
+      let plugin = x.chain[x.cursor - 1].plugin
+      let isToRun = x.ran & (1 << UInt64(plugin.index)) != 0 && plugin.responsePhase != nil
+      if isToRun, isOnLoop, mustLeaveLoop(plugin, x) { return plugin }
       x.cursor -= 1
-      let plugin = x.chain[x.cursor].plugin
-      guard x.ran & (1 << UInt64(plugin.index)) != 0, plugin.responsePhase != nil else { continue }
+      guard isToRun else { continue }
       let isProbe = x.probing & (1 << UInt64(plugin.index)) != 0
       // Quarantined since its request phase ran: its frame is not entered again.
       guard isProbe || plugin.gate.load(ordering: .acquiring) == 0 else { continue }
       _ = call(plugin, plugin.responsePhase, .response, x, frame, .run)
     }
     x.phase = .finish
+    return nil
   }
 
   enum Outcome { case passed, responded, failedOpen, failedClosed }
@@ -88,13 +98,18 @@ extension Pipeline {
       plugin: plugin.index, phase: UInt32(phase.rawValue), requestID: x.request.pointee.request_id, at: before
     )
     let status = function(plugin.instance, x.handle, UnsafePointer(x.request))
-    frame.leave()
+    let left = frame.leave()
     x.lookedAt = Clock.monotonic()
     let spent = x.lookedAt &- before
     x.current = nil
     x.isShadowed = false
     plugin.metrics.latency.record(spent, by: frame.number)
+    if spent > Plugin.loopSlice { plugin.noteSlowCall(spent, phase, x) }
     if Log.shared.isEnabled(.debug) { logExit(plugin, phase, status, spent, x) }
+    if let what = tampering(of: plugin, left) {
+      x.note(plugin.index, phase, .fault, spent, enteredAt: before)
+      return judgeFault(of: plugin, .tampered, "it \(what)", x)
+    }
     switch status {
     case bh_status(BH_OK):
       x.note(plugin.index, phase, .passed, spent, enteredAt: before)
@@ -112,8 +127,15 @@ extension Pipeline {
       return .responded
     default:
       x.note(plugin.index, phase, .fault, spent, enteredAt: before)
-      return judgeFault(of: plugin, status, x)
+      return judgeFault(of: plugin, .threw, faultMessage(status, x), x)
     }
+  }
+
+  /// What the call that has come back has spoilt; nil for nothing.
+  @inline(__always)
+  func tampering(of plugin: Plugin, _ left: UInt32) -> String? {
+    guard left != 0 || plugin.sharedState?.isVigilant == true else { return nil }
+    return Tampering.text(left) ?? plugin.sharedState?.lookAfterCall(of: plugin)
   }
 
   /// The request phase of a half-open plugin let the request pass. An authenticator that found nothing to verify in it has
@@ -125,9 +147,11 @@ extension Pipeline {
   }
 
   /// The middleware failed: out with it, and on as its `on-failure` says.
-  private func judgeFault(of plugin: Plugin, _ status: bh_status, _ x: Exchange) -> Outcome {
+  private func judgeFault(
+    of plugin: Plugin, _ reason: Quarantine.Reason, _ message: String, _ x: Exchange
+  ) -> Outcome {
     x.probing &= ~(1 << UInt64(plugin.index))
-    plugin.fault(.threw, message: faultMessage(status, x), exchange: x)
+    plugin.fault(reason, message: message, exchange: x)
     x.errorMessage = nil
     x.undoCall()
     x.lookedAt = 0

@@ -13,8 +13,8 @@ struct ChainEntry {
 enum Progress {
   /// The response is made.
   case done
-  /// The handler is to be run on the pool; then `resume`.
-  case blocking
+  /// The call of this plugin that comes next is to be made off the loop (`runOffLoop`); then `run` goes on.
+  case blocking(Plugin)
 }
 
 /// The way of a request through one generation: routes, middleware, access, handler, and back.
@@ -64,16 +64,18 @@ final class Pipeline: @unchecked Sendable {
     return UnsafeBufferPointer(memory)
   }
 
-  /// Runs the exchange until its response is made, or its handler must run on the pool.
+  /// Runs the exchange until its response is made, or a call must be made off the loop.
   ///
-  /// Thread: the loop that owns the exchange.
-  func run(_ x: Exchange, on frame: FaultFrame) -> Progress {
+  /// Thread: the loop that owns the exchange; or another that has it meanwhile.
+  ///
+  /// - Parameter isOnLoop: whether others wait for this thread.
+  func run(_ x: Exchange, on frame: FaultFrame, isOnLoop: Bool) -> Progress {
     x.lookedAt = 0
     while true {
       switch x.phase {
       case .start: begin(x)
-      case .preflight: preflight(x, frame)
-      case .request: requestPhase(x, frame)
+      case .preflight: if let plugin = preflight(x, frame, isOnLoop) { return .blocking(plugin) }
+      case .request: if let plugin = requestPhase(x, frame, isOnLoop) { return .blocking(plugin) }
       case .access: checkAccess(x)
       case .handle:
         if x.isTrace {
@@ -81,18 +83,47 @@ final class Pipeline: @unchecked Sendable {
         } else if x.isBodyUnread {
           x.respond(.expectationFailed)
           x.phase = .handled
-        } else if case .route(let route) = x.match, route.isBlocking {
+        } else if case .route(let route) = x.match,
+          route.isBlocking || isOnLoop && mustLeaveLoop(route.plugin, x)
+        {
           x.lookedAt = 0
-          return .blocking
+          return .blocking(route.plugin)
         } else {
           handle(x, frame)
         }
       case .handled: settleHandler(x)
-      case .response: responsePhase(x, frame)
+      case .response: if let plugin = responsePhase(x, frame, isOnLoop) { return .blocking(plugin) }
       case .finish: finish(x)
       case .done: return .done
       }
     }
+  }
+
+  /// Makes the call that `run` stopped before, and goes on as far as there is no blocking handler to come. Thread: any but a
+  /// loop's.
+  func runOffLoop(_ x: Exchange, on frame: FaultFrame) {
+    if x.phase == .handle, case .route(let route) = x.match, route.isBlocking {
+      handle(x, frame)
+    } else {
+      _ = run(x, on: frame, isOnLoop: false)
+    }
+  }
+
+  /// Runs an exchange that answers no client, on the calling thread, but for its handler.
+  func runTrace(_ x: Exchange, on frame: FaultFrame) { _ = run(x, on: frame, isOnLoop: false) }
+
+  /// There are too many that wait for `plugin` off the loops: the call that was to come is not made.
+  func refuseOverloaded(_ x: Exchange, of plugin: Plugin) {
+    x.ran &= ~(1 << UInt64(plugin.index))
+    x.respond(.overloaded)
+    if x.phase != .response { x.phase = .handled }
+  }
+
+  /// The plugin was slow on a loop a while ago, and would be called now.
+  @inline(__always)
+  func mustLeaveLoop(_ plugin: Plugin, _ x: Exchange) -> Bool {
+    let until = plugin.offLoopsUntil.load(ordering: .relaxed)
+    return until != 0 && now(x) < until && plugin.gate.load(ordering: .relaxed) == 0
   }
 
   /// Answers a request that the codec refused.
@@ -167,9 +198,12 @@ final class Pipeline: @unchecked Sendable {
   // MARK: Preflights
 
   /// A CORS preflight meets only the plugins that decide CORS: no other may stand between a browser and the answer.
-  private func preflight(_ x: Exchange, _ frame: FaultFrame) {
+  ///
+  /// - Returns: the plugin that is to be called off the loop; nil if there is none.
+  private func preflight(_ x: Exchange, _ frame: FaultFrame, _ isOnLoop: Bool) -> Plugin? {
     while x.cursor < deciders.count {
       let entry = deciders[x.cursor]
+      if isOnLoop, mustLeaveLoop(entry.plugin, x) { return entry.plugin }
       x.cursor += 1
       guard applies(entry, to: x) else { continue }
       guard !entry.plugin.isBypassed.load(ordering: .relaxed) else { continue }
@@ -179,6 +213,7 @@ final class Pipeline: @unchecked Sendable {
     }
     if x.status == 0 { answerPreflight(x) }
     x.phase = .finish
+    return nil
   }
 
   /// OPTIONS on a path of the host's own: a preflight, or the methods that it takes.

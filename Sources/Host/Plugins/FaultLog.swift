@@ -31,6 +31,8 @@ final class FaultLog: Sendable {
   static let capacity = 256
   private let faults = Mutex<[Fault]>([])
   private let generation: Int
+  /// A fault has spoilt the worker: what comes after that is recorded, and held against nobody.
+  let isTainted = Atomic<Bool>(false)
   /// Tells whoever keeps records; set before any plugin is loaded.
   nonisolated(unsafe) var onRecord: (Fault, Exchange?) -> Void = { _, _ in }
 
@@ -42,7 +44,7 @@ final class FaultLog: Sendable {
   /// Any thread.
   func record(
     plugin: Plugin, reason: Quarantine.Reason, message: String, signal: String? = nil, exchange: Exchange?,
-    backtrace: [String] = [], isAfterService: Bool = false
+    backtrace: [String] = [], isAfterService: Bool = false, isCollateral: Bool = false
   ) -> Fault {
     let fault = Fault(
       id: FaultLog.newID(), plugin: plugin.name, version: plugin.library?.version, sha256: plugin.sha256,
@@ -50,7 +52,8 @@ final class FaultLog: Sendable {
       requestID: exchange?.request.pointee.request_id.string,
       traceparent: exchange?.request.pointee.traceparent.string,
       request: exchange.map { "\($0.request.pointee.method_name.string) \($0.request.pointee.path.string)" },
-      generation: generation, backtrace: backtrace, isAfterService: isAfterService)
+      generation: generation, backtrace: backtrace, isAfterService: isAfterService,
+      isCollateral: isCollateral)
     add(fault)
     onRecord(fault, exchange)
     return fault
@@ -63,15 +66,28 @@ final class FaultLog: Sendable {
     }
   }
 
-  /// Puts older faults, oldest first, before those that are here.
+  /// Puts older faults, oldest first, before those that are here. What is here of a death that an older one tells of, and tells
+  /// more of, is left out.
   func inherit(_ older: [Fault]) {
-    faults.withLock { $0 = Array((older + $0).suffix(FaultLog.capacity)) }
+    let explained = older.filter { !$0.backtrace.isEmpty }
+    faults.withLock { faults in
+      let own = faults.filter { fault in
+        !fault.backtrace.isEmpty
+          || !explained.contains {
+            $0.plugin == fault.plugin && $0.reason == fault.reason && $0.message == fault.message
+          }
+      }
+      faults = Array((older + own).suffix(FaultLog.capacity))
+    }
   }
 
   /// Newest first.
   var latest: [Fault] { faults.withLock { $0.reversed() } }
 
-  func last(of plugin: String) -> Fault? { faults.withLock { $0.last { $0.plugin == plugin } } }
+  /// The latest that is held against the plugin.
+  func last(of plugin: String) -> Fault? {
+    faults.withLock { $0.last { $0.plugin == plugin && !$0.isCollateral } }
+  }
 
   static func newID() -> String {
     var bytes = [UInt8](repeating: 0, count: 8)

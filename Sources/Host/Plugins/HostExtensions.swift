@@ -31,7 +31,7 @@ enum HostExtensions {
         return plugin.metrics.metric(
           kind, String(cString: name), help: help.map { String(cString: $0) } ?? ""
         )
-        .map { OpaquePointer(Unmanaged.passUnretained($0).toOpaque()) }
+        .map { Handle.of($0) }
       },
       add: { metric, value in PluginMetric.of(metric)?.add(value) },
       set: { metric, value in PluginMetric.of(metric)?.set(value) }))
@@ -58,7 +58,7 @@ enum HostExtensions {
       make: { context, fire, state in
         guard let plugin = Plugin.of(context), let fire else { return nil }
         return plugin.timers.make(for: plugin, fire, state)
-          .map { OpaquePointer(Unmanaged.passUnretained($0).toOpaque()) }
+          .map { Handle.of($0) }
       },
       set: { timer, delay, period in PluginTimer.of(timer)?.set(delay: delay, period: period) },
       cancel: { timer in PluginTimer.of(timer)?.cancel() }))
@@ -92,8 +92,6 @@ enum HostExtensions {
       error: { Exchange.of($0)?.requestBody?.failure?.abi ?? bh_body_error(BH_BODY_NO_ERROR) }))
 
   private static func constant<Table>(_ table: Table) -> UnsafePointer<Table> {
-    let memory = UnsafeMutablePointer<Table>.allocate(capacity: 1)
-    memory.initialize(to: table)
-    return UnsafePointer(memory)
+    ReadOnlyTable.make(table)
   }
 }

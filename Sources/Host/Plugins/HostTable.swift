@@ -8,9 +8,7 @@ import LinuxShims
 enum HostTable {
   /// Made once, and never changed: plugins keep the pointer for the life of the process.
   nonisolated(unsafe) static let shared: UnsafePointer<bh_host> = {
-    let table = UnsafeMutablePointer<bh_host>.allocate(capacity: 1)
-    table.initialize(to: make())
-    return UnsafePointer(table)
+    ReadOnlyTable.make(make())
   }()
 
   /// Bytes of a message that are kept: what goes into a fault's record, and into one line of the log.
@@ -167,7 +165,7 @@ enum HostTable {
 extension Plugin {
   @inline(__always)
   static func of(_ handle: OpaquePointer?) -> Plugin? {
-    handle.map { Unmanaged<Plugin>.fromOpaque(UnsafeRawPointer($0)).takeUnretainedValue() }
+    handle.map { Handle.object($0, Plugin.self) }
   }
 }
 
@@ -175,7 +173,7 @@ extension Exchange {
   @inline(__always)
   static func of(_ handle: OpaquePointer?) -> Exchange? {
     guard let handle else { return nil }
-    let exchange = Unmanaged<Exchange>.fromOpaque(UnsafeRawPointer(handle)).takeUnretainedValue()
+    let exchange = Handle.object(handle, Exchange.self)
     // A thread that was given up for hung, and comes by once more, has come to its end.
     if exchange.isAbandoned.load(ordering: .relaxed) { guard_park() }
     return exchange

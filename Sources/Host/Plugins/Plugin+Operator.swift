@@ -54,7 +54,16 @@ extension Plugin {
     if state == .failed {
       return .failure(Refusal(text: "\(name) is out already: it has failed to load or start"))
     }
-    fault(.operator, message: "by the operator", exchange: nil)
+    let now = Clock.monotonic()
+    quarantine.withLock { state in
+      state.fault(.operator, at: now)
+      gate.store(state.state == .active ? 0 : 1, ordering: .releasing)
+    }
+    saveState()
+    // It is no fault: nothing is counted or recorded.
+    Log.shared.write(
+      .warning, "plugin \(name) \(state.rawValue): by the operator",
+      fields: [("plugin", name), ("reason", Quarantine.Reason.operator.rawValue)])
     return .success("\(name) is \(state.rawValue)")
   }
 

@@ -22,6 +22,8 @@ final class Plugin: @unchecked Sendable {
   var builtIn: UnsafePointer<bh_plugin>?
   /// Where its timers are kept; those of a worker fire. Set before it is loaded.
   var timers = PluginTimers()
+  /// Looks after what it shares with the host; nil in a process of the plugin's own. Set before it is loaded.
+  var sharedState: SharedStateWatch?
   private(set) var library: PluginLibrary?
   private(set) var instance: UnsafeMutableRawPointer?
   /// Registered during `start`.
@@ -32,6 +34,10 @@ final class Plugin: @unchecked Sendable {
   /// The fast answer to "may it run?": 0 runs; anything else asks `quarantine`.
   let gate = Atomic<UInt8>(0)
   let quarantine: Mutex<Quarantine>
+  /// Until when its calls are made off the loops, as one was slow there; monotonic, 0 for not at all.
+  let offLoopsUntil = Atomic<UInt64>(0)
+  /// When it was last logged that it blocks loops.
+  let toldOfSlowCallAt = Atomic<UInt64>(0)
   /// Its request and response phases are skipped, by the operator's switch.
   let isBypassed = Atomic<Bool>(false)
 
@@ -47,6 +53,7 @@ final class Plugin: @unchecked Sendable {
   let isShadow: Bool
   private let middlewareTimeout: UInt64
   private let handlerTimeout: UInt64
+  private let loopHandlerTimeout: UInt64
   let fails: FailurePolicy
 
   typealias RequestFunction =
@@ -68,6 +75,7 @@ final class Plugin: @unchecked Sendable {
     self.isShadow = configuration.mode == .shadow
     middlewareTimeout = (configuration.timeout ?? .seconds(2)).nanoseconds
     handlerTimeout = (configuration.timeout ?? .seconds(30)).nanoseconds
+    loopHandlerTimeout = (configuration.timeout ?? .seconds(2)).nanoseconds
     self.fails = configuration.mode == .shadow ? .open : configuration.onFailure
     self.quarantine = Mutex(Quarantine(policy: configuration))
   }
@@ -78,7 +86,7 @@ final class Plugin: @unchecked Sendable {
   var isStarted: Bool { instance != nil || requestPhase != nil || responsePhase != nil || handler != nil }
 
   /// What the C functions take for this plugin.
-  var handle: OpaquePointer { OpaquePointer(Unmanaged.passUnretained(self).toOpaque()) }
+  var handle: OpaquePointer { Handle.of(self) }
 
   // MARK: Loading and starting
 
@@ -89,16 +97,30 @@ final class Plugin: @unchecked Sendable {
     do throws(PluginFailure) {
       let library = try checkedLibrary()
       willStart(library)
+      try lookAfter("as it was loaded")
       let settings: [SettingValue]
       switch checkedSettings(library, environment) {
       case .success(let values): settings = values
       case .failure(let errors): throw PluginFailure(reason: .badSettings, message: errors.description)
       }
       try start(library, settings, environment)
+      try lookAfter("in its start")
       try selfTest(library)
+      try lookAfter("in its self-test")
     } catch {
       fail(error)
     }
+  }
+
+  /// What has just run of it has left alone what is the host's.
+  private func lookAfter(_ place: String) throws(PluginFailure) {
+    guard let sharedState else { return }
+    let left = guard_is_processor_well() ? 0 : guard_mend_processor()
+    let found = sharedState.look()
+    let isThreadWell = !guard_mend_thread()
+    let what = found ?? (isThreadWell ? nil : Tampering.mask) ?? Tampering.text(left)
+    guard let what else { return }
+    throw PluginFailure(reason: .tampered, message: "\(place) it \(what)")
   }
 
   /// What is wrong with its settings, before anything is started. Nothing, if the library cannot be loaded, of which `load`
@@ -230,13 +252,16 @@ final class Plugin: @unchecked Sendable {
 
   /// It faulted, on this request or on none.
   func fault(_ reason: Quarantine.Reason, message: String, exchange: Exchange?) {
+    guard !faults.isTainted.load(ordering: .relaxed) else {
+      return record(reason, message: message, exchange: exchange, isCollateral: true)
+    }
     let now = Clock.monotonic()
     quarantine.withLock { state in
       _ = state.fault(reason, at: now)
       gate.store(state.state == .active ? 0 : 1, ordering: .releasing)
     }
     saveState()
-    metrics.countFault()
+    metrics.countFault(reason)
     record(reason, message: message, exchange: exchange)
   }
 
@@ -248,6 +273,7 @@ final class Plugin: @unchecked Sendable {
     case FaultFrame.Phase.stop: return configuration.timeout?.nanoseconds ?? Plugin.stopLimit
     case UInt32(PluginPass.Phase.request.rawValue), UInt32(PluginPass.Phase.response.rawValue):
       return min(middlewareTimeout, limit)
+    case UInt32(PluginPass.Phase.route.rawValue): return min(loopHandlerTimeout, limit)
     default: return min(handlerTimeout, limit)
     }
   }
@@ -264,8 +290,16 @@ final class Plugin: @unchecked Sendable {
   /// A thread froze in this plugin: it is out at once, for every loop, and the worker with the frozen thread in it is
   /// to be replaced. In a relapse nothing was asked of it in this generation, as it was out from the first: it is one of
   /// its own threads, and started again it would do it again.
-  func freeze(in frame: FaultFrame, reason: Quarantine.Reason, exchange: Exchange?) {
+  ///
+  /// - Parameter isCollateral: an earlier fault had spoilt the worker. This one is recorded, and held against nobody.
+  func freeze(in frame: FaultFrame, reason: Quarantine.Reason, exchange: Exchange?, isCollateral: Bool) {
     leaveAlone()
+    let frozen = FrozenThread(frame, timeout: timeout(phase: frame.guarded.pointee.phase))
+    guard !isCollateral else {
+      return record(
+        reason, message: frozen.message, signal: frozen.signal, exchange: exchange,
+        backtrace: Backtrace.symbolize(frozen.counters), isCollateral: true)
+    }
     let now = Clock.monotonic()
     let isRelapse = quarantine.withLock { state in
       let wasOutBefore = state.state == .quarantined && state.since < madeAt
@@ -274,8 +308,7 @@ final class Plugin: @unchecked Sendable {
       return wasOutBefore
     }
     saveState()
-    metrics.countFault()
-    let frozen = FrozenThread(frame, timeout: timeout(phase: frame.guarded.pointee.phase))
+    metrics.countFault(reason)
     record(
       reason, message: frozen.message, signal: frozen.signal, exchange: exchange,
       backtrace: Backtrace.symbolize(frozen.counters))
@@ -300,18 +333,29 @@ final class Plugin: @unchecked Sendable {
 
   private func record(
     _ reason: Quarantine.Reason, message: String, signal: String? = nil, exchange: Exchange?,
-    backtrace: [String] = []
+    backtrace: [String] = [], isCollateral: Bool = false
   ) {
     let fault = faults.record(
-      plugin: self, reason: reason, message: message, signal: signal, exchange: exchange, backtrace: backtrace
-    )
+      plugin: self, reason: reason, message: message, signal: signal, exchange: exchange,
+      backtrace: backtrace, isCollateral: isCollateral)
+    let aside =
+      isCollateral
+      ? ", which an earlier fault in this worker may have caused, and is not held against it" : ""
     Log.shared.write(
-      .error, "plugin \(name) \(state.rawValue): \(reason.rawValue): \(message)",
+      .error, "plugin \(name) \(state.rawValue): \(reason.rawValue): \(message)\(aside)",
       request: exchange?.logged,
       fields: [("plugin", name), ("reason", reason.rawValue), ("fault", fault.id)])
   }
 
   var state: Quarantine.State { quarantine.withLock { $0.state } }
+
+  /// It is out for what leaves its memory in doubt, and not for an error that it stated or an operator's word.
+  var hasBrokenDown: Bool {
+    switch quarantine.withLock({ $0.reason }) {
+    case .crashed, .hung, .exited, .tampered: true
+    default: false
+    }
+  }
 
   /// Not serving, and not by anybody's wish.
   var isOut: Bool {

@@ -13,6 +13,8 @@ struct FaultFrame: @unchecked Sendable {
     static let pull: UInt32 = 4
     static let timer: UInt32 = 5
     static let stop: UInt32 = 6
+    /// A handler that may block.
+    static let blockingRoute: UInt32 = 7
   }
 
   static let maxRequestID = 108
@@ -30,8 +32,16 @@ struct FaultFrame: @unchecked Sendable {
   }
 
   /// The plugin has returned. Does not return itself if the watchdog has given the thread up.
+  ///
+  /// - Returns: what the plugin has left in the processor that is not its own, put right already: `GUARD_LEFT_EXCEPTIONS`,
+  ///   `GUARD_LEFT_FLAGS`; 0 for nothing.
   @inline(__always)
-  func leave() { guard_leave(guarded) }
+  @discardableResult
+  func leave() -> UInt32 { guard_leave(guarded) }
+
+  /// The thread has lost its loop, as a call on it was slow. The thread's own to ask.
+  @inline(__always)
+  var hasLostLoop: Bool { guarded.pointee.has_lost_loop != 0 }
 
   /// The plugin on the stack, or the one that was when the thread froze; nil if none.
   var occupant: Occupant? {
@@ -40,19 +50,32 @@ struct FaultFrame: @unchecked Sendable {
     guard plugin > 0, plugin <= ConfigurationFile.maximumPlugins else { return nil }
     return Occupant(
       plugin: plugin - 1, owner: owner, phase: guarded.pointee.phase, since: guard_since(guarded),
-      requestID: requestID)
+      requestID: requestID, sentSignal: sentSignal(by: plugin),
+      hasExited: guarded.pointee.has_exited != 0, faultedAt: guarded.pointee.faulted_at)
   }
 
-  struct Occupant {
+  struct Occupant: Sendable, Equatable {
     var plugin: Int
     /// The word itself, by which the frame is taken.
     var owner: UInt32
     var phase: UInt32
     var since: UInt64
-    var requestID: String
+    var requestID = ""
+    /// The signal that the plugin has sent to its own process; 0 for none.
+    var sentSignal: Int32 = 0
+    /// It has called exit(3).
+    var hasExited = false
+    /// When a fault was caught, monotonic.
+    var faultedAt: UInt64 = 0
 
     var hasCrashed: Bool { owner & UInt32(GUARD_CRASHED) != 0 }
     var isTaken: Bool { owner & UInt32(GUARD_TAKEN) != 0 }
+  }
+
+  /// The signal that the plugin, an index plus 1, has sent to its own process; 0 for none.
+  private func sentSignal(by plugin: Int) -> Int32 {
+    let sent = guarded.pointee.sent_signal
+    return Int(sent >> 16) == plugin ? Int32(sent & 0xffff) : 0
   }
 
   private var requestID: String {

@@ -4,7 +4,7 @@ import Synchronization
 /// over generations, edits and crashes.
 ///
 /// An entry belongs to a plugin's name. The supervisor gives and takes entries; whoever counts adds to them. Layout:
-/// entries of four words: the key, 0 for a free entry; calls; faults; and one that is not used.
+/// entries of sixteen words: the key, 0 for a free entry; calls; faults; roll-backs; and faults by reason.
 struct PluginCountTable: @unchecked Sendable {
   struct Counts: Sendable, Equatable {
     var calls: UInt64 = 0
@@ -12,7 +12,8 @@ struct PluginCountTable: @unchecked Sendable {
   }
 
   static let entryCount = 256
-  private static let entryWords = 4
+  private static let entryWords = 16
+  private static let firstReason = 4
   private static let byteCount = entryCount * entryWords * MemoryLayout<UInt64>.size
 
   private let words: UnsafeMutablePointer<Atomic<UInt64>>
@@ -42,8 +43,12 @@ struct PluginCountTable: @unchecked Sendable {
     return true
   }
 
-  /// Forgets all keys but these.
+  /// Forgets all keys but these, once there is little room left: counts of a plugin that comes back go on.
   func keep(only keys: Set<UInt64>) {
+    let free = (0..<PluginCountTable.entryCount).count {
+      words[$0 * PluginCountTable.entryWords].load(ordering: .relaxed) == 0
+    }
+    guard free < PluginCountTable.entryCount / 4 else { return }
     for index in 0..<PluginCountTable.entryCount {
       let entry = words + index * PluginCountTable.entryWords
       let key = entry.pointee.load(ordering: .relaxed)
@@ -66,6 +71,32 @@ struct PluginCountTable: @unchecked Sendable {
       Counts(
         calls: ($0 + 1).pointee.load(ordering: .relaxed), faults: ($0 + 2).pointee.load(ordering: .relaxed))
     }
+  }
+
+  /// Counts a fault's reason; nothing if the key has no entry. As `add`.
+  func add(_ reason: Quarantine.Reason, to key: UInt64) {
+    guard let entry = entry(key), let word = PluginCountTable.word(of: reason) else { return }
+    (entry + word).pointee.wrappingAdd(1, ordering: .relaxed)
+  }
+
+  /// Nil if it has no entry, or the reason is of no fault in service.
+  func count(of reason: Quarantine.Reason, _ key: UInt64) -> UInt64? {
+    guard let entry = entry(key), let word = PluginCountTable.word(of: reason) else { return nil }
+    return (entry + word).pointee.load(ordering: .relaxed)
+  }
+
+  func addRollBack(to key: UInt64) {
+    guard let entry = entry(key) else { return }
+    (entry + 3).pointee.wrappingAdd(1, ordering: .relaxed)
+  }
+
+  func rollBacks(of key: UInt64) -> UInt64? { entry(key).map { ($0 + 3).pointee.load(ordering: .relaxed) } }
+
+  /// The reasons that are counted: of faults in service.
+  static let reasons: [Quarantine.Reason] = [.threw, .crashed, .hung, .exited, .tampered]
+
+  private static func word(of reason: Quarantine.Reason) -> Int? {
+    reasons.firstIndex(of: reason).map { firstReason + $0 }
   }
 
   private func entry(_ key: UInt64) -> UnsafeMutablePointer<Atomic<UInt64>>? {

@@ -17,6 +17,10 @@ struct Manifest: Sendable {
   var isBare = false
   /// It is bare for as long as another generation is prepared.
   var isStandIn = false
+  /// A look at what is shared follows each call of a plugin.
+  var isVigilant = false
+  /// Nobody is late, and nothing stands still: a debugger has the time.
+  var isDebugging = false
   /// As the operator has switched it; nil for what the environment says.
   var bypass: Bypass?
   /// Out of readiness, by the operator.
@@ -50,7 +54,9 @@ struct Manifest: Sendable {
     static let control: Int32 = 3
     static let sharedMemory: Int32 = 4
     static let manifest: Int32 = 5
-    static let firstListener: Int32 = 6
+    /// Where its log goes. 1 and 2 are what plugins write to.
+    static let log: Int32 = 6
+    static let firstListener: Int32 = 7
   }
 
   init() {}
@@ -77,6 +83,8 @@ extension Manifest {
     lines += culprits.map { ("culprit", "\($0.plugin) \($0.reason.rawValue) \($0.message)") }
     if isBare { lines.append(("bare", "")) }
     if isStandIn { lines.append(("stand-in", "")) }
+    if isVigilant { lines.append(("vigilant", "")) }
+    if isDebugging { lines.append(("debug", "")) }
     if let bypass { lines.append(("bypass", bypass.rawValue)) }
     if isDraining { lines.append(("draining", "")) }
     if let logLevel { lines.append(("log-level", "\(logLevel)")) }
@@ -132,6 +140,8 @@ extension Manifest {
     case "edited": edited.insert(value)
     case "bare": isBare = true
     case "stand-in": isStandIn = true
+    case "vigilant": isVigilant = true
+    case "debug": isDebugging = true
     case "bypass":
       guard let found = Bypass(rawValue: value) else { return false }
       bypass = found

@@ -7,15 +7,20 @@ extension Supervisor {
 
   func reapWorkers() {
     Children.reapOthers()
+    for worker in workers.values { lookAtStop(of: worker) }
     for worker in workers.values where hasEnded(worker) {
       // What its plugins have started goes with it: nobody else knows of them. The group's number cannot be another's
       // before its leader is reaped.
       kill(-worker.pid, SIGKILL)
       guard let status = Children.reap(worker.pid) else { continue }
       // What it said last is heard before it is buried.
-      while case .message(let message)? = worker.hear() { take(message, from: worker) }
+      while let news = worker.hear(), news != .gone {
+        if case .message(let message) = news { take(message, from: worker) }
+      }
+      hearOutput(of: worker, isLast: true)
       workers[worker.generation] = nil
       worker.control.close()
+      worker.output.reading.close()
       for client in worker.questions.compactMap({ $0 }) where !isDueStatus(client) {
         control.answer(client, isYes: false, "the worker ended before it could answer; try again\n")
       }
@@ -26,6 +31,26 @@ extension Supervisor {
       dropRevisions()
       forgetUnused()
     }
+  }
+
+  /// A worker that a plugin has stopped goes on at once. One that was stopped from outside is left alone: somebody wants it.
+  private func lookAtStop(of worker: WorkerHandle) {
+    var info = siginfo_t()
+    guard waitid(P_PID, id_t(worker.pid), &info, WSTOPPED | WNOHANG) == 0,
+      info._sifields._sigchld.si_pid == worker.pid
+    else { return }
+    let signal = info._sifields._sigchld.si_status
+    guard let sender = occupants(of: worker).first(where: { $0.sentSignal != 0 }), !isDebugging else {
+      return Log.shared.write(
+        .warning,
+        "generation \(worker.generation), pid \(worker.pid), is stopped from outside, by signal \(signal)")
+    }
+    kill(worker.pid, SIGCONT)
+    let name = worker.configuration.plugins[sender.plugin].name
+    worker.tell("tampered \(name) it stopped its own process by signal \(signal)")
+    Log.shared.write(
+      .error, "plugin \(name) stopped generation \(worker.generation) by signal \(signal): it goes on",
+      fields: [("plugin", name)])
   }
 
   /// True if it has ended, and waits to be reaped.
@@ -55,27 +80,25 @@ extension Supervisor {
       signal != 0
       ? "by signal \(signal) (\(String(cString: strsignal(signal))))"
       : "with exit status \(shim_exit_code(status))"
-    let occupant = culprit(of: worker)
-    let name = occupant.map { worker.configuration.plugins[$0.plugin].name }
+    let finding = verdict(on: worker, signal: signal, exitCode: signal == 0 ? shim_exit_code(status) : 0)
+    guard case .plugin(let occupant, let reason) = finding else {
+      return buryWithoutCulprit(worker, how, generation.phase, signal: signal)
+    }
+    let name = worker.configuration.plugins[occupant.plugin].name
     let late = worker.late.flatMap { late in late.plugin == name ? late : nil }
+    let request = occupant.requestID.isEmpty ? "" : " in request \(occupant.requestID)"
     let message =
       late.map { "it did not load and start within its start-timeout of \(ValueText.render($0.limit))" }
-      ?? "the worker ended \(how)"
-      + (occupant.map { $0.requestID.isEmpty ? "" : " in request \($0.requestID)" } ?? "")
+      ?? (worker.isReplaced
+        ? "it executed another program in the place of the worker (exec): fork first\(request)"
+        : "the worker ended \(how)\(request)")
     Log.shared.write(
       .error,
-      "generation \(worker.generation), pid \(worker.pid), ended \(how)"
-        + (name.map { ", in plugin \($0)" } ?? ", in no plugin")
-        + (occupant.map { $0.requestID.isEmpty ? "" : ", request \($0.requestID)" } ?? ""))
-    let end = "generation \(worker.generation) ended \(how)" + (name.map { " in plugin \($0)" } ?? "")
+      "generation \(worker.generation), pid \(worker.pid), ended \(how), in plugin \(name)"
+        + (occupant.requestID.isEmpty ? "" : ", request \(occupant.requestID)"))
+    let end = "generation \(worker.generation) ended \(how) in plugin \(name)"
     ends[worker.generation] = end
     history.cause = end
-    guard let occupant, let name else {
-      // Who kills it from without, an operator or the kernel for want of memory, says nothing of what came last.
-      if generation.phase == .serving, signal != SIGKILL { noteUnexplainedEnd(of: worker) }
-      return false
-    }
-    let reason = reason(of: worker, occupant, signal: signal)
     if generation.phase == .starting, isLoss(name, of: worker) {
       return holdBack(name, WorkerHandle.Failure(reason: reason, message: message), occupant, worker)
     }
@@ -86,6 +109,48 @@ extension Supervisor {
       if isInVain(worker) { return false }
     }
     return true
+  }
+
+  /// Whom the worker's end is put down to.
+  private func verdict(on worker: WorkerHandle, signal: Int32, exitCode: Int32) -> DeathVerdict.Finding {
+    let all = occupants(of: worker)
+    if let late = worker.late,
+      let occupant = all.first(where: { worker.configuration.plugins[$0.plugin].name == late.plugin })
+    {
+      return .plugin(occupant, .hung)
+    }
+    if worker.isReplaced, let occupant = all.max(by: { $0.since < $1.since }) {
+      return .plugin(occupant, .exited)
+    }
+    return deaths.judge(
+      all, DeathVerdict.End(signal: signal, exitCode: exitCode, isHung: worker.isHung),
+      faultSignals: [SIGILL, SIGTRAP, SIGSEGV, SIGBUS, SIGFPE, SIGABRT, SIGSYS], at: Clock.monotonic()
+    ) { worker.configuration.plugins[$0].name }
+  }
+
+  /// The worker has ended, and nobody is shown to have done it. True if its end has been told of: an earlier fault had spoilt it.
+  private func buryWithoutCulprit(
+    _ worker: WorkerHandle, _ how: String, _ phase: GenerationPlan.Phase, signal: Int32
+  ) -> Bool {
+    let present = Set(occupants(of: worker).map { worker.configuration.plugins[$0.plugin].name }).sorted()
+    let cause =
+      worker.isTainted
+      ? ", after a fault that had spoilt it"
+      : signal == SIGKILL
+        ? ": killed from outside, or by the kernel for want of memory" : ", in no plugin"
+    Log.shared.write(
+      .error,
+      "generation \(worker.generation), pid \(worker.pid), ended \(how)\(cause)"
+        + (present.isEmpty || worker.isTainted
+          ? "" : "; at work then: \(present.joined(separator: ", ")), against which it is not held"))
+    let end = "generation \(worker.generation) ended \(how)"
+    ends[worker.generation] = end
+    history.cause = end
+    guard !worker.isTainted else { return true }
+    if signal != SIGKILL { vigilantUntil = Clock.monotonic() &+ SharedStateWatch.vigilance }
+    // Who kills it from without, an operator or the kernel for want of memory, says nothing of what came last.
+    if phase == .serving, signal != SIGKILL { noteUnexplainedEnd(of: worker) }
+    return false
   }
 
   /// The plugin serves now, and took down the generation that was to follow. True if that is prepared again with the library
@@ -121,7 +186,7 @@ extension Supervisor {
 
   /// Ends a generation whose plugin does not come back from its start: the next one goes without it.
   func endLateStart(at now: UInt64) {
-    guard let due = startDue, now >= due.at else { return }
+    guard !isDebugging, let due = startDue, now >= due.at else { return }
     let limit = due.plugin.startTimeout ?? due.worker.configuration.host.startTimeout
     due.worker.late = (due.plugin.name, limit)
     due.worker.isHung = true
@@ -130,6 +195,7 @@ extension Supervisor {
       "plugin \(due.plugin.name) has not started within its start-timeout of \(ValueText.render(limit)): "
         + "ending generation \(due.worker.generation)",
       fields: [("plugin", due.plugin.name)])
+    askWhere(due.plugin.name, stands: due.worker)
     kill(due.worker.pid, SIGKILL)
   }
 
@@ -141,22 +207,10 @@ extension Supervisor {
     for plugin in due { sayRolledBack(plugin, "workers end for no known reason since it came") }
   }
 
-  private func reason(of worker: WorkerHandle, _ occupant: FaultFrame.Occupant, signal: Int32)
-    -> Quarantine.Reason
-  {
-    if occupant.hasCrashed { return .crashed }
-    if occupant.isTaken || worker.isHung { return .hung }
-    return signal == 0 ? .exited : .crashed
-  }
-
-  /// The plugin on the dead worker's stack: one that crashed or hangs, or else the latest to enter.
-  func culprit(of worker: WorkerHandle) -> FaultFrame.Occupant? {
-    let occupants = (0..<SharedMemory.frameCount).compactMap {
-      memory.frame($0, generation: worker.generation).occupant
-    }.filter { $0.plugin < worker.configuration.plugins.count }
-    return occupants.max {
-      ($0.hasCrashed ? 1 : 0, $0.since) < ($1.hasCrashed ? 1 : 0, $1.since)
-    }
+  /// The plugins on the stacks of a worker.
+  func occupants(of worker: WorkerHandle) -> [FaultFrame.Occupant] {
+    (0..<SharedMemory.frameCount).compactMap { memory.frame($0, generation: worker.generation).occupant }
+      .filter { $0.plugin < worker.configuration.plugins.count }
   }
 
   /// The plugin took the worker down: it begins the next generation in quarantine, or is not started again.
@@ -177,6 +231,7 @@ extension Supervisor {
     // Frozen before the process ended, it is in quarantine already.
     if before.state == .quarantined, !wasOutBefore { return }
     counts.add(PluginCountTable.Counts(faults: 1), to: PluginCountTable.key(of: plugin))
+    counts.add(reason, to: PluginCountTable.key(of: plugin))
     // By a thread of its own: nothing was asked of it, and started again it would do it again.
     if wasOutBefore { return keepOut(plugin, reason, message, of: worker) }
     var quarantine = Quarantine(policy: configuration, resuming: before, at: now)
@@ -191,9 +246,10 @@ extension Supervisor {
     let fault = Fault(
       id: FaultLog.newID(), plugin: plugin, version: nil, sha256: entry.sha256, reason: reason,
       message: message,
-      signal: nil, realtime: Clock.realtime(),
+      signal: worker.end?.signal, realtime: Clock.realtime(),
       requestID: occupant.requestID.isEmpty ? nil : occupant.requestID,
-      request: nil, generation: worker.generation)
+      request: nil, generation: worker.generation, backtrace: worker.end?.backtrace ?? [],
+      lastWords: worker.output.takeLastWords(at: Clock.monotonic()))
     guard !isRepeated(plugin, reason, message, by: worker) else { return }
     var json = JSONWriter()
     json.object { fault.write(to: &$0) }
@@ -207,6 +263,7 @@ extension Supervisor {
 
   /// A worker whose control thread says nothing for long is at a standstill: it cannot even be told to end.
   func listenToHearts(at now: UInt64) {
+    guard !isDebugging else { return }
     // Should we have been stopped ourselves, nobody else is late.
     let wasStopped = now &- lookedAt > 3_000_000_000
     guard let number = plan.serving?.number, let worker = workers[number] else { return }
@@ -216,8 +273,8 @@ extension Supervisor {
       Log.shared.write(.error, "generation \(number) is at a standstill: killing it")
       worker.isHung = true
       kill(worker.pid, SIGKILL)
-    } else if silent > Supervisor.pingInterval {
-      worker.tell("ping")
+    } else if silent > Supervisor.pingInterval, now &- worker.beatAskedAt > Supervisor.pingInterval / 2 {
+      worker.askForBeat(at: now)
     }
     recycle(worker, at: now)
   }

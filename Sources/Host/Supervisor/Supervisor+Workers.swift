@@ -14,7 +14,7 @@ extension Supervisor {
       return step(.cannotStart(generation: generation))
     }
     history.begin(generation, isBare: isBare, at: Clock.realtime())
-    plan.startLimit = Supervisor.startLimit(revision.configuration)
+    plan.startLimit = isDebugging ? .max / 2 : Supervisor.startLimit(revision.configuration)
     guard isBare || hasCopies(revision) else {
       waiting.insert(generation)
       let paths = revision.configuration.plugins.map(\.libraryPath)
@@ -109,6 +109,8 @@ extension Supervisor {
     manifest.configurationStatus =
       revision.number == activeRevision ? status : revision.held.map { .held($0) } ?? .active
     manifest.supervisor = getpid()
+    manifest.isDebugging = isDebugging
+    manifest.isVigilant = Clock.monotonic() < vigilantUntil
     manifest.configuration = revision.source.text
     return manifest
   }
@@ -241,10 +243,55 @@ extension Supervisor {
   /// The older first: what a worker reports counts before another takes its place.
   func hearWorkers() {
     for generation in workers.keys.sorted() {
-      while let worker = workers[generation], case .message(let message)? = worker.hear() {
-        take(message, from: worker)
+      if let worker = workers[generation] { hearOutput(of: worker) }
+      var left = Supervisor.messagesATurn
+      while left > 0, let worker = workers[generation], let news = worker.hear() {
+        left -= 1
+        switch news {
+        case .message(let message): take(message, from: worker)
+        case .nonsense: noteNonsense(of: worker)
+        case .gone:
+          endIfReplaced(worker)
+          left = 0
+        }
       }
     }
+  }
+
+  /// Others have their turn, too, when one says much.
+  private static let messagesATurn = 64
+  private static let nonsenseInterval: UInt64 = 10_000_000_000
+
+  /// A plugin writes to a descriptor that is not its own, as it seems.
+  private func noteNonsense(of worker: WorkerHandle) {
+    worker.nonsense += 1
+    let now = Clock.monotonic()
+    guard worker.toldOfNonsenseAt == 0 || now &- worker.toldOfNonsenseAt > Supervisor.nonsenseInterval else {
+      return
+    }
+    worker.toldOfNonsenseAt = now
+    vigilantUntil = now &+ SharedStateWatch.vigilance
+    Log.shared.write(
+      .warning,
+      "generation \(worker.generation) has said \(worker.nonsense) times what makes no sense: a plugin writes to a "
+        + "descriptor that is not its own")
+  }
+
+  /// Its end of the socket is closed, and it lives: another program runs in its place (execve(2)), which would run for as long
+  /// as it likes.
+  private func endIfReplaced(_ worker: WorkerHandle) {
+    guard !worker.isReplaced, !isSameProgram(worker.pid) else { return }
+    worker.isReplaced = true
+    Log.shared.write(
+      .error, "generation \(worker.generation), pid \(worker.pid), executes another program: ending it")
+    kill(worker.pid, SIGKILL)
+  }
+
+  private func isSameProgram(_ pid: pid_t) -> Bool {
+    var (own, its) = (stat(), stat())
+    // One that has ended has none, and is buried elsewhere.
+    guard stat("/proc/\(pid)/exe", &its) == 0, stat(Executable.path, &own) == 0 else { return true }
+    return own.st_dev == its.st_dev && own.st_ino == its.st_ino
   }
 
   func take(_ message: WorkerMessage, from worker: WorkerHandle) {
@@ -254,6 +301,7 @@ extension Supervisor {
     case .rejected(let errors): worker.rejection = errors
     case .ready: noteReady(worker)
     case .taint(let plugin, let reason, let isRelapse):
+      worker.isTainted = true
       history.cause = "\(plugin) \(reason.rawValue): its worker is replaced"
       if isPreparing(worker) {
         keepOut(plugin, reason, "\(reason.rawValue) before its generation was proven", of: worker)
@@ -284,12 +332,14 @@ extension Supervisor {
       guard let id = JSONValue(parsing: json)?["id"].string, ledger.admits(at: Clock.monotonic()) else {
         return
       }
-      keep(json, as: id)
+      keep(withLastWords(json, JSONValue(parsing: json) ?? .null, of: worker), as: id)
     case .unfit(let why):
       guard plan.serving?.number == worker.generation, worker.unfit == nil else { return }
       worker.unfit = why
+      vigilantUntil = Clock.monotonic() &+ SharedStateWatch.vigilance
       Log.shared.write(.error, "generation \(worker.generation) \(why): replacing it")
-    case .pong: break
+    case .pong(let number): worker.noteBeat(number)
+    case .dying: noteEnd(of: worker)
     }
   }
 
@@ -300,8 +350,14 @@ extension Supervisor {
     }
     let reason = json["reason"].string.flatMap(Quarantine.Reason.init(rawValue:))
     let message = json["message"].string ?? ""
-    let isKnown = reason.map { isRepeated(plugin, $0, message, by: worker) } ?? false
-    if !isKnown, ledger.admits(at: Clock.monotonic()) { keep(bytes, as: id) }
+    // Of the death that the worker was told of there is a record.
+    let isTold = worker.manifest.culprits.contains {
+      $0.plugin == plugin && $0.reason == reason && $0.message == message
+    }
+    let isKnown = reason.map { isRepeated(plugin, $0, message, by: worker) } ?? false || isTold
+    if !isKnown, ledger.admits(at: Clock.monotonic()) {
+      keep(withLastWords(bytes, json, of: worker), as: id)
+    }
     guard let reason, !reason.isOfLoading, reason != .operator else { return }
     if isPreparing(worker) {
       let failure = WorkerHandle.Failure(reason: reason, message: message)
@@ -376,6 +432,7 @@ extension Supervisor {
 
   func sayRolledBack(_ plugin: String, _ why: String?) {
     guard let change = rollBack.changes[plugin] else { return }
+    counts.addRollBack(to: PluginCountTable.key(of: plugin))
     Log.shared.write(
       .error,
       "plugin \(plugin) is rolled back from \(change.from ?? "no file") to \(change.to)"

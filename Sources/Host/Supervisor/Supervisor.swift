@@ -17,6 +17,10 @@ final class Supervisor {
   let watch: ConfigurationWatch
   let reader: ConfigurationReader
   let startedAt = Clock.monotonic()
+  /// Nobody is late: a debugger or a checker has its time.
+  let isDebugging: Bool
+  /// Until when workers look after each call of a plugin, since one had to end and nobody is known to have done it.
+  var vigilantUntil: UInt64 = 0
   private let signals: FileDescriptor
   /// Nil if nothing can be written to the state directory.
   private var stateLock: FileDescriptor?
@@ -83,6 +87,7 @@ final class Supervisor {
   /// By such a key: the identity of the section alone, whatever its library.
   var sections: [UInt64: UInt64] = [:]
   var pace = ReplacementPace()
+  var deaths = DeathVerdict()
   /// The `max-rss` that was found to be too little for any worker.
   var warnedSize: Int?
   private var hasStateDirectory = true
@@ -125,7 +130,10 @@ final class Supervisor {
   /// Opens everything that workers share.
   ///
   /// - Throws: what the system refuses: a port in use, a state directory that cannot be made or is another host's.
-  init(source: ConfigurationSource, path: String, listenOverride: String?) throws(SystemError) {
+  init(
+    source: ConfigurationSource, path: String, listenOverride: String?, isDebugging: Bool = false
+  ) throws(SystemError) {
+    self.isDebugging = isDebugging
     configurationPath = path
     self.listenOverride = listenOverride
     stateDirectory = source.configuration.host.stateDirectory
@@ -344,12 +352,14 @@ final class Supervisor {
 
   private func waitForNews() {
     let live = workers.values.map { pollfd(fd: $0.control.raw, events: Int16(POLLIN), revents: 0) }
+    let speaking = workers.values.filter(\.output.isOpen)
+      .map { pollfd(fd: $0.output.reading.raw, events: Int16(POLLIN), revents: 0) }
     var descriptors =
       [
         pollfd(fd: signals.raw, events: Int16(POLLIN), revents: 0),
         pollfd(fd: watch.descriptor?.raw ?? -1, events: Int16(POLLIN), revents: 0),
         pollfd(fd: reader.descriptor.raw, events: Int16(POLLIN), revents: 0),
-      ] + live + control.interests
+      ] + live + speaking + control.interests
     let now = Clock.monotonic()
     // Once a second in any case: hearts are listened to, and files looked at.
     let due =
@@ -399,7 +409,9 @@ final class Supervisor {
 
   /// No worker signals its supervisor: it is a plugin, and it is not for plugins to stop the host.
   private func ignore(_ signal: Int32, from worker: WorkerHandle) {
-    let plugin = culprit(of: worker).map { worker.configuration.plugins[$0.plugin].name }
+    let plugin = occupants(of: worker).max { $0.since < $1.since }.map {
+      worker.configuration.plugins[$0.plugin].name
+    }
     Log.shared.write(
       .warning,
       "signal \(signal) of generation \(worker.generation) is ignored: sent by a plugin"

@@ -22,17 +22,40 @@ final class WorkerHandle {
   var isToBeMadeAgain = false
   /// Who asked what it has not answered yet, oldest first; nil for nobody.
   var questions: [ControlServer.Client?] = []
+  /// When it last answered a beat, or began.
   var heardAt = Clock.monotonic()
+  private(set) var beatAskedAt: UInt64 = 0
+  private var beat = 0
+  /// How often it has said what makes no sense, and when that was last told.
+  var nonsense = 0
+  var toldOfNonsenseAt: UInt64 = 0
+  /// It executes another program.
+  var isReplaced = false
   /// What it has lost that it needs to take connections; nil if nothing.
   var unfit: String?
   /// Killed because it had come to a standstill.
   var isHung = false
+  /// A plugin's fault has spoilt it: what comes after that is held against nobody.
+  var isTainted = false
   /// The plugin that did not start in its time, and that time.
   var late: (plugin: String, limit: Duration)?
 
+  /// What it writes to its standard output and error.
+  let output: WorkerOutput
+
+  /// Where it stood before its end.
+  struct End {
+    /// Nil if it was killed for being late.
+    var signal: String?
+    var backtrace: [String]
+  }
+  var end: End?
+
   private init(
-    pid: pid_t, control: FileDescriptor, configuration: Configuration, manifest: Manifest
+    pid: pid_t, control: FileDescriptor, output: WorkerOutput, configuration: Configuration,
+    manifest: Manifest
   ) {
+    self.output = output
     self.pid = pid
     self.control = control
     self.configuration = configuration
@@ -47,12 +70,20 @@ final class WorkerHandle {
     let (ours, theirs) = try socketPair()
     defer { theirs.close() }
     do throws(SystemError) {
+      let output = try WorkerOutput()
+      var isStarted = false
+      defer {
+        output.writing.close()
+        if !isStarted { output.reading.close() }
+      }
       let text = try FileDescriptor.memory(named: "bulkhead-manifest", holding: manifest.bytes)
       defer { text.close() }
       var descriptors = [
         (from: theirs, to: Manifest.Descriptors.control),
         (from: memory.descriptor, to: Manifest.Descriptors.sharedMemory),
         (from: text, to: Manifest.Descriptors.manifest),
+        (from: FileDescriptor(raw: STDERR_FILENO), to: Manifest.Descriptors.log),
+        (from: output.writing, to: STDOUT_FILENO), (from: output.writing, to: STDERR_FILENO),
       ]
       for (index, listener) in listeners.enumerated() {
         descriptors.append((from: listener.descriptor, to: Manifest.Descriptors.firstListener + Int32(index)))
@@ -60,10 +91,13 @@ final class WorkerHandle {
       var environment = Environment.all
       // The Swift runtime's own handler would take the signals before anybody else could.
       environment["SWIFT_BACKTRACE"] = "enable=no"
+      MemoryChecker.prepare(&environment)
       let pid = try Spawn.start(
         Executable.path, ["worker"], environment: environment, descriptors: descriptors,
         blocked: OperatorSignals.all)
-      return WorkerHandle(pid: pid, control: ours, configuration: configuration, manifest: manifest)
+      isStarted = true
+      return WorkerHandle(
+        pid: pid, control: ours, output: output, configuration: configuration, manifest: manifest)
     } catch {
       ours.close()
       throw error
@@ -103,8 +137,20 @@ final class WorkerHandle {
     tell(message)
   }
 
-  enum News {
+  /// Only the answer to this counts as a sign of life: whoever writes to its descriptor can say anything else.
+  func askForBeat(at now: UInt64) {
+    beat += 1
+    beatAskedAt = now
+    tell("ping \(beat)")
+  }
+
+  func noteBeat(_ number: Int) {
+    if number == beat, beat > 0 { heardAt = Clock.monotonic() }
+  }
+
+  enum News: Equatable {
     case message(WorkerMessage)
+    case nonsense
     case gone
   }
 
@@ -121,15 +167,21 @@ final class WorkerHandle {
         return errno == EAGAIN ? nil : .gone
       }
       if result == 0 { return .gone }
-      heardAt = Clock.monotonic()
-      if let message = WorkerMessage(packet) { return .message(message) }
-      Log.shared.write(.warning, "generation \(generation) says what makes no sense")
+      return WorkerMessage(packet).map { .message($0) } ?? .nonsense
     }
   }
 }
 
 /// The host's own program file.
 enum Executable {
-  /// By the kernel's link, which holds also when the file was replaced by a newer one.
-  static let path = "/proc/self/exe"
+  /// By the kernel's link, which holds also when the file was replaced by a newer one. Under Valgrind the link leads the
+  /// kernel to Valgrind, and only reading it to this program.
+  static let path: String =
+    MemoryChecker.current == .valgrind ? target(of: "/proc/self/exe") : "/proc/self/exe"
+
+  private static func target(of link: String) -> String {
+    var bytes = [CChar](repeating: 0, count: Int(PATH_MAX))
+    let count = readlink(link, &bytes, bytes.count)
+    return count > 0 ? String(decoding: bytes[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self) : link
+  }
 }

@@ -14,11 +14,12 @@
 /// | `operate LINE` | somebody with the admin token asks for it: a command as on the control socket |
 /// | `passing` | since `handover` or `drain`: it takes no new connection any more |
 /// | `unfit TEXT` | it cannot take connections any more, and why: replace this worker |
-/// | `pong` | the control thread is alive, and every loop |
+/// | `pong N` | the control thread is alive, and every loop: the answer to `ping N` |
+/// | `dying` | a signal ends it before it has come to serve: it waits a moment for the supervisor to look where it stands |
 ///
 /// The supervisor in turn says `serve`, `drain`, `adopt` and `handover` (with a descriptor), `faulted PLUGIN REASON` (in
 /// another generation), `quarantine PLUGIN`, `release PLUGIN`, `bypass MODE`, `draining MODE`, `log-level LEVEL`, `status`
-/// (these six are questions), `config JSON` (`ConfigurationStatus`), `history JSON` and `ping`.
+/// (these six are questions), `tampered PLUGIN TEXT`, `config JSON` (`ConfigurationStatus`), `history JSON` and `ping N`.
 enum WorkerMessage: Sendable, Equatable {
   case failed(plugin: String, reason: Quarantine.Reason, message: String)
   case rejected(errors: String)
@@ -31,7 +32,8 @@ enum WorkerMessage: Sendable, Equatable {
   case operate(line: String)
   case passing
   case unfit(String)
-  case pong
+  case pong(Int)
+  case dying
 
   /// In bytes: what fits into a socket's buffer.
   static let limit = 200 << 10
@@ -45,7 +47,10 @@ enum WorkerMessage: Sendable, Equatable {
     case "ready": self = .ready
     case "passing": self = .passing
     case "operate": self = .operate(line: text)
-    case "pong": self = .pong
+    case "pong":
+      guard let number = Int(text) else { return nil }
+      self = .pong(number)
+    case "dying": self = .dying
     case "rejected": self = .rejected(errors: text)
     case "record": self = .record(json: rest)
     case "unfit": self = .unfit(text)

@@ -4,6 +4,7 @@ import LinuxShims
 enum PreloadedAllocator {
   /// Says what is not to be had with it. By the supervisor, whose environment workers inherit: once, and not by each of them.
   static func sayIfThere() {
+    if let checker = MemoryChecker.current { Log.shared.write(.info, checker.notice) }
     guard !lost_heap_is_guarded() else { return }
     Log.shared.write(
       .warning,

@@ -217,7 +217,7 @@ final class BlockingPool: @unchecked Sendable {
   }
 
   /// Loop: what its lost threads leave behind; another thread may be started in the place of each.
-  func settleLost(of loop: EventLoop, isFirst: Bool, _ body: (Connection?, FaultFrame) -> Void) {
+  func takeLost(of loop: EventLoop, isFirst: Bool, _ body: (Connection?, FaultFrame) -> Void) {
     for number in 0..<slotCount.load(ordering: .acquiring) {
       let slot = slots + number
       guard slot.pointee.state.load(ordering: .acquiring) == Slot.State.lost else { continue }

@@ -55,7 +55,8 @@ extension Connection {
   /// Reads once. False if the connection is broken.
   private func receiveBody(_ intake: BodyIntake) -> Bool {
     let space = intake.unread.reserve(Connection.readSize)
-    let count = recv(descriptor.raw, space.baseAddress, min(space.count, Connection.readSize), 0)
+    let count = recv(
+      descriptor.raw, space.baseAddress, min(space.count, Connection.readSize), Connection.receiveFlags)
     if count > 0 {
       intake.hasBegun = true
       intake.unread.commit(count)

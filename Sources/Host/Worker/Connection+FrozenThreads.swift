@@ -1,23 +1,30 @@
-/// A thread froze in a plugin, with a request of this connection in its hands.
+/// A thread froze in a plugin, or is slow to come back from one, with a request of this connection in its hands.
 extension Connection {
+  /// The loop's thread is slow to come back from a plugin, and goes on with this connection's request alone. `handlerReturned`
+  /// follows, or `handlerLost`.
+  func callGoesOn() {
+    state = .handling
+    loop.setDeadline(self, .max)
+    // What was answered before it.
+    if send() { takeBody() }
+  }
+
   /// The loop's thread froze in a plugin, on this connection's request. Goes on with a copy of the exchange; the frozen
   /// thread keeps the old one.
   func recover(from frame: FaultFrame) {
     guard let (x, plugin, problem) = replaceExchange(frozenIn: frame) else { return }
     loop.worker.pipeline.skipFrozen(plugin, problem, x)
-    runPipeline(x)
-    proceed()
+    if runPipeline(x) { proceed() }
   }
 
-  /// The pool thread that ran this connection's handler, or pulled its stream, will not come back.
+  /// The thread that ran this connection's handler, or pulled its stream, will not come back.
   func handlerLost(in frame: FaultFrame) {
     switch state {
     case .handling:
       guard let (x, plugin, problem) = replaceExchange(frozenIn: frame) else { return }
       state = .reading
       loop.worker.pipeline.skipFrozen(plugin, problem, x)
-      runPipeline(x)
-      proceed()
+      if runPipeline(x) { proceed() }
     case .streaming:
       loop.worker.freeze(frame, exchange: nil)
       stream?.abandon()

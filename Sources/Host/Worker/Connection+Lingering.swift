@@ -32,7 +32,7 @@ extension Connection {
   func receiveForNobody() {
     withUnsafeTemporaryAllocation(byteCount: Connection.readSize, alignment: 16) { scratch in
       for _ in 0..<Connection.maxReads {
-        let count = recv(descriptor.raw, scratch.baseAddress, scratch.count, 0)
+        let count = recv(descriptor.raw, scratch.baseAddress, scratch.count, Connection.receiveFlags)
         if count > 0 {
           noteLife()
         } else if count == 0 || (errno != EAGAIN && errno != EINTR) {

@@ -42,12 +42,15 @@ extension Connection {
     return !isClosed
   }
 
+  static let sendFlags = Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT)
+
   /// Bytes taken: fewer than all if the socket is full, -1 if the connection is broken.
   func write(_ bytes: UnsafeRawBufferPointer) -> Int {
     var sent = 0
     while sent < bytes.count {
       let count = Glibc.send(
-        descriptor.raw, bytes.baseAddress! + sent, bytes.count - sent, Int32(MSG_NOSIGNAL))
+        descriptor.raw, bytes.baseAddress! + sent, bytes.count - sent,
+        Connection.sendFlags)
       if count >= 0 {
         sent += count
       } else if errno == EAGAIN {

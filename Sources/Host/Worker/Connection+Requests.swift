@@ -3,12 +3,17 @@ import HTTPCodec
 
 /// Requests, from the bytes that have arrived to the bytes of the answer.
 extension Connection {
-  /// Answers each request that is whole. False if the connection is over, or waits for something else than input.
+  /// Answers each request that is whole. False if the connection is over, or waits for something else than input, or if the
+  /// loop is another thread's by now.
   func process(_ x: Exchange) -> Bool {
     var isWaiting = false
     while !isWaiting, state == .reading, !isLast, !x.input.isEmpty {
       do throws(RequestError) {
-        isWaiting = try step(x)
+        switch try step(x) {
+        case .done: break
+        case .needsInput: isWaiting = true
+        case .lostLoop: return false
+        }
       } catch {
         refuse(x, error)
       }
@@ -22,28 +27,34 @@ extension Connection {
     return !isClosed && state == .reading
   }
 
-  /// One step of reading: head, body, answer. True if more input is needed first.
-  private func step(_ x: Exchange) throws(RequestError) -> Bool {
+  private enum Step {
+    case done, needsInput
+    /// A plugin was slow: the loop is another thread's, and with it the connection.
+    case lostLoop
+  }
+
+  /// One step of reading: head, body, answer.
+  private func step(_ x: Exchange) throws(RequestError) -> Step {
     switch x.reading {
     case .head:
-      guard try parseHead(x) else { return x.reading == .head }
+      guard try parseHead(x) else { return x.reading == .head ? .needsInput : .done }
       sentContinue = false
       x.reading = try isBodyHeld(x) ? .body : .complete
     case .refused:
       guard let error = x.refusal?.error,
         x.refusal?.head.read(UnsafeRawBufferPointer(x.input.readable)) == true
-      else { return true }
+      else { return .needsInput }
       throw error
     case .body:
       guard try isBodyWhole(x) else {
         sendContinue(x)
-        return true
+        return .needsInput
       }
       x.reading = .complete
     case .complete:
-      try respond(x)
+      return try respond(x) ? .done : .lostLoop
     }
-    return false
+    return .done
   }
 
   /// Whether the head is whole. One that is refused before its end is read on.
@@ -105,22 +116,29 @@ extension Connection {
       timeoutNanoseconds: loop.worker.timeouts.request)
   }
 
-  private func respond(_ x: Exchange) throws(RequestError) {
+  /// False if the loop is another thread's by now.
+  private func respond(_ x: Exchange) throws(RequestError) -> Bool {
     // Pipelined requests began when their turn came.
     if x.startedAt == 0 { x.startedAt = loop.now }
     try RequestView.prepare(x, viewContext(), random: &loop.random)
-    runPipeline(x)
+    return runPipeline(x)
   }
 
   /// The connection is noted, so that another thread can go on with it should this one freeze in a plugin.
-  func runPipeline(_ x: Exchange) {
+  ///
+  /// - Returns: false if a plugin was slow, and the loop is another thread's by now: then the caller touches neither the loop
+  ///   nor the connection any more, and returns.
+  func runPipeline(_ x: Exchange) -> Bool {
     loop.inHand = self
-    let progress = loop.worker.pipeline.run(x, on: loop.frame)
+    let frame = loop.frame
+    let progress = loop.worker.pipeline.run(x, on: frame, isOnLoop: true)
+    guard !frame.hasLostLoop else { return false }
     loop.inHand = nil
     switch progress {
     case .done: if isClosed { settleUnheard(x) } else { finish(x) }
-    case .blocking: startHandler(x)
+    case .blocking(let plugin): return leaveLoop(x, for: plugin)
     }
+    return true
   }
 
   /// The codec or the path is malformed, or the request too much or too late: one answer, and the end.
@@ -193,30 +211,29 @@ extension Connection {
 
   // MARK: Handlers on the pool
 
-  private func startHandler(_ x: Exchange) {
+  /// The call of `plugin` that comes next is not for a loop: a blocking handler, or a plugin that was slow on one.
+  ///
+  /// - Returns: as `runPipeline`.
+  private func leaveLoop(_ x: Exchange, for plugin: Plugin) -> Bool {
     state = .handling
     loop.setDeadline(self, .max)
     let worker = loop.worker
-    var plugin: Int?
-    if case .route(let route) = x.match { plugin = route.plugin.index }
-    let isTaken = worker.pool.submit(for: self, of: plugin) { frame in
-      x.requestBody?.begin(on: frame)
-      worker.pipeline.handle(x, frame)
+    let isTaken = worker.pool.submit(for: self, of: plugin.index) { frame in
+      if x.phase == .handle { x.requestBody?.begin(on: frame) }
+      worker.pipeline.runOffLoop(x, on: frame)
       self.loop.post(.handled(self))
     }
-    guard !isTaken else { return }
+    guard !isTaken else { return true }
     state = .reading
-    x.respond(.overloaded)
-    x.phase = .handled
-    runPipeline(x)
+    worker.pipeline.refuseOverloaded(x, of: plugin)
+    return runPipeline(x)
   }
 
-  /// The handler's exchange is the loop's again.
+  /// The exchange is the loop's again, which another thread had.
   func handlerReturned() {
     guard state == .handling, let x = exchange else { return }
     state = .reading
-    runPipeline(x)
-    proceed()
+    if runPipeline(x) { proceed() }
   }
 
   /// The client went away while its handler ran. The response phases have run all the same: they account for what was

@@ -55,6 +55,7 @@ extension Connection {
 
   func pull() {
     guard let stream, !stream.isPulling else { return }
+    if loop.now < stream.dueAt, !stream.isOut { return waitForStream(stream) }
     stream.isPulling = true
     if stream.isHosts {
       stream.pull(on: loop.frame)
@@ -105,9 +106,16 @@ extension Connection {
     case .later(let delay):
       // The client's direction has ended: perhaps the client, too, which only a write would show.
       if sawEnd, loop.now &- lastOutputAt > loop.worker.timeouts.body { return close() }
-      loop.setDeadline(self, loop.now + max(delay, 1_000_000))
+      stream.dueAt = loop.now + max(delay, 1_000_000)
+      waitForStream(stream)
     default: pull()
     }
+  }
+
+  /// Until it is due; or a look is taken whether its plugin is out, which ends it.
+  private func waitForStream(_ stream: StreamBody) {
+    let look = stream.isHosts ? UInt64.max : loop.now + StreamBody.longestWait
+    loop.setDeadline(self, min(stream.dueAt, look))
   }
 
   func endStream() {

@@ -61,6 +61,10 @@ final class Connection: @unchecked Sendable {
   /// Beyond this, requests wait until the client has taken what was answered.
   static let maxUnsent = 256 << 10
   static let readSize = 16 << 10
+  /// What epoll(7) is asked to tell of it.
+  static let interest = EPOLLIN.rawValue | EPOLLOUT.rawValue | EPOLLRDHUP.rawValue | EPOLLET.rawValue
+  /// A plugin that clears O_NONBLOCK clears it for all who have the socket open: it is asked for in each call.
+  static let receiveFlags = Int32(MSG_DONTWAIT)
   /// Reads in one turn, before it is the others'.
   private static let maxReads = 16
 
@@ -129,7 +133,7 @@ final class Connection: @unchecked Sendable {
     let x = exchange ?? begin()
     let wanted = x.reading == .body ? max(Connection.readSize, bodyMissing(x)) : Connection.readSize
     let space = x.input.reserve(min(wanted, 256 << 10))
-    let count = recv(descriptor.raw, space.baseAddress, space.count, 0)
+    let count = recv(descriptor.raw, space.baseAddress, space.count, Connection.receiveFlags)
     if count > 0 {
       if x.input.isEmpty { x.startedAt = loop.now }
       x.input.commit(count)
@@ -256,12 +260,13 @@ final class Connection: @unchecked Sendable {
     }
   }
 
-  /// The worker is ending: closes now if idle, else after the request in hand.
-  func drain() {
-    guard state == .reading, exchange == nil, unsent.isEmpty else { return }
+  /// The worker is ending. True if the connection is idle: it is to go on, and closes unless a request has arrived. Else it
+  /// closes after the request in hand.
+  func isToDrain() -> Bool {
+    guard state == .reading, exchange == nil, unsent.isEmpty else { return false }
     // What has arrived already is answered; what is left to wait for is not waited for.
     mayRead = true
-    advance()
+    return true
   }
 
   /// Ends a streamed body before its end: one without chunks with a reset, as the plain end of the connection would be the

@@ -10,8 +10,12 @@ import Synchronization
 final class EventLoop: @unchecked Sendable {
   let index: Int
   unowned(unsafe) let worker: Worker
-  /// The frame of the thread that has the loop; the watchdog changes it when it takes the loop from that thread.
-  var frame: FaultFrame
+  /// The thread that has the loop; the watchdog changes it when it takes the loop from that thread.
+  var thread: UnsafeMutablePointer<LoopThread>? {
+    didSet { if let thread { frame = thread.pointee.frame } }
+  }
+  /// That thread's frame.
+  private(set) var frame: FaultFrame
   /// The connection whose request is in the pipeline.
   unowned(unsafe) var inHand: Connection?
   /// When the turn began, 0 while the loop waits. Read by the watchdog.
@@ -54,6 +58,8 @@ final class EventLoop: @unchecked Sendable {
   private static let longestExhaustion: UInt64 = 5_000_000_000
   /// The supervisor knows that this worker is to be replaced.
   private var hasSaidUnfit = false
+  /// When the thread's signal mask and its alternate stack are looked after next.
+  private var mendsAt: UInt64 = 0
   private(set) var isDraining = false
   /// Where connections are passed on to, in a worker that is to end.
   private(set) var handOver: HandOver?
@@ -76,6 +82,9 @@ final class EventLoop: @unchecked Sendable {
     try watch(wakeup, EPOLLIN.rawValue, tag: EventLoop.wakeupTag)
   }
 
+  /// Those that it waits with.
+  var descriptors: [Int32] { [epoll.raw, wakeup.raw] }
+
   private func watch(_ descriptor: FileDescriptor, _ interest: UInt32, tag: UInt64) throws(SystemError) {
     var event = epoll_event()
     event.events = interest
@@ -85,34 +94,29 @@ final class EventLoop: @unchecked Sendable {
 
   // MARK: The thread
 
-  /// Serves until the loop has drained. Called on the loop's own thread.
-  func run() {
-    guard_adopt_thread(frame.guarded)
-    turns()
-  }
-
-  /// A fresh thread goes on where another froze in a plugin.
-  func takeOver(from frozen: FaultFrame) {
-    if let connection = inHand {
-      inHand = nil
-      connection.recover(from: frozen)
-    }
-    worker.watchdog.replenish()
-    turns()
-  }
-
-  private func turns() {
+  /// Serves until the loop has drained. Called on the thread that has the loop, whose frame is `own`.
+  ///
+  /// - Returns: false if the loop is another thread's by now: then nothing of it is touched any more.
+  func run(on own: FaultFrame) -> Bool {
     shim_name_thread("loop \(index)")
     while !isEnding {
       // Of a turn that another thread began there may be something left.
-      finishMessages()
+      guard finishMessages(on: own) else { return false }
       while eventIndex < eventCount {
         let event = events[eventIndex]
         eventIndex += 1
-        dispatch(event)
+        dispatch(event, on: own)
+        guard !own.hasLostLoop else { return false }
       }
       wheel.advance(to: now) { expire($0) }
       if !isAccepting, !isDraining, resumeAcceptingAt != 0, now >= resumeAcceptingAt { startAccepting() }
+      if now >= mendsAt, !worker.isChecked {
+        mendsAt = now &+ 1_000_000_000
+        if guard_mend_thread() {
+          worker.sharedState.beVigilant()
+          Log.shared.write(.error, "a plugin \(Tampering.mask); which one is not known")
+        }
+      }
       accessLog.flush(at: now)
       for connection in closed { Unmanaged.passUnretained(connection).release() }
       closed.removeAll(keepingCapacity: true)
@@ -124,6 +128,22 @@ final class EventLoop: @unchecked Sendable {
     turn.store(0, ordering: .relaxed)
     accessLog.flush(at: .max)
     worker.loopEnded()
+    return true
+  }
+
+  /// Goes on where another thread froze in a plugin, or is slow to come back from one.
+  ///
+  /// - Parameter frozen: the frame of the thread that froze; nil if it goes on with the request in hand.
+  /// - Returns: as `run`.
+  func takeOver(on own: FaultFrame, from frozen: FaultFrame?) -> Bool {
+    now = Clock.monotonic()
+    worker.loopThreads.replenish()
+    if let connection = inHand {
+      inHand = nil
+      if let frozen { connection.recover(from: frozen) } else { connection.callGoesOn() }
+      guard !own.hasLostLoop else { return false }
+    }
+    return run(on: own)
   }
 
   private func wait() {
@@ -165,12 +185,12 @@ final class EventLoop: @unchecked Sendable {
     return -1
   }
 
-  private func dispatch(_ event: epoll_event) {
+  private func dispatch(_ event: epoll_event, on own: FaultFrame) {
     let tag = event.data.u64
     if tag >= TagTable<Connection>.firstTag {
       connections[tag]?.ready(event.events)
     } else if tag == EventLoop.wakeupTag {
-      receive()
+      receive(on: own)
     } else {
       accept(worker.listeners[Int(tag - EventLoop.firstListenerTag)], event.events)
     }
@@ -184,42 +204,51 @@ final class EventLoop: @unchecked Sendable {
     wake()
   }
 
-  private func receive() {
+  private func receive(on own: FaultFrame) {
     var count: UInt64 = 0
     _ = read(wakeup.raw, &count, 8)
-    if hasLostHandler.exchange(false, ordering: .sequentiallyConsistent) {
-      worker.pool.settleLost(of: self, isFirst: index == 0) { connection, frame in
-        if let connection { connection.handlerLost(in: frame) } else { worker.freeze(frame, exchange: nil) }
-      }
-    }
-    finishMessages()
+    guard finishMessages(on: own) else { return }
     messages = inbox.withLock { messages in
       let taken = messages
       messages.removeAll(keepingCapacity: true)
       return taken
     }
     messageIndex = 0
-    finishMessages()
+    if hasLostHandler.exchange(false, ordering: .sequentiallyConsistent) {
+      let isFirst = index == 0
+      worker.pool.takeLost(of: self, isFirst: isFirst) { messages.append(.lost($0, $1)) }
+      worker.loopThreads.takeLost(of: self, isFirst: isFirst) { messages.append(.lost($0, $1)) }
+    }
+    _ = finishMessages(on: own)
   }
 
-  private func finishMessages() {
+  /// False if the loop is another thread's by now, which finishes them.
+  private func finishMessages(on own: FaultFrame) -> Bool {
     while messageIndex < messages.count {
       let message = messages[messageIndex]
       messageIndex += 1
-      switch message {
-      case .startAccepting: startAccepting()
-      case .adopt(let passed):
-        open(passed.descriptor, passed.peer, isTCP: passed.isTCP, unread: passed.unread)
-      case .handOver(let handOver): passConnections(on: handOver)
-      case .adoptionEnded: break
-      case .goOn(let connection): connection.goOn()
-      case .handled(let connection): connection.handlerReturned()
-      case .pulled(let connection): connection.pullReturned()
-      case .bodyWanted(let connection): connection.bodyWanted()
-      case .drain: drain()
-      case .beat(let number): lastBeat.store(number, ordering: .sequentiallyConsistent)
-      case .end: isEnding = true
-      }
+      obey(message)
+      guard !own.hasLostLoop else { return false }
+    }
+    return true
+  }
+
+  private func obey(_ message: LoopMessage) {
+    switch message {
+    case .startAccepting: startAccepting()
+    case .adopt(let passed):
+      open(passed.descriptor, passed.peer, isTCP: passed.isTCP, unread: passed.unread)
+    case .handOver(let handOver): passConnections(on: handOver)
+    case .adoptionEnded: break
+    case .goOn(let connection): connection.goOn()
+    case .handled(let connection): connection.handlerReturned()
+    case .pulled(let connection): connection.pullReturned()
+    case .bodyWanted(let connection): connection.bodyWanted()
+    case .drain: drain()
+    case .beat(let number): lastBeat.store(number, ordering: .sequentiallyConsistent)
+    case .lost(let connection, let frame):
+      if let connection { connection.handlerLost(in: frame) } else { worker.freeze(frame, exchange: nil) }
+    case .end: isEnding = true
     }
   }
 
@@ -328,8 +357,7 @@ final class EventLoop: @unchecked Sendable {
     let reference = Unmanaged.passRetained(connection)
     connection.tag = connections.add(connection)
     do throws(SystemError) {
-      let interest = EPOLLIN.rawValue | EPOLLOUT.rawValue | EPOLLRDHUP.rawValue | EPOLLET.rawValue
-      try watch(descriptor, interest, tag: connection.tag)
+      try watch(descriptor, Connection.interest, tag: connection.tag)
     } catch {
       Log.shared.write(.error, "cannot watch a connection: \(error)")
       connections.remove(connection.tag)
@@ -380,7 +408,8 @@ final class EventLoop: @unchecked Sendable {
     isDraining = true
     // The turn may have been a long one, and those that are taken now are not to pay for it.
     now = Clock.monotonic()
-    wheel.visitAll { $0.drain() }
+    // Their turn comes after this: each may have a request to be answered, in which the loop may be lost.
+    wheel.visitAll { if $0.isToDrain() { messages.append(.goOn($0)) } }
     acceptWaiting()
     stopAccepting()
     worker.loopStoppedAccepting()

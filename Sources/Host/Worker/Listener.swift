@@ -70,6 +70,22 @@ struct Listener: Sendable {
     try checked("fcntl") { fcntl(descriptor.raw, F_SETFD, FD_CLOEXEC) }
   }
 
+  /// Should a plugin clear O_NONBLOCK, which it does for all processes that have the socket open, accept(2) comes back all the
+  /// same when nobody waits (SO_RCVTIMEO, socket(7)).
+  private static func boundWaiting(_ raw: Int32) throws(SystemError) {
+    var limit = timeval(tv_sec: 0, tv_usec: 1000)
+    try checked("setsockopt") {
+      setsockopt(raw, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+    }
+  }
+
+  /// Sets O_NONBLOCK anew. True if it was cleared.
+  func mendFlags() -> Bool {
+    let flags = fcntl(descriptor.raw, F_GETFL)
+    guard flags >= 0, flags & O_NONBLOCK == 0 else { return false }
+    return fcntl(descriptor.raw, F_SETFL, flags | O_NONBLOCK) == 0
+  }
+
   private static func bound<Address>(_ family: Int32, _ address: inout Address) throws(SystemError)
     -> FileDescriptor
   {
@@ -84,6 +100,7 @@ struct Listener: Sendable {
         try checked("setsockopt") { setsockopt(raw, Int32(IPPROTO_IPV6), IPV6_V6ONLY, &on, size) }
       }
       try bind(raw, &address, MemoryLayout<Address>.size)
+      try boundWaiting(raw)
       try checked("listen") { listen(raw, backlog) }
     } catch {
       close(raw)
@@ -134,6 +151,7 @@ struct Listener: Sendable {
       try bind(raw, &address, MemoryLayout<sockaddr_un>.size)
       // Before anybody can connect.
       if let mode { try checked("chmod \(path)") { chmod(path, mode) } }
+      try boundWaiting(raw)
       try checked("listen") { listen(raw, backlog) }
     } catch {
       close(raw)

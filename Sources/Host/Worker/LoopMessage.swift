@@ -13,6 +13,8 @@ enum LoopMessage {
   case pulled(Connection)
   /// Its handler waits for the body, or has room for more of it.
   case bodyWanted(Connection)
+  /// A thread that ran the connection's handler, or a call of no connection, will not come back.
+  case lost(Connection?, FaultFrame)
   case drain
   /// Says that it hears.
   case beat(Int)

@@ -163,7 +163,7 @@ final class PluginTimer: @unchecked Sendable {
   }
 
   static func of(_ timer: OpaquePointer?) -> PluginTimer? {
-    timer.map { Unmanaged<PluginTimer>.fromOpaque(UnsafeRawPointer($0)).takeUnretainedValue() }
+    timer.map { Handle.object($0, PluginTimer.self) }
   }
 
   /// - Parameters: in nanoseconds; a period of less than a millisecond is one, 0 is once.

@@ -15,8 +15,13 @@ final class StreamBody: @unchecked Sendable {
   var isPulling = false
   private(set) var result = Result.more
 
+  /// When its source wants to be asked again; the loop's own note, of the monotonic clock.
+  var dueAt: UInt64 = 0
+
   /// A day, in nanoseconds.
   private static let longestDelay: UInt64 = 86_400_000_000_000
+  /// How long it is not looked at whether the plugin is out, while its source has nothing: a second, in nanoseconds.
+  static let longestWait: UInt64 = 1_000_000_000
 
   enum Result {
     case more, end, fault
@@ -26,6 +31,9 @@ final class StreamBody: @unchecked Sendable {
 
   /// Made by the host, which never waits: it is pulled and released on the loop.
   var isHosts: Bool { plugin == nil }
+
+  /// Its plugin may not be called.
+  var isOut: Bool { plugin.map { $0.gate.load(ordering: .acquiring) != 0 } ?? false }
 
   /// - Parameter plugin: nil for the host's own.
   init(_ source: bh_stream_source, plugin: Plugin?, isChunked: Bool, requestID: String) {
@@ -42,10 +50,11 @@ final class StreamBody: @unchecked Sendable {
       return
     }
     var delay: UInt64 = 0
-    let handle = OpaquePointer(Unmanaged.passUnretained(piece).toOpaque())
+    let handle = Handle.of(piece)
     guard let plugin else { return note(function(source.state, handle, &delay), delay, of: nil) }
-    guard plugin.gate.load(ordering: .acquiring) == 0 else {
-      result = .fault
+    guard !isOut else {
+      // What its client has is whole as far as it goes, unless the plugin has broken down.
+      result = plugin.hasBrokenDown ? .fault : .end
       return
     }
     requestID.withBytes {
@@ -103,7 +112,7 @@ final class StreamPiece {
   var bytes = ByteBuffer(capacity: 0)
 
   static func of(_ handle: OpaquePointer?) -> StreamPiece? {
-    handle.map { Unmanaged<StreamPiece>.fromOpaque(UnsafeRawPointer($0)).takeUnretainedValue() }
+    handle.map { Handle.object($0, StreamPiece.self) }
   }
 
   /// False past the limit.

@@ -2,24 +2,17 @@ import Glibc
 import LinuxShims
 import Synchronization
 
-/// Watches the frames: takes a loop from a thread that has crashed or hangs in a plugin, and gives it to a fresh one.
+/// Watches the frames: takes a loop from a thread that has crashed, hangs, or is slow in a plugin, and gives it to another.
 ///
 /// A thread of its own. Between the notice and the hand-over it allocates nothing and takes no lock that a frozen thread
-/// could hold: the threads that take over are made in advance. Should a thread that took over not get on, because the
-/// frozen one holds malloc's lock, the process ends itself, and the supervisor starts another without the culprit.
+/// could hold: the threads that take over are made in advance (`LoopThreads`). Should a thread that took over not get on,
+/// because the frozen one holds malloc's lock, the process ends itself, and the supervisor starts another without the culprit.
 final class Watchdog: @unchecked Sendable {
   private unowned(unsafe) let worker: Worker
   private let notice: FileDescriptor
   private let background: FaultFrame
-  private let standbys: UnsafeMutablePointer<Standby>
-  /// Threads made in all: a worker in which so many have frozen is given up.
-  private static let standbyLimit = 32
-  /// Threads that wait at any time.
-  private static let standbysReady = 3
-  private let standbyCount = Atomic<Int>(0)
-  private let isReplenishing = Atomic<Bool>(false)
   /// How often frames are looked at while any loop or pool thread is at work.
-  private static let period: Int32 = 50
+  private static let period: Int32 = 20
   /// A loop that took so long without a plugin on its stack is stuck for good.
   private static let patience: UInt64 = 10_000_000_000
 
@@ -32,50 +25,18 @@ final class Watchdog: @unchecked Sendable {
   /// Loops say so when they wake while it sleeps.
   let isAsleep = Atomic<Bool>(false)
 
-  /// A thread that waits to take a loop over. Written by the watchdog before it posts `wakeup`.
-  private struct Standby {
-    var wakeup = sem_t()
-    var isTaken = false
-    var loop: Unmanaged<EventLoop>?
-    var frame: FaultFrame
-    var frozen: FaultFrame
-  }
-
   /// - Parameter background: the frame that was given to `guard_prepare`.
   init(worker: Worker, background: FaultFrame) throws(SystemError) {
     self.worker = worker
     notice = FileDescriptor(
       raw: try checked("eventfd") { eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK)) })
     self.background = background
-    standbys = .allocate(capacity: Watchdog.standbyLimit)
   }
 
   /// Starts the threads; faults are contained from here on. Main thread, once the plugins are loaded.
   func start() throws(SystemError) {
     guard_contain(notice.raw)
-    for _ in 0..<Watchdog.standbysReady {
-      guard addStandby() else { throw SystemError("pthread_create", EAGAIN) }
-    }
     guard Thread.start(named: "watchdog", { self.run() }) else { throw SystemError("pthread_create", EAGAIN) }
-  }
-
-  /// False if there is no room for another, or the system has no thread left.
-  private func addStandby() -> Bool {
-    let index = standbyCount.load(ordering: .relaxed)
-    guard index < Watchdog.standbyLimit else { return false }
-    let standby = standbys + index
-    standby.initialize(to: Standby(frame: worker.takeFrame(), frozen: background))
-    sem_init(&standby.pointee.wakeup, 0, 0)
-    guard Thread.start(named: "standby \(index)", { Watchdog.wait(standby) }) else { return false }
-    standbyCount.store(index + 1, ordering: .releasing)
-    return true
-  }
-
-  /// In the place of a thread that has taken over. Any thread that may allocate; one at a time.
-  func replenish() {
-    guard !isReplenishing.exchange(true, ordering: .acquiring) else { return }
-    if !addStandby() { Log.shared.write(.warning, "no thread could be put by for the next fault") }
-    isReplenishing.store(false, ordering: .releasing)
   }
 
   /// Something has begun that may have to be watched. Any thread.
@@ -101,7 +62,7 @@ final class Watchdog: @unchecked Sendable {
       // The whole process may have been stopped: then nobody is late who was stopped with us.
       let wasStopped = !sleptQuietly && now &- lookedAt > Watchdog.stopped
       lookedAt = now
-      look(at: now, isLate: !wasStopped)
+      look(at: now, isLate: !wasStopped && !worker.isDebugging)
     }
   }
 
@@ -120,6 +81,8 @@ final class Watchdog: @unchecked Sendable {
     if descriptor.revents & Int16(POLLNVAL) != 0 { giveUp("the watchdog cannot be woken") }
     sleptQuietly = isQuiet
     isAsleep.store(false, ordering: .relaxed)
+    // Not to wait here, should somebody have cleared O_NONBLOCK.
+    guard descriptor.revents & Int16(POLLIN) != 0 else { return }
     var count: UInt64 = 0
     _ = read(notice.raw, &count, 8)
   }
@@ -136,10 +99,16 @@ final class Watchdog: @unchecked Sendable {
         }
         continue
       }
-      if found { takeOver(loop) }
+      if !found {
+        if isLate { lookAtSlowCall(of: loop, at: now) }
+      } else if !worker.loopThreads.takeOver(loop) {
+        giveUp("too many threads are frozen")
+      }
     }
-    worker.pool.lookAtFrames(
-      { verdict(on: $0, at: now, isLate) == true }, wake: { ($0 ?? worker.loops[0]).noteLostHandler() })
+    let isLost = { (frame: FaultFrame) in self.verdict(on: frame, at: now, isLate) == true }
+    let wake = { (loop: EventLoop?) in (loop ?? self.worker.loops[0]).noteLostHandler() }
+    worker.pool.lookAtFrames(isLost, wake: wake)
+    worker.loopThreads.lookAtFrames(isLost, wake: wake)
     lookAtBackground()
     lookAtEnd(at: now, isLate)
   }
@@ -157,30 +126,21 @@ final class Watchdog: @unchecked Sendable {
     let since = guard_since(frame.guarded)
     let limit = worker.plugins[index].timeout(phase: frame.guarded.pointee.phase)
     guard now > since, now &- since > limit else { return false }
-    return guard_take(frame.guarded, owner)
+    guard guard_take(frame.guarded, owner) else { return false }
+    _ = guard_ask(frame.guarded, getpid())
+    return true
   }
 
-  /// Hands the loop to a thread that waits for it.
-  private func takeOver(_ loop: EventLoop) {
-    for index in 0..<standbyCount.load(ordering: .acquiring) where !standbys[index].isTaken {
-      let standby = standbys + index
-      standby.pointee.isTaken = true
-      standby.pointee.loop = Unmanaged.passUnretained(loop)
-      standby.pointee.frozen = loop.frame
-      // From here on the loop is its new thread's, and its old frame is nobody's any more.
-      loop.frame = standby.pointee.frame
-      loop.noteTurn(at: Clock.monotonic())
-      sem_post(&standby.pointee.wakeup)
-      return
-    }
-    giveUp("too many threads are frozen")
-  }
-
-  private static func wait(_ standby: UnsafeMutablePointer<Standby>) {
-    guard_adopt_thread(standby.pointee.frame.guarded)
-    while sem_wait(&standby.pointee.wakeup) != 0 {}
-    guard let loop = standby.pointee.loop?.takeUnretainedValue() else { return }
-    loop.takeOver(from: standby.pointee.frozen)
+  /// A plugin is on the loop's stack, and not late. If it is slow, its thread loses the loop, lest others wait for it.
+  private func lookAtSlowCall(of loop: EventLoop, at now: UInt64) {
+    let frame = loop.frame.guarded
+    let owner = guard_owner(frame)
+    let since = guard_since(frame)
+    guard owner & ~UInt32(GUARD_PLUGIN_MASK) == 0, now > since, now &- since > Plugin.loopSlice,
+      worker.loopThreads.canSpare, guard_detach(frame, owner)
+    else { return }
+    worker.plugins[Int(owner) - 1].keepOffLoops(since: now)
+    _ = worker.loopThreads.detach(loop)
   }
 
   /// A thread that a plugin made has faulted: nobody waits for it, but the worker is tainted.
@@ -213,7 +173,7 @@ final class Watchdog: @unchecked Sendable {
       case .text: ["bulkhead: ", why, "; ending the worker\n"]
       case .json: ["{\"level\":\"error\",\"message\":\"bulkhead: ", why, "; ending the worker\"}\n"]
       }
-    for text in line { _ = write(STDERR_FILENO, text.utf8Start, text.utf8CodeUnitCount) }
+    for text in line { _ = write(LogOutput.standardErrorDescriptor, text.utf8Start, text.utf8CodeUnitCount) }
     _exit(70)
   }
 }

@@ -8,7 +8,15 @@ extension Worker {
   private static let repeatNanoseconds: UInt64 = 10_000_000_000
 
   /// Those that did not get their answer, last.
-  var failedProbes: [String] { probeFailures.withLock { $0 } }
+  var failedProbes: [String] { probeFailures.withLock { $0.map(\.probe) } }
+
+  /// A probe that did not get its answer.
+  struct ProbeFailure {
+    /// Method and target.
+    var probe: String
+    /// What came in place of the answer, when it was sent last.
+    var cause: String
+  }
 
   /// Sends the probes, and takes out of service who is to blame for one that fails: it has not proven itself, and no
   /// client is to meet it. Those that fail in the end are sent again until they pass: a plugin that was out may come back.
@@ -34,15 +42,9 @@ extension Worker {
     for probe in configuration.host.probes {
       let inService = plugins.filter { $0.state == .active }
       let id = FaultLog.newID()
-      let failure: String
-      do throws(SystemError) {
-        let status = try ProbeClient.send(probe, id: id, to: loops[0])
-        guard status != probe.status else { continue }
-        failure = "probe \(probe.text) was answered \(status), not \(probe.status)"
-      } catch {
-        failure = "probe \(probe.text): \(error)"
-      }
-      probeFailures.withLock { $0.append(probe.text) }
+      guard let cause = cause(ofFailing: probe, id: id) else { continue }
+      let failure = "probe \(probe.text) \(cause)"
+      probeFailures.withLock { $0.append(ProbeFailure(probe: probe.text, cause: cause)) }
       guard let culprit = responsible(for: id, probe), inService.contains(where: { $0 === culprit }) else {
         Log.shared.write(.error, failure)
         continue
@@ -51,6 +53,16 @@ extension Worker {
       return (culprit, failure + (fault.map { ": \($0.reason.rawValue): \($0.message)" } ?? ""))
     }
     return nil
+  }
+
+  /// Sends it: what came in place of the answer, or nil if that came.
+  private func cause(ofFailing probe: Probe, id: String) -> String? {
+    do throws(SystemError) {
+      let status = try ProbeClient.send(probe, id: id, to: loops[0])
+      return status == probe.status ? nil : "was answered \(status), not \(probe.status)"
+    } catch {
+      return "was not answered: \(error)"
+    }
   }
 
   /// Who made the answer what it is: the plugin that gave it, or that the host names in an answer of its own. Where the
@@ -98,12 +110,15 @@ extension Worker {
 
   /// Nobody is held responsible for a probe that fails again: it was, when it failed first.
   private func repeatOnce(_ probe: Probe) {
-    do throws(SystemError) {
-      guard try ProbeClient.send(probe, id: FaultLog.newID(), to: loops[0]) == probe.status else { return }
-      probeFailures.withLock { $0.removeAll { $0 == probe.text } }
+    let cause = cause(ofFailing: probe, id: FaultLog.newID())
+    probeFailures.withLock { failures in
+      guard let index = failures.firstIndex(where: { $0.probe == probe.text }) else { return }
+      if let cause { failures[index].cause = cause } else { failures.remove(at: index) }
+    }
+    if let cause {
+      Log.shared.write(.debug, "probe \(probe.text) \(cause)")
+    } else {
       Log.shared.write(.info, "probe \(probe.text) is answered \(probe.status) again")
-    } catch {
-      Log.shared.write(.debug, "probe \(probe.text): \(error)")
     }
   }
 }

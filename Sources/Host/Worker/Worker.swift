@@ -33,6 +33,8 @@ final class Worker: @unchecked Sendable {
   private(set) var pool: BlockingPool!
   private let timers = PluginTimers()
   private(set) var watchdog: Watchdog!
+  private(set) var loopThreads: LoopThreads!
+  private(set) var sharedState: SharedStateWatch!
   private(set) var pipeline: Pipeline!
   private(set) var builtIns: BuiltIns!
   private(set) var loops: [EventLoop] = []
@@ -41,7 +43,7 @@ final class Worker: @unchecked Sendable {
   /// What is wrong with their settings: then nothing was started, and nothing can be.
   private(set) var rejection: ConfigurationErrors?
   /// Probes that did not get the answer that the configuration wants.
-  let probeFailures = Mutex<[String]>([])
+  let probeFailures = Mutex<[ProbeFailure]>([])
   private let running = Atomic<Int>(0)
   private let memory: SharedMemory
   /// Tells the supervisor something; any thread.
@@ -54,6 +56,12 @@ final class Worker: @unchecked Sendable {
     let idle: UInt64
     let request: UInt64
   }
+
+  /// A worker before this one had to end, and nobody is known to have done it.
+  private let startsVigilant: Bool
+  let isChecked = MemoryChecker.current != nil
+  /// Nobody is late: a debugger or a checker has its time.
+  let isDebugging: Bool
 
   private static let poolThreads = 32
   private static let maxLoops = 32
@@ -70,6 +78,8 @@ final class Worker: @unchecked Sendable {
     configurationStatus = Mutex(manifest.configurationStatus)
     isBare = manifest.isBare
     isStandIn = manifest.isStandIn
+    startsVigilant = manifest.isVigilant
+    isDebugging = manifest.isDebugging
     edited = manifest.edited
     isDraining = Atomic(manifest.isDraining)
     self.listeners = listeners
@@ -114,8 +124,17 @@ final class Worker: @unchecked Sendable {
     return memory.frame(min(index, SharedMemory.frameCount - 1), generation: generation)
   }
 
+  /// No other plugin is on a stack.
+  func isAlone(_ plugin: Plugin) -> Bool {
+    (0..<SharedMemory.frameCount).allSatisfy {
+      memory.frame($0, generation: generation).occupant.map { $0.plugin == plugin.index } ?? true
+    }
+  }
+
   /// Nothing is under way on any loop or pool thread.
-  var isQuiet: Bool { !isStopping && pool.isQuiet && loops.allSatisfy { $0.turnStartedAt == 0 } }
+  var isQuiet: Bool {
+    !isStopping && pool.isQuiet && loopThreads.isQuiet && loops.allSatisfy { $0.turnStartedAt == 0 }
+  }
 
   // MARK: Starting
 
@@ -125,6 +144,11 @@ final class Worker: @unchecked Sendable {
     let background = takeFrame()
     let frames = memory.frames
     try checked("sigaction") { guard_prepare(background.guarded, frames.first, frames.count) }
+    guard_remember_handlers()
+    sharedState = SharedStateWatch(worker: self)
+    if startsVigilant { sharedState.beVigilant() }
+    // A memory checker has handlers and stacks of its own, and keeps them.
+    if !isChecked { for plugin in plugins { plugin.sharedState = sharedState } }
     try startPlugins(culprits)
     guard rejection == nil else { return }
     pipeline = makePipeline()
@@ -138,14 +162,17 @@ final class Worker: @unchecked Sendable {
     pool = BlockingPool(
       limit: Worker.poolThreads, takeFrame: { self.takeFrame() }, started: { self.watchdog.poke() })
     for index in 0..<Worker.loopCount(configuration.host) {
-      loops.append(try EventLoop(index: index, worker: self, frame: takeFrame()))
+      loops.append(try EventLoop(index: index, worker: self, frame: background))
     }
-    try watchdog.start()
+    loopThreads = LoopThreads(worker: self)
+    sharedState.remember(loops.flatMap(\.descriptors) + listeners.map(\.descriptor.raw))
     for loop in loops {
       running.wrappingAdd(1, ordering: .relaxed)
-      let isStarted = Thread.start(named: "loop \(loop.index)") { loop.run() }
-      guard isStarted else { throw SystemError("pthread_create", EAGAIN) }
+      try loopThreads.start(loop)
     }
+    try loopThreads.start()
+    try watchdog.start()
+    if !isChecked { try sharedState.start() }
     if !isBare { try runProbes() }
   }
 
@@ -157,6 +184,8 @@ final class Worker: @unchecked Sendable {
     let frame = takeFrame()
     mainFrame = frame
     try checked("sigaltstack") { guard_adopt_thread(frame.guarded) }
+    // As it is from here on it has to stay.
+    _ = guard_mend_thread()
     rejection = settingsErrors(culprits, environment, frame)
     guard rejection == nil else { return }
     var images = PluginImages(capacity: plugins.count)
@@ -244,25 +273,15 @@ final class Worker: @unchecked Sendable {
   /// A thread of ours froze in a plugin: it is quarantined for all loops, and this worker is to be replaced.
   func freeze(_ frame: FaultFrame, exchange: Exchange?) {
     guard let occupant = frame.occupant else { return }
-    let wasTainted = tainted.exchange(true, ordering: .relaxed)
-    let plugin = plugins[occupant.plugin]
-    if occupant.hasCrashed {
-      plugin.freeze(in: frame, reason: .crashed, exchange: exchange)
-    } else if wasTainted {
-      // It may wait for what an earlier frozen thread holds. Should it hang by itself, it will again, in the next worker.
-      plugin.leaveAlone()
-      Log.shared.write(
-        .warning,
-        "plugin \(plugin.name) does not return beside a frozen thread, which is not held against it",
-        request: exchange?.logged, fields: [("plugin", plugin.name)])
-    } else {
-      plugin.freeze(in: frame, reason: .hung, exchange: exchange)
-    }
+    // A later one may wait for what an earlier frozen thread holds, or meet memory that the first has spoilt. Should it be
+    // its own, it will come again in the next worker.
+    let wasTainted = faults.isTainted.exchange(true, ordering: .relaxed)
+    plugins[occupant.plugin].freeze(
+      in: frame, reason: occupant.hasCrashed ? .crashed : .hung, exchange: exchange, isCollateral: wasTainted)
   }
 
   /// A thread is frozen in a plugin, with whatever locks it held, malloc's among them. This worker is to be replaced.
-  var isTainted: Bool { tainted.load(ordering: .relaxed) }
-  private let tainted = Atomic<Bool>(false)
+  var isTainted: Bool { faults.isTainted.load(ordering: .relaxed) }
 
   // MARK: Serving and ending
 
@@ -328,7 +347,7 @@ final class Worker: @unchecked Sendable {
   /// ends by force, and no plugin is stopped: `stop` frees what that thread uses, or waits for what it holds.
   func stop(by deadline: UInt64) {
     guard !isTainted else { return }
-    guard pool.end(by: deadline), !isRunning else {
+    guard pool.end(by: deadline), !isRunning, loopThreads.waitUntilQuiet(by: deadline) else {
       return Log.shared.write(
         .warning, "requests are still under way: plugins are ended without being stopped")
     }

@@ -10,10 +10,13 @@ struct WorkerControl {
   let control: FileDescriptor
 
   enum Message: Equatable {
-    case serve, drain, adopt, handOver, status, ping
+    case serve, drain, adopt, handOver, status
+    case ping(Int)
     case quarantine(String)
     /// The plugin has faulted in a worker that is on its way out: it is no better in this one.
     case faulted(String, Quarantine.Reason)
+    /// It spoilt what it shares with the host, in words that begin with "it".
+    case tampered(String, String)
     case release(String)
     case bypass(Bypass)
     case draining(Draining)
@@ -33,7 +36,13 @@ struct WorkerControl {
       case "adopt": self = .adopt
       case "handover": self = .handOver
       case "status": self = .status
-      case "ping": self = .ping
+      case "ping":
+        guard let number = Int(argument) else { return nil }
+        self = .ping(number)
+      case "tampered":
+        let words = argument.split(separator: " ", maxSplits: 1).map(String.init)
+        guard words.count == 2 else { return nil }
+        self = .tampered(words[0], words[1])
       case "quarantine": self = .quarantine(argument)
       case "faulted":
         let words = argument.split(separator: " ").map(String.init)
@@ -102,15 +111,17 @@ struct WorkerControl {
   private func obey(_ message: Message) throws(SystemError) {
     switch message {
     case .serve: serve()
-    case .ping:
+    case .ping(let number):
       // Each of them, lest one that is alive be asked for less.
-      if worker.loops.count(where: { $0.isBeating() }) == worker.loops.count { try say("pong") }
+      if worker.loops.count(where: { $0.isBeating() }) == worker.loops.count { try say("pong \(number)") }
       worker.noteStraySignal()
       // Every few seconds, then: should the process be killed, little is lost.
       worker.carryCounts()
     case .status: try say("answer ok \(PluginReport.json(worker.plugins, worker))")
     case .quarantine(let name): try answer(name) { $0.quarantineByOperator() }
     case .faulted(let name, let reason): worker.plugins.first { $0.name == name }?.takeOver(reason)
+    case .tampered(let name, let what):
+      worker.plugins.first { $0.name == name }?.fault(.tampered, message: what, exchange: nil)
     case .release(let name): try answer(name) { $0.release() }
     case .bypass(let mode):
       worker.setBypass(mode)

@@ -6,6 +6,10 @@ import LinuxShims
 enum WorkerProcess {
   /// The exit status.
   static func run() -> Int32 {
+    // Of a supervisor's worker; one that was started by hand has none.
+    if fcntl(Manifest.Descriptors.log, F_GETFD) >= 0 {
+      LogOutput.standardErrorDescriptor = Manifest.Descriptors.log
+    }
     IdleSignals.ignoreFailedWrites()
     if stray_signals_absorb() < 0 { Log.shared.write(.warning, "worker: \(SystemError("sigaction"))") }
     OperatorSignals.unblock()
@@ -66,9 +70,10 @@ enum WorkerProcess {
     worker.faults.onRecord = { fault, exchange in
       var json = JSONWriter()
       json.object { fault.write(to: &$0) }
-      worker.report("\(fault.isAfterService ? "record" : "fault") \(json.text)")
+      worker.report("\(fault.isAfterService || fault.isCollateral ? "record" : "fault") \(json.text)")
       if let exchange { worker.report("request \(fault.id)\n\(RequestCopy.text(of: exchange))") }
     }
+    guard_announce_death(control.raw)
     try worker.prepare(culprits: manifest.culprits)
     if let rejection = worker.rejection {
       worker.report("rejected \(String("\(rejection)".prefix(64 << 10)))")

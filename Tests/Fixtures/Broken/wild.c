@@ -2,12 +2,14 @@
  *
  *     -DVERSION='"2.0.0"'   another release of the same
  *     -DBALLAST=64          it holds so many megabytes from the start
+ *     -DRESETS_HANDLERS     it resets the handler of SIGSEGV in its start
  *     on-stop = crash       it crashes, or hangs, when it is stopped
  */
 #define _GNU_SOURCE
 #include "broken.h"
 
 #include <fcntl.h>
+#include <fenv.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -139,8 +141,9 @@ static const char *lose_listeners(int is_shut) {
 }
 
 static const char *truncate_all(void) {
+  /* 6 is the log, a file here, which nobody maps. */
   for (int descriptor = 3; descriptor < 256; descriptor++)
-    if (ftruncate(descriptor, 0) == 0) return "shortened";
+    if (descriptor != 6 && ftruncate(descriptor, 0) == 0) return "shortened";
   return "refused";
 }
 
@@ -159,6 +162,43 @@ static const char *send_signals(void) {
 }
 
 static const char *signal_host(int signal) { return kill(getppid(), signal) == 0 ? "sent" : "refused"; }
+
+/* ---- What is the host's */
+
+static const char *clear_nonblock(void) {
+  for (int descriptor = 3; descriptor < 256; descriptor++) {
+    int flags = fcntl(descriptor, F_GETFL);
+    if (flags >= 0) fcntl(descriptor, F_SETFL, flags & ~O_NONBLOCK);
+  }
+  return "cleared";
+}
+
+static const char *reset_handlers(void) {
+  signal(SIGSEGV, SIG_DFL);
+  signal(SIGILL, SIG_DFL);
+  return "reset";
+}
+
+static const char *stop_self(void) { return raise(SIGSTOP) == 0 ? "stopped" : "refused"; }
+
+static const char *kill_self(void) { return kill(getpid(), SIGKILL) == 0 ? "killed" : "refused"; }
+
+static const char *execute(void) {
+  execl("/bin/sleep", "sleep", "20", (char *)0);
+  return "refused";
+}
+
+static const char *write_table(void) {
+  *(void *volatile *)&((bh_host *)host)->log = NULL;
+  return "written";
+}
+
+static const char *trap_floats(void) { return feenableexcept(FE_DIVBYZERO) >= 0 ? "trapping" : "refused"; }
+
+static const char *absurd_count(bh_exchange *exchange) {
+  host->set_body(exchange, (bh_bytes){.data = "x", .count = SIZE_MAX});
+  return "set";
+}
 
 static const char *outcome(const char *deed) {
   for (size_t index = 0; index < sizeof threads / sizeof threads[0]; index++) {
@@ -183,6 +223,13 @@ static const char *outcome(const char *deed) {
   if (strcmp(deed, "limit-descriptors") == 0) return limit_descriptors();
   if (strcmp(deed, "send-signals") == 0) return send_signals();
   if (strcmp(deed, "end-host") == 0) return signal_host(SIGTERM);
+  if (strcmp(deed, "clear-nonblock") == 0) return clear_nonblock();
+  if (strcmp(deed, "reset-handlers") == 0) return reset_handlers();
+  if (strcmp(deed, "stop-self") == 0) return stop_self();
+  if (strcmp(deed, "kill-self") == 0) return kill_self();
+  if (strcmp(deed, "execute") == 0) return execute();
+  if (strcmp(deed, "write-table") == 0) return write_table();
+  if (strcmp(deed, "trap-floats") == 0) return trap_floats();
   return "nothing";
 }
 
@@ -200,6 +247,9 @@ static bh_status handle(void *instance, uint32_t handler, bh_exchange *exchange,
     host->set_body(exchange, view(end_of(child)));
     return BH_OK;
   }
+  if (strcmp(deed, "free-request") == 0) free((void *)request);
+  if (strcmp(deed, "free-exchange") == 0) free(exchange);
+  if (strcmp(deed, "absurd-count") == 0) absurd_count(exchange);
   host->set_body(exchange, view(outcome(deed)));
   return BH_OK;
 }
@@ -217,6 +267,9 @@ static bh_status start(const bh_plugin *plugin, const bh_start *start, void **in
   *instance = on_stop;
   host = start->host;
   take_ballast();
+#ifdef RESETS_HANDLERS
+  reset_handlers();
+#endif
   for (size_t index = 0; index < start->setting_count; index++) {
     bh_bytes text = start->settings[index]->text;
     if (text.count < sizeof on_stop) memcpy(on_stop, text.data, text.count);

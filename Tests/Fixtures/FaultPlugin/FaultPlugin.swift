@@ -90,6 +90,12 @@ final class FaultPlugin: Middleware, Router {
       let fault = try self.fault(asked: request, in: .pull)
       return Response(headers: [("Content-Type", "text/plain")], body: .stream(Ticks(fault: fault)))
     }
+    // A stream without end: a line each so many milliseconds.
+    routes.get("stream/{ms}", access: .public) { [host] request in
+      let period = Duration.milliseconds(request[parameter: "ms"].flatMap { Int($0) } ?? 10)
+      return Response(
+        body: .stream(EndlessTicks(every: period) { host.log(.info, "the stream is released") }))
+    }
   }
 
   /// A small JSON object of what the handler saw.
@@ -155,6 +161,24 @@ private final class Ticks: StreamSource {
     if count == 2 { try fault?.happen(seed: count) }
     try writer.write("tick \(count)\n")
     return count < 3 ? .later(.milliseconds(10)) : .end
+  }
+}
+
+/// Says when it is released, which is when its stream is over.
+private final class EndlessTicks: StreamSource {
+  private let period: Duration
+  private let whenReleased: @Sendable () -> Void
+
+  init(every period: Duration, whenReleased: @escaping @Sendable () -> Void) {
+    self.period = period
+    self.whenReleased = whenReleased
+  }
+
+  deinit { whenReleased() }
+
+  func pull(_ writer: borrowing StreamWriter) throws -> StreamStep {
+    try writer.write("tick\n")
+    return .later(period)
   }
 }
 

@@ -64,6 +64,22 @@ struct DiagnosticsTests {
     #expect(!config.text.contains("s3cret"))
   }
 
+  @Test("the version tells a stranger which host it is, and who may see the diagnostics all of it")
+  func version() throws {
+    let short = ["abi", "commit", "generation", "version"]
+    let whole = (short + ["pid", "plugins", "swift"]).sorted()
+    let token = ("Authorization", "Bearer s3cret")
+    for (setting, headers, expected) in [
+      ("off", [], short), ("public", [], whole), ("token\nadmin-token = s3cret", [], short),
+      ("token\nadmin-token = s3cret", [token], whole),
+    ] as [(String, [(String, String)], [String])] {
+      let answer = try TestHost(host: "diagnostics = \(setting)").send("GET", "/__version", headers)
+      #expect(answer.status == 200)
+      #expect(whole.filter { answer.text.contains("\"\($0)\":") } == expected, "\(setting): \(answer.text)")
+      #expect(answer["WWW-Authenticate"] == nil)
+    }
+  }
+
   @Test("an error for show has the status that was asked for", arguments: [400, 404, 500, 503, 599])
   func error(_ status: Int) throws {
     #expect(try TestHost().send("GET", "/__diag/error/\(status)").status == status)

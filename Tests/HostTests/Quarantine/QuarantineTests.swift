@@ -231,7 +231,7 @@ struct QuarantineTests {
       Quarantine.Reason.allCases.map(\.rawValue) == [
         "load-failed", "abi-mismatch", "digest-mismatch", "unsafe-file", "bad-settings", "start-failed",
         "threw",
-        "crashed", "hung", "exited", "operator",
+        "crashed", "hung", "exited", "tampered", "operator",
       ])
     #expect(
       Quarantine.State.allCases.map(\.rawValue) == ["active", "probing", "quarantined", "failed", "off"])

@@ -15,7 +15,7 @@ struct PluginCountTableTests {
     table = try #require(PluginCountTable(memory))
   }
 
-  @Test("counts are added up by name, and forgotten with it")
+  @Test("counts are added up by name, and forgotten once room is wanted")
   func counts() {
     let (a, b) = (PluginCountTable.key(of: "a"), PluginCountTable.key(of: "b"))
     #expect(table.read(a) == nil)
@@ -27,6 +27,9 @@ struct PluginCountTableTests {
     #expect(table.claim(a))
     #expect(table.read(a) == Counts(calls: 5, faults: 1))
     #expect(table.read(b) == Counts())
+    table.keep(only: [b])
+    #expect(table.read(a) == Counts(calls: 5, faults: 1), "who comes back goes on")
+    for other in 0..<(PluginCountTable.entryCount * 3 / 4) { #expect(table.claim(UInt64(other + 1))) }
     table.keep(only: [b])
     #expect(table.read(a) == nil)
     #expect(table.claim(a))
@@ -52,12 +55,16 @@ struct PluginCountTableTests {
     new.latency.record(5)
     old.latency.record(5)
     #expect(new.carry() == Counts(calls: 2))
-    old.countFault()
+    old.countFault(.threw)
     #expect(new.carry() == Counts(calls: 3, faults: 1))
     #expect(new.faults.load(ordering: .relaxed) == 0)
+    #expect(new.count(of: .threw) == 1 && new.count(of: .hung) == 0)
+    #expect(new.count(of: .loadFailed) == nil, "it is of no fault in service")
+    table.addRollBack(to: PluginCountTable.key(of: "a"))
+    #expect(old.rollBacks == 1)
     let other = PluginMetrics()
     other.join(table, name: "nobody")
-    other.countFault()
+    other.countFault(.threw)
     #expect(other.carry() == Counts(faults: 1))
   }
 }

@@ -95,7 +95,8 @@ struct SupervisorMessageTests {
   func messages() {
     func read(_ text: String) -> WorkerMessage? { WorkerMessage(Array(text.utf8)) }
     #expect(read("ready") == .ready)
-    #expect(read("pong") == .pong)
+    #expect(read("pong 7") == .pong(7))
+    #expect(read("pong") == nil, "it answers no beat")
     #expect(read("rejected a:1: x\na:2: y") == .rejected(errors: "a:1: x\na:2: y"))
     #expect(read("passing") == .passing)
     #expect(read("operate bypass all") == .operate(line: "bypass all"))
@@ -120,7 +121,8 @@ struct SupervisorMessageTests {
   func orders() {
     let known: [(String, WorkerControl.Message)] = [
       ("serve", .serve), ("drain", .drain), ("adopt", .adopt), ("handover", .handOver), ("status", .status),
-      ("ping", .ping), ("quarantine auth", .quarantine("auth")), ("release auth", .release("auth")),
+      ("ping 3", .ping(3)), ("tampered auth it did so", .tampered("auth", "it did so")),
+      ("quarantine auth", .quarantine("auth")), ("release auth", .release("auth")),
       ("bypass heavy", .bypass(.heavy)), ("draining off", .draining(.off)),
       ("log-level debug", .logLevel(.debug)),
       ("history [{\"a\": 1}]", .history("[{\"a\": 1}]")),

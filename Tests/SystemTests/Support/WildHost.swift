@@ -20,8 +20,14 @@ struct WildHost {
       in: directory)
   }
 
-  static func library(in directory: TemporaryDirectory, version: String = "1.0.0") throws -> String {
-    try BrokenPlugin.compile("wild", in: directory, links: ["pthread"], defining: ["VERSION=\"\(version)\""])
+  static func library(
+    in directory: TemporaryDirectory, version: String = "1.0.0", defining macros: [String] = []
+  )
+    throws -> String
+  {
+    try BrokenPlugin.compile(
+      "wild", in: directory, links: ["pthread", "m"],
+      defining: ["VERSION=\"\(version)\""] + macros)
   }
 
   /// What came of it.

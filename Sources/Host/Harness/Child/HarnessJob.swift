@@ -99,6 +99,7 @@ struct HarnessJob: Sendable, Equatable {
     var environment = Environment.all
     // A backtrace of the Swift runtime's takes seconds; the harness makes its own.
     environment["SWIFT_BACKTRACE"] = "enable=no"
+    MemoryChecker.prepare(&environment)
     for name in ["PORT", "BYPASS_ALL_MIDDLEWARE", "DISABLE_HEAVY_MIDDLEWARE"] { environment[name] = nil }
     return try ChildProcess.run(
       Executable.path, ["harness", "--", directory.path], environment: environment, timeLimit: timeLimit)

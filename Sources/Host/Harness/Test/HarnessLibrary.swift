@@ -38,6 +38,7 @@ struct HarnessLibrary: Sendable {
 
   /// The absolute path of a library, which may not be there.
   static func locate(_ library: String, configuration: String?) -> Result<String, ExitStatus> {
+    if let checker = MemoryChecker.current { Output.complain(checker.notice) }
     let options = DescribeOptions(library: library, configuration: configuration)
     switch DescribeCommand.libraryPath(options) {
     case .failure(let errors):
@@ -45,6 +46,13 @@ struct HarnessLibrary: Sendable {
       return .failure(.configuration)
     case .success(let path): return .success(absolute(path))
     }
+  }
+
+  /// Why there is no library to load: there is no such file, or it is none that could be read. nil if there is one.
+  static func missing(_ path: String) -> String? {
+    var status = stat()
+    guard stat(path, &status) == 0 else { return String(cString: strerror(errno)) }
+    return status.st_mode & S_IFMT == S_IFREG ? nil : "it is not a regular file"
   }
 
   /// Without links and dots, if the file is there.

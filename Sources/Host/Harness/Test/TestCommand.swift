@@ -84,6 +84,11 @@ enum TestCommand {
     do throws(SystemError) {
       let outcome = try job.run(within: options.timeLimit)
       result.failure = failure(of: outcome, file: file.path)
+      if let checker = MemoryChecker.current, let report = checker.report(in: outcome.chatter) {
+        result.failure = HarnessResult.Failure(
+          message: result.failure?.message ?? "all went well, but for what \(checker.rawValue) reports",
+          place: result.failure?.place, details: report.map { "| \($0)" })
+      }
     } catch {
       result.failure = HarnessResult.Failure(message: "\(error)")
     }

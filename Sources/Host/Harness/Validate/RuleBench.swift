@@ -277,7 +277,7 @@ struct Pass {
     guard let source = x.stream else { return }
     x.stream = nil
     let piece = StreamPiece()
-    let handle = OpaquePointer(Unmanaged.passUnretained(piece).toOpaque())
+    let handle = Handle.of(piece)
     let deadline = Clock.monotonic() &+ 2_000_000_000
     pulling: while let pull = source.pull, Clock.monotonic() < deadline {
       var delay: UInt64 = 0

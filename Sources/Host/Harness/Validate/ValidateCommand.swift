@@ -16,11 +16,15 @@ enum ValidateCommand {
     case .failure(let status): return status
     case .success(let found): path = found
     }
+    if let missing = HarnessLibrary.missing(path) {
+      Output.complain("validate: \(path): \(missing)")
+      return .no
+    }
     var library = HarnessLibrary(
       path: path, pluginPath: FilePaths(ofFile: path).directory, report: LibraryReport())
     var problem: String?
     switch LibraryInspection.run(path) {
-    case .failure(let failure): problem = "\(failure.reason): \(failure.message)"
+    case .failure(let failure): problem = failure.message
     case .success(let report): library.report = report
     }
     let settings = ValidateSettings.complete(options.settings, for: library)
@@ -74,10 +78,12 @@ enum ValidateCommand {
       var result = HarnessResult(name: "\(rule.id): \(rule.title)", place: rule.place, took: .zero)
       let began = Clock.monotonic()
       var owner: String?
-      if let why = skipReason(rule, library, loading: problem, settings) {
+      let isTold = summary.results.contains { $0.failure != nil || $0.skipped != nil }
+      if let why = skipReason(rule, library, loading: problem, isTold: isTold, settings) {
         result.skipped = why
       } else {
         owner = check(rule, library, settings, &result)
+        if problem != nil { skipIfTold(&result, in: summary) }
       }
       result.took = .nanoseconds(Int64(clamping: Clock.monotonic() &- began))
       // What another rule tells is told once.
@@ -103,15 +109,24 @@ enum ValidateCommand {
       summary, suite: "bulkhead.validate.\(library.stem)", json: options.json, junit: options.junit)
   }
 
+  /// Why a library does not load is no matter of each rule that would load it: the first one tells it.
+  private static func skipIfTold(_ result: inout HarnessResult, in summary: HarnessSummary) {
+    guard let failure = result.failure,
+      let first = summary.results.first(where: { $0.failure?.message == failure.message })
+    else { return }
+    result.failure = nil
+    result.skipped = "the library does not load: see '\(first.name.prefix { $0 != ":" })'"
+  }
+
   private static func hasFailed(_ id: String, _ rules: [Rule], _ summary: HarnessSummary) -> Bool {
     zip(rules, summary.results).contains { $0.id == id && $1.failure != nil }
   }
 
   private static func skipReason(
-    _ rule: Rule, _ library: HarnessLibrary, loading problem: String?, _ settings: [RawSetting]
+    _ rule: Rule, _ library: HarnessLibrary, loading problem: String?, isTold: Bool, _ settings: [RawSetting]
   ) -> String? {
     guard rule.needs != .file else { return nil }
-    if let problem { return "it does not load: \(problem)" }
+    if let problem { return isTold ? "the library does not load" : "the library does not load: \(problem)" }
     guard rule.needs == .start else { return nil }
     let missing = library.report.settings.first { setting in
       setting.isRequired && setting.defaultText == nil && !settings.contains { $0.key == setting.name }

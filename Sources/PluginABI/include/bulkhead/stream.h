@@ -28,7 +28,8 @@ typedef struct bh_stream_source {
   /* [pool] One call at a time. Writes a piece with bh_stream_host.write: at most 1 MiB a call. */
   bh_pull_result (*pull)(void *state, bh_stream *stream, uint64_t *delay_ns);
 
-  /* [pool] Once, when the stream is over in whatever way. Releases `state`. May be null. */
+  /* [pool] Once, when the stream is over in whatever way: also when the plugin is taken out meanwhile, which ends the body
+   * in order unless the plugin has crashed or hung. Releases `state`. May be null. */
   void (*release)(void *state);
 } bh_stream_source;
 

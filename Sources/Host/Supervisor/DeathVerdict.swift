@@ -1,0 +1,80 @@
+/// To whom the end of a worker is put down: only what is shown counts, for whoever is blamed without having done it is out
+/// without need. A pure value, without clock or I/O.
+///
+/// | a frame of the worker says | the worker ended | then |
+/// | --- | --- | --- |
+/// | a fault was caught in a plugin | in any way | the plugin whose fault came first has crashed |
+/// | a plugin was given up | in any way | it hangs |
+/// | a plugin called exit(3) | in any way | it has exited |
+/// | a plugin sent that signal to its own process | by the signal | it has exited |
+/// | a plugin is on a stack | by the supervisor's hand, at a standstill | the one that is longest on a stack hangs |
+/// | | by a signal of a fault that nobody caught | the latest to enter has crashed |
+/// | one plugin alone is on a stack | with an exit status that is not the host's own | it has exited |
+/// | plugins are on stacks | otherwise | nobody, the first time. One that alone was there at both of two such ends has exited |
+struct DeathVerdict: Sendable {
+  /// What is known of the end.
+  struct End: Sendable {
+    /// 0 if it ended with an exit status.
+    var signal: Int32
+    var exitCode: Int32
+    /// The supervisor has ended it, as it had come to a standstill.
+    var isHung: Bool
+  }
+
+  enum Finding: Sendable, Equatable {
+    case plugin(FaultFrame.Occupant, Quarantine.Reason)
+    case nobody
+  }
+
+  /// The exit status of a worker that gives itself up.
+  static let ownExitCode: Int32 = 70
+  /// For how long an end without a culprit is remembered, in nanoseconds.
+  static let memory: UInt64 = 300_000_000_000
+
+  /// Plugins that were on stacks when a worker ended for which nobody was blamed, and when that was.
+  private var suspects: Set<String> = []
+  private var suspectedAt: UInt64 = 0
+
+  /// - Parameters:
+  ///   - occupants: of the dead worker's frames.
+  ///   - faultSignals: those that a fault of the process itself raises.
+  ///   - name: a plugin's name, by its index.
+  mutating func judge(
+    _ occupants: [FaultFrame.Occupant], _ end: End, faultSignals: Set<Int32>, at now: UInt64,
+    name: (Int) -> String
+  ) -> Finding {
+    if let first = occupants.filter(\.hasCrashed).min(by: { $0.faultedAt < $1.faultedAt }) {
+      return .plugin(first, .crashed)
+    }
+    if let taken = occupants.filter(\.isTaken).min(by: { $0.since < $1.since }) {
+      return .plugin(taken, .hung)
+    }
+    if let exited = occupants.first(where: \.hasExited) { return .plugin(exited, .exited) }
+    if end.signal != 0, let sender = occupants.first(where: { $0.sentSignal == end.signal }) {
+      return .plugin(sender, .exited)
+    }
+    if end.isHung { return occupants.min { $0.since < $1.since }.map { .plugin($0, .hung) } ?? .nobody }
+    if faultSignals.contains(end.signal) {
+      return occupants.max { $0.since < $1.since }.map { .plugin($0, .crashed) } ?? .nobody
+    }
+    if end.signal == 0, end.exitCode != DeathVerdict.ownExitCode, occupants.count == 1 {
+      return .plugin(occupants[0], .exited)
+    }
+    return suspect(occupants, at: now, name: name)
+  }
+
+  private mutating func suspect(
+    _ occupants: [FaultFrame.Occupant], at now: UInt64, name: (Int) -> String
+  ) -> Finding {
+    let names = Set(occupants.map { name($0.plugin) })
+    let isRecent = suspectedAt != 0 && now &- suspectedAt < DeathVerdict.memory
+    let again = isRecent ? suspects.intersection(names) : []
+    suspects = names
+    suspectedAt = now
+    guard names.count == 1, let only = again.first,
+      let found = occupants.first(where: { name($0.plugin) == only })
+    else { return .nobody }
+    suspects = []
+    return .plugin(found, .exited)
+  }
+}
