@@ -7,9 +7,11 @@
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -49,12 +51,9 @@ int shim_seal(int descriptor) {
 
 int shim_pipe(int descriptors[2]) { return pipe2(descriptors, O_CLOEXEC); }
 
-int shim_find_place(const void *address, shim_place *place) {
-  Dl_info found;
-  if (dladdr(address, &found) == 0) return 0;
-  *place = (shim_place){found.dli_fname, found.dli_fbase, found.dli_sname, found.dli_saddr};
-  return 1;
-}
+uint64_t shim_device(uint32_t major_number, uint32_t minor_number) { return makedev(major_number, minor_number); }
+
+void shim_write_lines_at_once(void) { setvbuf(stdout, 0, _IOLBF, 0); }
 
 void *shim_dlopen(const char *path) { return dlopen(path, RTLD_NOW | RTLD_LOCAL); }
 

@@ -7,63 +7,64 @@ import LinuxShims
 /// table, and their lines in its line table, where it has not been stripped of them. Not for a signal handler: all this
 /// allocates, and reads files.
 enum Backtrace {
-  /// Of a thread of this process. The loader must not be at work for a thread that is frozen: its lock is taken.
+  /// Of a thread of this process. No lock of the loader is taken, which a frozen thread may hold.
   static func symbolize(_ counters: [UInt64]) -> [String] {
-    symbolize(counters) { address in
-      var found = shim_place()
-      guard let pointer = UnsafeRawPointer(bitPattern: UInt(address)), shim_find_place(pointer, &found) != 0,
-        let file = found.file, let base = found.base
-      else { return nil }
-      let path = String(cString: file)
-      var exported: ImageFile.Symbol?
-      if let symbol = found.symbol, let start = found.symbol_start {
-        exported = ImageFile.Symbol(
-          start: UInt64(UInt(bitPattern: start)) &- UInt64(UInt(bitPattern: base)),
-          name: String(cString: symbol))
-      }
-      return Place(
-        path: path, name: LibraryLoader.original(of: path) ?? path,
-        address: address &- UInt64(UInt(bitPattern: base)), exported: exported)
+    do throws(FileContents.Failure) {
+      return symbolize(counters, in: try MemoryMap(of: "self", copies: LibraryLoader.copies))
+    } catch {
+      return plain(counters)
     }
   }
 
-  /// Of a thread of another process.
-  static func symbolize(_ counters: [UInt64], in map: MemoryMap) -> [String] {
-    symbolize(counters) { address in map.place(of: address) }
-  }
+  /// The counters themselves, where nothing more can be said.
+  static func plain(_ counters: [UInt64]) -> [String] { counters.map { "0x" + String($0, radix: 16) } }
+
+  /// Looks up what could not be looked up beside a thread that is frozen in the loader. Before any plugin is loaded.
+  static func prepare() { _ = demangler }
 
   /// Where an address lies.
   struct Place {
     var path: String
     /// Under which it is known.
     var name: String
-    /// From the start of the image.
-    var address: UInt64
-    /// What the loader has there, should the file have no name for it.
-    var exported: ImageFile.Symbol?
+    /// In the file.
+    var offset: UInt64
   }
 
-  private static func symbolize(_ counters: [UInt64], _ find: (UInt64) -> Place?) -> [String] {
+  private struct Image {
+    let file: ImageFile
+    /// By their addresses, of which there are as many as places in this file.
+    var symbols: [UInt64: ImageFile.Symbol] = [:]
+    var lines: [UInt64: LineTable.Line] = [:]
+
+    func address(of place: Place) -> UInt64 { file.address(ofOffset: place.offset) ?? place.offset }
+  }
+
+  /// Of a thread of the process that the map is of.
+  static func symbolize(_ counters: [UInt64], in map: MemoryMap) -> [String] {
     let places = counters.enumerated().map { index, counter in
       // A return address stands behind its call: the call may have been the function's last instruction.
-      find(index == 0 ? counter : counter &- 1)
+      map.place(of: index == 0 ? counter : counter &- 1)
     }
-    var files: [String: ImageFile] = [:]
-    var lines: [String: [UInt64: LineTable.Line]] = [:]
-    for place in places.compactMap({ $0 }) where files[place.path] == nil {
-      guard let file = ImageFile(place.path) else { continue }
-      files[place.path] = file
-      let addresses = Set(places.compactMap { $0 }.filter { $0.path == place.path }.map(\.address))
-      lines[place.path] = file.lines(of: Array(addresses))
+    var images: [String: Image] = [:]
+    for (path, places) in Dictionary(grouping: places.compactMap { $0 }, by: \.path) {
+      guard let file = ImageFile(path) else { continue }
+      var image = Image(file: file)
+      let addresses = Array(Set(places.map { image.address(of: $0) }))
+      image.symbols = file.symbols(at: addresses)
+      image.lines = file.lines(of: addresses)
+      images[path] = image
     }
     return zip(counters, places).map { counter, place in
       guard let place else { return "0x" + String(counter, radix: 16) }
       let library = place.name.split(separator: "/").last.map(String.init) ?? place.name
-      let line = lines[place.path]?[place.address].map { " (\($0.file):\($0.number))" } ?? ""
-      if let symbol = files[place.path]?.symbol(at: place.address) ?? place.exported {
-        return "\(demangled(symbol.name)) + \(place.address &- symbol.start) in \(library)\(line)"
+      let image = images[place.path]
+      let address = image?.address(of: place) ?? place.offset
+      let line = image?.lines[address].map { " (\($0.file):\($0.number))" } ?? ""
+      if let symbol = image?.symbols[address] {
+        return "\(demangled(symbol.name)) + \(address &- symbol.start) in \(library)\(line)"
       }
-      return "0x\(String(place.address, radix: 16)) in \(library)\(line)"
+      return "0x\(String(address, radix: 16)) in \(library)\(line)"
     }
   }
 

@@ -81,33 +81,42 @@ final class ImageFile {
     return cursor.string()
   }
 
-  /// The function that holds the address, by the full symbol table or else by the exported symbols.
-  func symbol(at address: UInt64) -> Symbol? {
+  /// The function that holds the address.
+  func symbol(at address: UInt64) -> Symbol? { symbols(at: [address])[address] }
+
+  /// The functions that hold these addresses, by the full symbol table or else by the exported symbols; each table is read
+  /// through once.
+  func symbols(at addresses: [UInt64]) -> [UInt64: Symbol] {
+    var found: [UInt64: Symbol] = [:]
     // SHT_SYMTAB, SHT_DYNSYM
     for kind in [UInt32(2), 11] {
       for section in sections where section.kind == kind {
-        if let found = symbol(at: address, in: section) { return found }
+        find(addresses.filter { found[$0] == nil }, in: section, &found)
       }
     }
-    return nil
+    return found
   }
 
-  private func symbol(at address: UInt64, in section: Section) -> Symbol? {
+  private func find(_ addresses: [UInt64], in section: Section, _ found: inout [UInt64: Symbol]) {
+    guard let lowest = addresses.min(), let highest = addresses.max() else { return }
     let bytes = section.bytes
     var entry = 0
     while entry + 24 <= bytes.count {
       defer { entry += 24 }
       let start = bytes.loadUnaligned(fromByteOffset: entry + 8, as: UInt64.self)
-      guard address >= start else { continue }
       let size = bytes.loadUnaligned(fromByteOffset: entry + 16, as: UInt64.self)
       // STT_FUNC, and defined here.
-      guard address - start < max(size, 1), bytes[entry + 4] & 15 == 2,
+      guard start <= highest, start > lowest || lowest - start < max(size, 1), bytes[entry + 4] & 15 == 2,
         bytes.loadUnaligned(fromByteOffset: entry + 6, as: UInt16.self) != 0
       else { continue }
+      let held = addresses.filter { $0 >= start && $0 - start < max(size, 1) && found[$0] == nil }
+      guard !held.isEmpty else { continue }
       let name = string(bytes.loadUnaligned(fromByteOffset: entry, as: UInt32.self), in: section.link)
-      if !name.isEmpty { return Symbol(start: start, name: String(decoding: name, as: UTF8.self)) }
+      guard !name.isEmpty else { continue }
+      for address in held {
+        found[address] = Symbol(start: start, name: String(decoding: name, as: UTF8.self))
+      }
     }
-    return nil
   }
 
   /// Source lines of these addresses, of those that have one.

@@ -36,8 +36,10 @@ enum LibraryLoader {
     return image
   }
 
-  /// The file that was copied to `path`, to be named in its place.
-  static func original(of path: String) -> String? { originals.withLock { $0[path] } }
+  /// What was mapped, and the files that it was copied from, which are to be named in its place.
+  static var copies: [(path: String, original: String)] {
+    originals.withLock { found in found.map { (path: $0.key, original: $0.value) } }
+  }
 
   private static let originals = Mutex<[String: String]>([:])
 

@@ -141,6 +141,7 @@ final class Worker: @unchecked Sendable {
   /// Loads and starts the plugins, makes the pipeline, starts the loops and runs the probes. What goes wrong with a
   /// plugin is the plugin's state; what is thrown is the system's. With a `rejection` it ends before anything is started.
   func prepare(culprits: [Manifest.Culprit]) throws(SystemError) {
+    Backtrace.prepare()
     let background = takeFrame()
     let frames = memory.frames
     try checked("sigaction") { guard_prepare(background.guarded, frames.first, frames.count) }

@@ -37,16 +37,12 @@ int shim_seal(int descriptor);
 /* pipe2(2), close-on-exec. */
 int shim_pipe(int descriptors[2]);
 
-/* What dladdr(3) knows of an address. */
-typedef struct shim_place {
-  const char *file;
-  const void *base;
-  const char *symbol; /* null if none is exported there */
-  const void *symbol_start;
-} shim_place;
+/* makedev(3): a device by its numbers, as stat(2) has it. */
+uint64_t shim_device(uint32_t major_number, uint32_t minor_number);
 
-/* The image that `address` lies in; false if none. */
-int shim_find_place(const void *address, shim_place *place);
+/* Standard output is written line by line, as to a terminal, and not when its buffer is full (setbuf(3)): a crash loses what is
+ * in there. */
+void shim_write_lines_at_once(void);
 
 /* dlerror(3) and dlopen(3) with RTLD_NOW | RTLD_LOCAL. */
 void *shim_dlopen(const char *path);

@@ -29,6 +29,7 @@ final class RuleMonitor: @unchecked Sendable {
     SharedMemory.current = memory
     notice = FileDescriptor(raw: try checked("eventfd") { eventfd(0, Int32(EFD_CLOEXEC)) })
     background = memory.frame(0, generation: 1)
+    Backtrace.prepare()
     try checked("sigaction") { guard_prepare(background.guarded, memory.frames.first, memory.frames.count) }
     guard_contain(notice.raw)
     frames.withLock { $0.append(background) }
