@@ -113,28 +113,26 @@ uint32_t stack_walk(void *opaque, uint64_t *counters, uint32_t limit, uintptr_t 
   struct walk walk = {.counters = counters, .limit = limit};
   struct walk *volatile kept = &walk;
   sigjmp_buf back;
+  /* A fault within the walk comes to its handler, though this may be that very handler. */
+  sigset_t open, masked;
+  sigemptyset(&open);
+  for (unsigned index = 0; index < sizeof faults / sizeof faults[0]; index++) sigaddset(&open, faults[index]);
+  sigprocmask(SIG_UNBLOCK, &open, &masked);
   if (finds_tables_without_lock) {
     if (sigsetjmp(back, 1) == 0) {
-      sigset_t open;
-      sigset_t masked;
-      sigemptyset(&open);
-      for (unsigned index = 0; index < sizeof faults / sizeof faults[0]; index++) sigaddset(&open, faults[index]);
       recovery = &back;
-      sigprocmask(SIG_UNBLOCK, &open, &masked);
       by_tables(context, kept);
-      recovery = 0;
-      sigprocmask(SIG_SETMASK, &masked, 0);
     } else {
       COUNTER(context) = (__typeof__(COUNTER(context)))counter;
       STACK(context) = (__typeof__(STACK(context)))stack;
     }
     recovery = 0;
   }
-  if (kept->count > 1) return kept->count;
-  if (sigsetjmp(back, 1) == 0) {
+  if (kept->count <= 1 && sigsetjmp(back, 1) == 0) {
     recovery = &back;
     by_frame_pointers(context, kept, low, high);
   }
   recovery = 0;
+  sigprocmask(SIG_SETMASK, &masked, 0);
   return kept->count;
 }
