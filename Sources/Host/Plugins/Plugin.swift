@@ -74,7 +74,7 @@ final class Plugin: @unchecked Sendable {
     self.faults = faults
     self.isShadow = configuration.mode == .shadow
     middlewareTimeout = (configuration.timeout ?? .seconds(2)).nanoseconds
-    handlerTimeout = (configuration.timeout ?? .seconds(30)).nanoseconds
+    handlerTimeout = (configuration.timeout ?? Plugin.longestTimeout).nanoseconds
     loopHandlerTimeout = (configuration.timeout ?? .seconds(2)).nanoseconds
     self.fails = configuration.mode == .shadow ? .open : configuration.onFailure
     self.quarantine = Mutex(Quarantine(policy: configuration))
@@ -277,6 +277,9 @@ final class Plugin: @unchecked Sendable {
     default: return min(handlerTimeout, limit)
     }
   }
+
+  /// Where the section has no `timeout`: a handler's that may block.
+  static let longestTimeout = Duration.seconds(30)
 
   /// For its stop, where the section has no `timeout`, in nanoseconds.
   private static let stopLimit: UInt64 = 12_000_000_000

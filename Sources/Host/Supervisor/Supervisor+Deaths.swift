@@ -249,7 +249,7 @@ extension Supervisor {
       signal: worker.end?.signal, realtime: Clock.realtime(),
       requestID: occupant.requestID.isEmpty ? nil : occupant.requestID,
       request: nil, generation: worker.generation, backtrace: worker.end?.backtrace ?? [],
-      lastWords: worker.output.takeLastWords(at: Clock.monotonic()))
+      lastWords: lastWords(of: worker, plugin, reason))
     guard !isRepeated(plugin, reason, message, by: worker) else { return }
     var json = JSONWriter()
     json.object { fault.write(to: &$0) }

@@ -31,13 +31,24 @@ extension Supervisor {
   /// The record with what the worker wrote in its last moments.
   func withLastWords(_ bytes: [UInt8], _ json: JSONValue, of worker: WorkerHandle) -> [UInt8] {
     hearOutput(of: worker)
-    guard var fault = Fault(json), let words = worker.output.takeLastWords(at: Clock.monotonic()) else {
+    guard var fault = Fault(json), let words = lastWords(of: worker, fault.plugin, fault.reason) else {
       return bytes
     }
     fault.lastWords = words
     var json = JSONWriter()
     json.object { fault.write(to: &$0) }
     return json.bytes
+  }
+
+  /// What the worker wrote before the plugin's fault. Who hangs spoke before he fell silent, and that is as long ago as his call
+  /// may have taken.
+  func lastWords(of worker: WorkerHandle, _ plugin: String, _ reason: Quarantine.Reason) -> String? {
+    var duration = Duration.zero
+    if reason == .hung {
+      let section = worker.configuration.plugins.first { $0.name == plugin }
+      duration = worker.late?.limit ?? section?.timeout ?? Plugin.longestTimeout
+    }
+    return worker.output.takeLastWords(at: Clock.monotonic(), after: duration.nanoseconds)
   }
 
   /// The worker is about to die of a signal before it has come to serve, and waits for this: after its death nobody knows what
@@ -75,10 +86,10 @@ extension Supervisor {
       return (copy, plugin.libraryPath)
     }
     do throws(FileContents.Failure) {
-      let map = try MemoryMap(of: worker.pid, copies: copies)
+      let map = try MemoryMap(of: "\(worker.pid)", copies: copies)
       return Backtrace.symbolize(FrozenThread.counters(in: frame), in: map)
     } catch {
-      return FrozenThread.counters(in: frame).map { "0x" + String($0, radix: 16) }
+      return Backtrace.plain(FrozenThread.counters(in: frame))
     }
   }
 }

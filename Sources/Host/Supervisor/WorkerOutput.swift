@@ -73,7 +73,32 @@ final class WorkerOutput {
   }
 
   /// What was said in the moments before now, and belongs to no earlier fault; nil if nothing was.
-  func takeLastWords(at now: UInt64) -> String? { words.take(at: now) }
+  ///
+  /// - Parameter duration: of the call that the fault was in, in nanoseconds, should it have taken long: the moments begin
+  ///   before it.
+  func takeLastWords(at now: UInt64, after duration: UInt64 = 0) -> String? {
+    words.take(at: now, since: WorkerOutput.lastMoments &+ duration)
+  }
+
+  /// In bytes as JSON has them: with what the log adds, a line is no longer than what a pipe takes as a whole (pipe(7),
+  /// PIPE_BUF), so that lines of several processes do not mix.
+  static let longestMessage = 3 << 10
+
+  /// The text in pieces of which each is a line of the log.
+  static func messages(of text: String) -> [String] {
+    var (pieces, piece, size) = ([String](), String.UnicodeScalarView(), 0)
+    for scalar in text.unicodeScalars {
+      let isEscaped = scalar == "\"" || scalar == "\\"
+      let count = scalar.value < 0x20 ? 6 : isEscaped ? 2 : UTF8.width(scalar)
+      if size + count > longestMessage {
+        pieces.append(String(piece))
+        (piece, size) = (String.UnicodeScalarView(), 0)
+      }
+      piece.append(scalar)
+      size += count
+    }
+    return pieces + [String(piece)]
+  }
 
   private func pass(_ line: [UInt8], at now: UInt64, _ say: (String) -> Void) {
     if now / 1_000_000_000 != second {
@@ -86,7 +111,7 @@ final class WorkerOutput {
       dropped += 1
       return
     }
-    say(String(decoding: line, as: UTF8.self))
+    WorkerOutput.messages(of: String(decoding: line, as: UTF8.self)).forEach(say)
   }
 
   private func sayDropped(_ say: (String) -> Void) {
@@ -135,8 +160,10 @@ struct LastWords {
   }
 
   /// Control characters but line ends and tabs are harmless in it, and what is no UTF-8 is replaced.
-  mutating func take(at now: UInt64) -> String? {
-    let last = pieces.filter { $0.at &+ WorkerOutput.lastMoments >= now }.flatMap(\.bytes)
+  ///
+  /// - Parameter moments: how far back they reach, in nanoseconds.
+  mutating func take(at now: UInt64, since moments: UInt64 = WorkerOutput.lastMoments) -> String? {
+    let last = pieces.filter { $0.at &+ moments >= now }.flatMap(\.bytes)
     pieces = []
     count = 0
     var text = String.UnicodeScalarView()

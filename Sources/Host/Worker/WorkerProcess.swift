@@ -10,6 +10,7 @@ enum WorkerProcess {
     if fcntl(Manifest.Descriptors.log, F_GETFD) >= 0 {
       LogOutput.standardErrorDescriptor = Manifest.Descriptors.log
     }
+    shim_write_lines_at_once()
     IdleSignals.ignoreFailedWrites()
     if stray_signals_absorb() < 0 { Log.shared.write(.warning, "worker: \(SystemError("sigaction"))") }
     OperatorSignals.unblock()
