@@ -28,6 +28,12 @@ struct RecordTests {
       Case(
         file: "crash.cpp", deed: "throw", function: "cellar::Pump::fail", mark: "throw",
         words: "the pump has failed: no power"),
+      Case(file: "crash.c", deed: "print", function: "print_and_give_up", words: "the cellar is printed"),
+      Case(file: "crash.c", deed: "dig", function: "dig", mark: "dig"),
+      Case(file: "crash.c", deed: "overwrite", function: "overwrite_stack", mark: "overwrite"),
+      Case(
+        file: "crash.swift", deed: "fatal", function: "openSluice", mark: "fatal",
+        words: "the sluice is rusted shut"),
       Case(file: "crash.rs", deed: "panic", function: "open_valve", mark: "panic", words: "out of bounds"),
     ])
   func crash(_ entry: Case) throws {
@@ -54,6 +60,30 @@ struct RecordTests {
     let frames = record["backtrace"].array.compactMap(\.string)
     #expect(record["reason"].string == "hung")
     #expect(frames.contains { $0.contains("wait_for_ever") && $0.contains("(crash.c:") }, "\(frames)")
+  }
+
+  @Test("a hang has what was said before it, though that was long before it was given up")
+  func hangingWords() throws {
+    let host = try #require(try CrashHost("crash.c", "timeout = 3s"))
+    let record = try host.record(after: "wait")
+    #expect(record["reason"].string == "hung")
+    #expect(record["last_words"].string?.contains("waiting for the key") == true, "\(record)")
+  }
+
+  @Test("a crash with the loader's lock held is answered, and has a backtrace")
+  func loader() throws {
+    let directory = try TemporaryDirectory()
+    let cellar = "\(directory.path)/cellar.so"
+    try CrashHost.compile("crash.c", to: cellar, ["-DAT_LOAD"])
+    let host = try #require(try CrashHost("crash.c", environment: ["CELLAR": cellar]))
+    let answer = try host.host.get("/fault/open")
+    #expect(answer.status == 503)
+    let record = try host.record(after: nil)
+    let frames = record["backtrace"].array.compactMap(\.string)
+    #expect(record["signal"].string == "SIGABRT", "\(record)")
+    #expect(frames.contains { $0.contains("begin_badly") && $0.contains("(crash.c:") }, "\(frames)")
+    #expect(frames.contains { $0.contains("open_cellar") }, "\(frames)")
+    #expect(!host.host.log.contains("a loop is stuck"))
   }
 
   @Test("a crash in a constructor names the constructor, the signal and the last words, once")
@@ -85,27 +115,14 @@ private struct CrashHost {
   let host: HostProcess
 
   /// Nil where there is no compiler for it.
-  init?(_ file: String, _ section: String..., host lines: String = "", defining macro: String? = nil) throws {
+  init?(
+    _ file: String, _ section: String..., host lines: String = "", defining macro: String? = nil,
+    environment: [String: String] = [:]
+  ) throws {
     let directory = try TemporaryDirectory()
-    let root = ReleaseBuild.packageRoot
-    let source = "\(root)/Tests/Fixtures/Crashes/\(file)"
     let library = "\(directory.path)/libcrash.so"
-    let include = "\(root)/Sources/PluginABI/include"
-    let flags =
-      ["-O2", "-g", "-shared", "-fPIC", "-I", include, "-o", library, source]
-      + (macro.map { ["-D\($0)"] } ?? [])
-    let command: [String]
-    switch source.split(separator: ".").last {
-    case "c": command = ["cc", "-std=gnu11"] + flags
-    case "cpp": command = ["c++"] + flags
-    default:
-      command = ["rustc", "-O", "-g", "-C", "panic=abort", "--crate-type", "cdylib", "-o", library, source]
-    }
-    let built = try ReleaseBuild.run("/usr/bin/env", command)
-    if built.status == .exited(127), command[0] != "cc" { return nil }
-    guard built.status == .exited(0) else {
-      throw HarnessError.system(call: command.joined(separator: " "), reason: built.errors)
-    }
+    let flags = macro.map { ["-D\($0)"] } ?? []
+    guard try CrashHost.compile(file, to: library, flags) else { return nil }
     host = try HostProcess(
       HostSettings(
         host: lines,
@@ -114,7 +131,31 @@ private struct CrashHost {
           + Section.fault("other", mount: "/fault", "paths = /other")),
       in: directory,
       // Rust's own backtrace takes longer than the plugin's timeout on a busy machine.
-      environment: ["RUST_BACKTRACE": "0"])
+      environment: environment.merging(["RUST_BACKTRACE": "0"]) { $1 })
+  }
+
+  /// False where there is no compiler for it.
+  @discardableResult
+  static func compile(_ file: String, to library: String, _ flags: [String]) throws -> Bool {
+    let root = ReleaseBuild.packageRoot
+    let source = "\(root)/Tests/Fixtures/Crashes/\(file)"
+    let include = "\(root)/Sources/PluginABI/include"
+    let flags = ["-g", "-I", include, "-o", library, source] + flags
+    let command: [String]
+    switch source.split(separator: ".").last {
+    case "c": command = ["cc", "-std=gnu11", "-O2", "-shared", "-fPIC"] + flags
+    case "cpp": command = ["c++", "-O2", "-shared", "-fPIC"] + flags
+    case "swift":
+      command = ["swiftc", "-O", "-parse-as-library", "-emit-library", "-module-name", "crash"] + flags
+    default:
+      command = ["rustc", "-O", "-g", "-C", "panic=abort", "--crate-type", "cdylib", "-o", library, source]
+    }
+    let built = try ReleaseBuild.run("/usr/bin/env", command)
+    if built.status == .exited(127), command[0] != "cc" { return false }
+    guard built.status == .exited(0) else {
+      throw HarnessError.system(call: command.joined(separator: " "), reason: built.errors)
+    }
+    return true
   }
 
   func records() throws -> [JSONValue] {
@@ -122,14 +163,18 @@ private struct CrashHost {
       .filter { $0["plugin"].string == "crash" }
   }
 
-  func record(after deed: String) throws -> JSONValue {
-    _ = try? host.get("/fault/\(deed)")  // lint: allow, the worker may be replaced meanwhile
+  func record(after deed: String?) throws -> JSONValue {
+    if let deed { ask(deed) }
     var found: [JSONValue] = []
     try wait("the record", within: .seconds(20)) {
       found = try records()
       return !found.isEmpty
     }
     return found.first ?? .null
+  }
+
+  private func ask(_ deed: String) {
+    _ = try? host.get("/fault/\(deed)")  // lint: allow, the worker may be replaced meanwhile
   }
 
   /// The number of the line that the comment `line: MARK` stands on.

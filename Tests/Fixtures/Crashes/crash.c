@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "bulkhead/plugin.h"
 
+#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +42,34 @@ APART static void wait_for_ever(void) {
   for (;;) pause(); /* line: hang */
 }
 
+APART static void say_and_wait(void) {
+  fprintf(stderr, "waiting for the key of the cellar\n");
+  wait_for_ever();
+}
+
+APART static void print_and_give_up(void) {
+  printf("the cellar is printed\n");
+  abort(); /* line: print */
+}
+
+/* Of a library with a bad constructor: the loader's lock is held for good. */
+APART static void open_cellar(void) {
+  if (dlopen(getenv("CELLAR"), RTLD_NOW)) depth++; /* line: open */
+}
+
+APART static int dig(int deeper) {
+  volatile char room[4096];
+  /* On one line, as either may touch the stack's end first. */
+  return room[deeper & 4095] = (char)deeper, dig(deeper + 1) + room[0]; /* line: dig */
+}
+
+APART static void overwrite_stack(void) {
+  volatile char *stack = (char *)__builtin_frame_address(0) - 64;
+  for (int index = 0; index < 600; index++) stack[index] = 0x41;
+  int *volatile nowhere = 0;
+  depth = *nowhere; /* line: overwrite */
+}
+
 APART static void say_rubbish(void) {
   static const char rubbish[] = "rubbish \x1b[31m \xff\xfe {\"level\": \n\n\r\rmore\n";
   for (int line = 0; line < 50; line++)
@@ -69,6 +98,11 @@ static bh_status request(void *instance, bh_exchange *exchange, const bh_request
   if (ends(request, "/abort")) give_up();
   if (ends(request, "/double")) free_twice();
   if (ends(request, "/hang")) wait_for_ever();
+  if (ends(request, "/wait")) say_and_wait();
+  if (ends(request, "/print")) print_and_give_up();
+  if (ends(request, "/open")) open_cellar();
+  if (ends(request, "/dig")) depth = dig(1);
+  if (ends(request, "/overwrite")) overwrite_stack();
   if (ends(request, "/rubbish")) say_rubbish();
   return BH_OK;
 }

@@ -99,4 +99,28 @@ struct ImageFileTests {
     #expect(words.take(at: 5_500_000_000) == "?[1mthe end")
     #expect(words.take(at: 5_500_000_000) == nil)
   }
+
+  @Test("a line of output is a line of the log that a pipe takes as a whole, whatever is in it")
+  func pieces() {
+    for text in ["short", "", String(repeating: "\u{1}", count: 8192), String(repeating: "é\"", count: 4000)]
+    {
+      let pieces = WorkerOutput.messages(of: text)
+      #expect(pieces.joined() == text)
+      for piece in pieces {
+        let fields = [("plugin", String(repeating: "p", count: 64)), ("generation", "4096")]
+        let id = String(repeating: "i", count: FaultFrame.maxRequestID)
+        let line = Log.line(
+          Clock.rfc3339(0), .warning, piece, request: nil, fields: fields + [("request_id", id)],
+          format: .json)
+        #expect(line.count <= 4096)
+      }
+    }
+  }
+
+  @Test("what was said before a long call belongs to its fault")
+  func longCall() {
+    var words = LastWords()
+    words.add(Array("before\n".utf8)[...], at: 1_000_000_000)
+    #expect(words.take(at: 5_000_000_000, since: 4_500_000_000) == "before")
+  }
 }
