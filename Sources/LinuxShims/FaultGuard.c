@@ -19,6 +19,12 @@ _Static_assert(sizeof(guard_frame) == 1024, "frames are laid out by the supervis
 static const int faults[] = {SIGILL, SIGTRAP, SIGSEGV, SIGBUS, SIGFPE, SIGABRT, SIGSYS};
 enum { FAULT_COUNT = sizeof faults / sizeof faults[0] };
 
+bool guard_is_fault_signal(int signal) {
+  for (int index = 0; index < FAULT_COUNT; index++)
+    if (faults[index] == signal) return true;
+  return false;
+}
+
 static int notice = -1;
 static int supervisor = -1;
 static guard_frame *background_frame;
@@ -39,7 +45,7 @@ static __thread uintptr_t stack_start __attribute__((tls_model("initial-exec")))
 static __thread uintptr_t stack_end __attribute__((tls_model("initial-exec")));
 static __thread uint32_t made_by __attribute__((tls_model("initial-exec")));
 
-/* Of a thread with a frame. */
+/* Threads with a frame have one. */
 static __thread void *alternate_stack __attribute__((tls_model("initial-exec")));
 enum { ALTERNATE_STACK_SIZE = 64 << 10 };
 
@@ -205,9 +211,10 @@ static void on_other_thread(int signal, const siginfo_t *info, ucontext_t *conte
 }
 
 void guard_note_signal(int signal) {
-  if (!own_frame || is_forked() || signal <= 0) return;
-  uint32_t plugin = guard_owner(own_frame) & GUARD_PLUGIN_MASK;
-  if (plugin != 0) own_frame->sent_signal = plugin << 16 | (uint32_t)signal;
+  if (is_forked() || signal <= 0) return;
+  guard_frame *frame = own_frame ? own_frame : background_frame;
+  uint32_t plugin = own_frame ? guard_owner(own_frame) & GUARD_PLUGIN_MASK : made_by;
+  if (frame && plugin != 0) frame->sent_signal = plugin << 16 | (uint32_t)signal;
 }
 
 static void on_fault(int signal, siginfo_t *info, void *context) {
@@ -349,27 +356,6 @@ bool guard_mend_thread(void) {
     was_changed |= sigaltstack(&alternate, 0) == 0;
   }
   return was_changed;
-}
-
-uint32_t guard_mend_processor(void) {
-  uint32_t left = 0;
-#if defined(__x86_64__)
-  if (__builtin_ia32_readeflags_u64() & 0x40400) {
-    left |= GUARD_LEFT_FLAGS;
-    __builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() & ~0x40400ull);
-  }
-  unsigned control = __builtin_ia32_stmxcsr();
-  if ((control & 0x1f80) != 0x1f80) left |= GUARD_LEFT_EXCEPTIONS;
-  __builtin_ia32_ldmxcsr(0x1f80);
-  unsigned short x87 = 0x37f;
-  __asm__ volatile("fnclex; fldcw %0" : : "m"(x87));
-#elif defined(__aarch64__)
-  uint64_t control;
-  __asm__ volatile("mrs %0, fpcr" : "=r"(control));
-  if (control & 0x9f00) left |= GUARD_LEFT_EXCEPTIONS;
-  __asm__ volatile("msr fpcr, %0" : : "r"(0ull));
-#endif
-  return left;
 }
 
 void guard_contain(int eventfd) {

@@ -25,10 +25,16 @@ struct BlameTests {
   /// Sends a request that is in the plugin's hands for a while, and waits until it is.
   private func occupy(_ host: HostProcess, _ headers: String = "X-Slow-Route: 1500") throws -> HTTPConnection
   {
+    let before = told(host)
     let connection = try host.connect()
     try connection.send("GET /slow/block HTTP/1.1\r\nHost: x\r\n\(headers)\r\n\r\n")
-    usleep(300_000)
+    try wait("it to be in the plugin's hands") { told(host) > before }
     return connection
+  }
+
+  /// How often the plugin has said that it takes its time.
+  private func told(_ host: HostProcess) -> Int {
+    host.log.components(separatedBy: "slow: takes its time").count
   }
 
   @Test("a worker killed from outside blames nobody, whatever was on its stacks, and rolls nothing back")
@@ -87,6 +93,21 @@ struct BlameTests {
       ]
       .bool == true
     }
+  }
+
+  @Test("… also if the spoilt worker is killed before it has ended")
+  func collateralThenKilled() throws {
+    let host = try start()
+    let worker = try host.worker().pid
+    let late = try occupy(host, "X-Slow-Route: 700\r\nX-Slow-Then: trap")
+    let last = try occupy(host, "X-Slow-Route: 20000")
+    ask("segv", of: host)
+    #expect(try late.receive().status == 503)
+    kill(worker, SIGKILL)
+    #expect(throws: HarnessError.self) { try last.receive() }
+    try wait("the worker to be buried") { host.log.contains("after a fault that had spoilt it") }
+    let plugin = try host.plugin("slow")
+    #expect(plugin["state"].string == "active" && plugin["faults"].int == 0, "\(plugin)")
   }
 
   @Test("faults by reason are counted over crashes, reloads and edits")

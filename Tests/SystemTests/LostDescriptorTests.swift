@@ -15,7 +15,7 @@ struct LostDescriptorTests {
 
   @Test(
     "a worker that cannot hear, or not accept, any more is replaced, and all are served",
-    arguments: ["close-epoll", "close-eventfd", "close-listeners", "limit-descriptors"])
+    arguments: ["close-epoll", "close-eventfd", "replace-eventfds", "close-listeners", "limit-descriptors"])
   func replaced(deed: String) throws {
     let wild = try WildHost()
     let generation = try WildHost.generation(of: wild.host)

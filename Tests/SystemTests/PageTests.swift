@@ -306,6 +306,27 @@ struct PageTests {
     #expect(try page.tab.complaints() == [])
   }
 
+  @Test("a plugin that blocks loops is said to, with what to do, and is none the less in service")
+  func blocksLoops() throws {
+    let directory = try TemporaryDirectory()
+    let library = try BrokenPlugin.compile("slow", in: directory)
+    let page = try DiagnosticsPage(
+      plugins: Section.plugin("slow", library: library, ["mount = /slow", "paths = /slow"]), in: directory)
+    #expect(try page.tab.evaluate("document.querySelectorAll('#plugin-slow .slow').length").int == 0)
+    #expect(try page.host.get("/slow/take", headers: [("X-Slow-Route", "300")]).status == 200)
+    try page.tab.wait(
+      "the advice",
+      until:
+        "document.querySelector('#plugin-slow .slow')?.innerText.includes('make it blocking or async') === true"
+    )
+    #expect(try page.tab.evaluate("document.getElementById('verdict').className").string == "good")
+    // It is no more than the next ten seconds, while it is not slow again.
+    try page.tab.wait(
+      "the advice to go", within: .seconds(30), until: "document.querySelector('#plugin-slow .slow') === null"
+    )
+    #expect(try page.tab.complaints() == [])
+  }
+
   @Test("text of plugins is shown as text, and never run")
   func hostileText() throws {
     let page = try DiagnosticsPage()

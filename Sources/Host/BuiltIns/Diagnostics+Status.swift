@@ -45,6 +45,7 @@ extension Diagnostics {
     json.field("authenticates", plugin.capabilities.contains(.authenticates))
     json.field("state", plugin.shownState.rawValue)
     json.field("bypassed", plugin.isSkipped)
+    json.field("blocks_loops", plugin.blocksLoops)
     json.field("reason", reason?.rawValue)
     json.field("on_failure", configuration.onFailure.rawValue)
     json.field("mode", configuration.mode.rawValue)

@@ -46,7 +46,7 @@ struct Trace {
     guard let loop = original.connection?.loop else {
       return Trace(status: 500, passes: [], headers: [], error: "There is no loop to run it on.")
     }
-    worker.pipeline.runTrace(x, on: loop.frame)
+    _ = worker.pipeline.run(x, on: loop.frame, isOnLoop: false)
     var found: Route?
     if case .route(let route) = x.match { found = route }
     return Trace(

@@ -28,7 +28,7 @@ struct RunOptions: Sendable, Equatable {
   var configuration: String?
   /// Instead of the configuration's `listen`.
   var listen: String?
-  /// Nobody is late.
+  /// Plugins and workers may take any time.
   var isDebugging = false
 }
 

@@ -1,6 +1,6 @@
 /// `bulkhead run`: checks the configuration, and becomes the supervisor.
 enum RunCommand {
-  /// - Parameter isDebugging: nobody is late, and nothing counts as standing still: for debuggers and memory checkers.
+  /// - Parameter isDebugging: whether plugins and workers may take any time, as under a debugger or a memory checker.
   static func run(configurationPath: String, listenOverride: String?, isDebugging: Bool = false) -> ExitStatus
   {
     // A listener is a descriptor here and in each worker.

@@ -83,6 +83,7 @@ extension Pipeline {
     }
     x.phase = .handle
     if Log.shared.isEnabled(.debug) { logEntry(plugin, .route, x) }
+    lookBeforeCall(of: plugin)
     x.beginCall(of: plugin)
     let before = now(x)
     frame.enter(
@@ -103,11 +104,8 @@ extension Pipeline {
     guard what == nil, status == bh_status(BH_OK) || status == bh_status(BH_RESPOND) else {
       x.note(plugin.index, .route, .fault, spent, enteredAt: before)
       x.probing &= ~(1 << UInt64(plugin.index))
-      if let what {
-        plugin.fault(.tampered, message: "it \(what)", exchange: x)
-      } else {
-        plugin.fault(.threw, message: faultMessage(status, x), exchange: x)
-      }
+      plugin.fault(
+        what == nil ? .threw : .tampered, message: what ?? faultMessage(status, x), exchange: x)
       x.errorMessage = nil
       x.undoCall()
       return x.respond(.fault, blaming: plugin)

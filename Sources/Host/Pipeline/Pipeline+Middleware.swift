@@ -12,7 +12,11 @@ extension Pipeline {
   func requestPhase(_ x: Exchange, _ frame: FaultFrame, _ isOnLoop: Bool) -> Plugin? {
     while x.cursor < x.chain.count {
       let entry = x.chain[x.cursor]
-      if isOnLoop, mustLeaveLoop(entry.plugin, x), applies(entry, to: x) { return entry.plugin }
+      if isOnLoop, mustLeaveLoop(entry.plugin, x), applies(entry, to: x),
+        !entry.plugin.isBypassed.load(ordering: .relaxed)
+      {
+        return entry.plugin
+      }
       x.cursor += 1
       guard applies(entry, to: x) else { continue }
       let plugin = entry.plugin
@@ -90,6 +94,7 @@ extension Pipeline {
     guard let function else { return .passed }
     if admission == .probe { x.probing |= 1 << UInt64(plugin.index) }
     if Log.shared.isEnabled(.debug) { logEntry(plugin, phase, x) }
+    lookBeforeCall(of: plugin)
     x.beginCall(of: plugin)
     x.isShadowed = plugin.isShadow
     x.shadowStatus = 0
@@ -108,7 +113,7 @@ extension Pipeline {
     if Log.shared.isEnabled(.debug) { logExit(plugin, phase, status, spent, x) }
     if let what = tampering(of: plugin, left) {
       x.note(plugin.index, phase, .fault, spent, enteredAt: before)
-      return judgeFault(of: plugin, .tampered, "it \(what)", x)
+      return judgeFault(of: plugin, .tampered, what, x)
     }
     switch status {
     case bh_status(BH_OK):
@@ -131,11 +136,19 @@ extension Pipeline {
     }
   }
 
-  /// What the call that has come back has spoilt; nil for nothing.
+  /// Before a call, while the worker looks for whoever spoils what is shared.
+  @inline(__always)
+  func lookBeforeCall(of plugin: Plugin) {
+    if let sharedState = plugin.sharedState, sharedState.isVigilant { sharedState.lookBeforeCall() }
+  }
+
+  /// The message of what the call that has come back has spoilt; nil for nothing.
+  ///
+  /// - Parameter left: as `FaultFrame.leave` returns it.
   @inline(__always)
   func tampering(of plugin: Plugin, _ left: UInt32) -> String? {
     guard left != 0 || plugin.sharedState?.isVigilant == true else { return nil }
-    return Tampering.text(left) ?? plugin.sharedState?.lookAfterCall(of: plugin)
+    return (Tampering.text(left) ?? plugin.sharedState?.lookAfterCall(of: plugin)).map { "it \($0)" }
   }
 
   /// The request phase of a half-open plugin let the request pass. An authenticator that found nothing to verify in it has

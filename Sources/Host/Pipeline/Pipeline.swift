@@ -68,7 +68,7 @@ final class Pipeline: @unchecked Sendable {
   ///
   /// Thread: the loop that owns the exchange; or another that has it meanwhile.
   ///
-  /// - Parameter isOnLoop: whether others wait for this thread.
+  /// - Parameter isOnLoop: whether others wait for this thread, so that a plugin that was slow is to be called elsewhere.
   func run(_ x: Exchange, on frame: FaultFrame, isOnLoop: Bool) -> Progress {
     x.lookedAt = 0
     while true {
@@ -107,16 +107,6 @@ final class Pipeline: @unchecked Sendable {
     } else {
       _ = run(x, on: frame, isOnLoop: false)
     }
-  }
-
-  /// Runs an exchange that answers no client, on the calling thread, but for its handler.
-  func runTrace(_ x: Exchange, on frame: FaultFrame) { _ = run(x, on: frame, isOnLoop: false) }
-
-  /// There are too many that wait for `plugin` off the loops: the call that was to come is not made.
-  func refuseOverloaded(_ x: Exchange, of plugin: Plugin) {
-    x.ran &= ~(1 << UInt64(plugin.index))
-    x.respond(.overloaded)
-    if x.phase != .response { x.phase = .handled }
   }
 
   /// The plugin was slow on a loop a while ago, and would be called now.

@@ -7,7 +7,7 @@ import LinuxShims
 /// table, and their lines in its line table, where it has not been stripped of them. Not for a signal handler: all this
 /// allocates, and reads files.
 enum Backtrace {
-  /// Of a thread of this process. No lock of the loader is taken, which a frozen thread may hold.
+  /// Names the counters of a thread of this process. It takes no lock of the loader, which a frozen thread may hold.
   static func symbolize(_ counters: [UInt64]) -> [String] {
     do throws(FileContents.Failure) {
       return symbolize(counters, in: try MemoryMap(of: "self", copies: LibraryLoader.copies))
@@ -33,14 +33,14 @@ enum Backtrace {
 
   private struct Image {
     let file: ImageFile
-    /// By their addresses, of which there are as many as places in this file.
+    /// These are found by address; there is an address for each place in this file.
     var symbols: [UInt64: ImageFile.Symbol] = [:]
     var lines: [UInt64: LineTable.Line] = [:]
 
     func address(of place: Place) -> UInt64 { file.address(ofOffset: place.offset) ?? place.offset }
   }
 
-  /// Of a thread of the process that the map is of.
+  /// Names the counters of a thread of the process that `map` describes.
   static func symbolize(_ counters: [UInt64], in map: MemoryMap) -> [String] {
     let places = counters.enumerated().map { index, counter in
       // A return address stands behind its call: the call may have been the function's last instruction.
@@ -79,7 +79,7 @@ enum Backtrace {
     unsafeBitCast($0, to: Demangler.self)
   }
 
-  /// Of a name that is demangled, in bytes.
+  /// A longer name is not demangled. This is a number of bytes.
   private static let longestName = 2048
 
   /// Names of Swift, C++ and Rust as they stand in the source.

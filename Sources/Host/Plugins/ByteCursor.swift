@@ -4,7 +4,7 @@ struct ByteCursor {
   private let bytes: Slice<UnsafeRawBufferPointer>
   private(set) var position: Int
   private(set) var hasFailed = false
-  /// Of a string, in bytes.
+  /// A longer string is cut. This is a number of bytes.
   private static let longest = 4096
 
   init(_ bytes: Slice<UnsafeRawBufferPointer>) {

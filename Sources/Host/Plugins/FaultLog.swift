@@ -20,7 +20,7 @@ struct Fault: Sendable {
   var backtrace: [String] = []
   /// It came when nothing was asked of the plugin any more: it is on record, and held against nobody.
   var isAfterService = false
-  /// It came in a worker that an earlier fault had spoilt: it is on record, and held against nobody.
+  /// An earlier fault had spoilt its worker. This one is recorded, and takes no plugin out.
   var isCollateral = false
   /// What the worker wrote to its standard output and error in its last moments; nil if it wrote nothing.
   var lastWords: String?
@@ -31,7 +31,7 @@ final class FaultLog: Sendable {
   static let capacity = 256
   private let faults = Mutex<[Fault]>([])
   private let generation: Int
-  /// A fault has spoilt the worker: what comes after that is recorded, and held against nobody.
+  /// A fault has spoilt the worker. Later faults are recorded, and take no plugin out.
   let isTainted = Atomic<Bool>(false)
   /// Tells whoever keeps records; set before any plugin is loaded.
   nonisolated(unsafe) var onRecord: (Fault, Exchange?) -> Void = { _, _ in }

@@ -151,7 +151,7 @@ struct LineTable {
     return String(decoding: bytes, as: UTF8.self).visible
   }
 
-  /// Of versions 2 to 4, where the first has the number 1.
+  /// Reads the table of versions 2 to 4, where the first file has the number 1.
   private func oldEntry(_ index: UInt64, _ tables: inout ByteCursor) -> [UInt8]? {
     while !tables.string().isEmpty, !tables.hasFailed {}
     var number: UInt64 = 1

@@ -2,7 +2,7 @@
 extension Plugin {
   /// After so many nanoseconds of one call the loop goes to another thread.
   static let loopSlice: UInt64 = 50_000_000
-  /// For how long after a slow call the plugin's calls are made off the loops, in nanoseconds.
+  /// The plugin's calls are made off the loops for so many nanoseconds after a slow one.
   private static let offLoops: UInt64 = 10_000_000_000
   private static let reportInterval: UInt64 = 60_000_000_000
 

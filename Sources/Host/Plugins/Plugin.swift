@@ -51,9 +51,9 @@ final class Plugin: @unchecked Sendable {
   private(set) var responsePhase: RequestFunction?
   private(set) var handler: HandlerFunction?
   let isShadow: Bool
-  private let middlewareTimeout: UInt64
-  private let handlerTimeout: UInt64
-  private let loopHandlerTimeout: UInt64
+  /// Nanoseconds of one call on a loop, and of one that may block.
+  private let loopTimeout: UInt64
+  private let blockingTimeout: UInt64
   let fails: FailurePolicy
 
   typealias RequestFunction =
@@ -73,9 +73,8 @@ final class Plugin: @unchecked Sendable {
     self.rolledBack = rolledBack
     self.faults = faults
     self.isShadow = configuration.mode == .shadow
-    middlewareTimeout = (configuration.timeout ?? .seconds(2)).nanoseconds
-    handlerTimeout = (configuration.timeout ?? Plugin.longestTimeout).nanoseconds
-    loopHandlerTimeout = (configuration.timeout ?? .seconds(2)).nanoseconds
+    loopTimeout = (configuration.timeout ?? .seconds(2)).nanoseconds
+    blockingTimeout = (configuration.timeout ?? Plugin.longestTimeout).nanoseconds
     self.fails = configuration.mode == .shadow ? .open : configuration.onFailure
     self.quarantine = Mutex(Quarantine(policy: configuration))
   }
@@ -112,14 +111,11 @@ final class Plugin: @unchecked Sendable {
     }
   }
 
-  /// What has just run of it has left alone what is the host's.
+  /// Looks after what the plugin's code, which has just run, shares with the host.
   private func lookAfter(_ place: String) throws(PluginFailure) {
     guard let sharedState else { return }
     let left = guard_is_processor_well() ? 0 : guard_mend_processor()
-    let found = sharedState.look()
-    let isThreadWell = !guard_mend_thread()
-    let what = found ?? (isThreadWell ? nil : Tampering.mask) ?? Tampering.text(left)
-    guard let what else { return }
+    guard let what = sharedState.lookFromPluginThread() ?? Tampering.text(left) else { return }
     throw PluginFailure(reason: .tampered, message: "\(place) it \(what)")
   }
 
@@ -271,14 +267,14 @@ final class Plugin: @unchecked Sendable {
     switch phase {
     case FaultFrame.Phase.start: return .max
     case FaultFrame.Phase.stop: return configuration.timeout?.nanoseconds ?? Plugin.stopLimit
-    case UInt32(PluginPass.Phase.request.rawValue), UInt32(PluginPass.Phase.response.rawValue):
-      return min(middlewareTimeout, limit)
-    case UInt32(PluginPass.Phase.route.rawValue): return min(loopHandlerTimeout, limit)
-    default: return min(handlerTimeout, limit)
+    case UInt32(PluginPass.Phase.request.rawValue), UInt32(PluginPass.Phase.response.rawValue),
+      UInt32(PluginPass.Phase.route.rawValue):
+      return min(loopTimeout, limit)
+    default: return min(blockingTimeout, limit)
     }
   }
 
-  /// Where the section has no `timeout`: a handler's that may block.
+  /// The time of a handler that may block, where its section has no `timeout`.
   static let longestTimeout = Duration.seconds(30)
 
   /// For its stop, where the section has no `timeout`, in nanoseconds.
@@ -294,7 +290,7 @@ final class Plugin: @unchecked Sendable {
   /// to be replaced. In a relapse nothing was asked of it in this generation, as it was out from the first: it is one of
   /// its own threads, and started again it would do it again.
   ///
-  /// - Parameter isCollateral: an earlier fault had spoilt the worker. This one is recorded, and held against nobody.
+  /// - Parameter isCollateral: whether an earlier fault had spoilt the worker. Such a fault is recorded, and takes no plugin out.
   func freeze(in frame: FaultFrame, reason: Quarantine.Reason, exchange: Exchange?, isCollateral: Bool) {
     leaveAlone()
     let frozen = FrozenThread(frame, timeout: timeout(phase: frame.guarded.pointee.phase))

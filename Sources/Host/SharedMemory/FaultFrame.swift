@@ -50,7 +50,7 @@ struct FaultFrame: @unchecked Sendable {
     guard plugin > 0, plugin <= ConfigurationFile.maximumPlugins else { return nil }
     return Occupant(
       plugin: plugin - 1, owner: owner, phase: guarded.pointee.phase, since: guard_since(guarded),
-      requestID: requestID, sentSignal: sentSignal(by: plugin),
+      requestID: requestID, sentSignal: sentSignal.flatMap { $0.plugin == plugin - 1 ? $0.signal : nil } ?? 0,
       hasExited: guarded.pointee.has_exited != 0, faultedAt: guarded.pointee.faulted_at)
   }
 
@@ -68,15 +68,21 @@ struct FaultFrame: @unchecked Sendable {
     /// When a fault was caught, monotonic.
     var faultedAt: UInt64 = 0
 
+    /// When it was lost, or a moment before: a call that was given up was begun then.
+    var lostAt: UInt64 { hasCrashed ? faultedAt : since }
+
     var hasCrashed: Bool { owner & UInt32(GUARD_CRASHED) != 0 }
     var isTaken: Bool { owner & UInt32(GUARD_TAKEN) != 0 }
   }
 
-  /// The signal that the plugin, an index plus 1, has sent to its own process; 0 for none.
-  private func sentSignal(by plugin: Int) -> Int32 {
+  /// The signal that a plugin on this thread has sent to its own process last, whether or not it has returned; nil for none.
+  var sentSignal: (plugin: Int, signal: Int32)? {
     let sent = guarded.pointee.sent_signal
-    return Int(sent >> 16) == plugin ? Int32(sent & 0xffff) : 0
+    return sent == 0 ? nil : (Int(sent >> 16) - 1, Int32(sent & 0xffff))
   }
+
+  /// Supervisor: that signal has been seen to.
+  func forgetSentSignal() { guarded.pointee.sent_signal = 0 }
 
   private var requestID: String {
     let count = min(Int(guarded.pointee.request_id_count), FaultFrame.maxRequestID)

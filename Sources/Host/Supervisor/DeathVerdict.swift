@@ -1,10 +1,9 @@
-/// To whom the end of a worker is put down: only what is shown counts, for whoever is blamed without having done it is out
-/// without need. A pure value, without clock or I/O.
+/// Decides which plugin has ended a worker. It names one only on evidence: a plugin that is named wrongly is taken out of
+/// service for nothing. A pure value, without clock or I/O.
 ///
 /// | a frame of the worker says | the worker ended | then |
 /// | --- | --- | --- |
-/// | a fault was caught in a plugin | in any way | the plugin whose fault came first has crashed |
-/// | a plugin was given up | in any way | it hangs |
+/// | a fault was caught in a plugin, or a plugin was given up | in any way | the first of them has crashed, or hangs |
 /// | a plugin called exit(3) | in any way | it has exited |
 /// | a plugin sent that signal to its own process | by the signal | it has exited |
 /// | a plugin is on a stack | by the supervisor's hand, at a standstill | the one that is longest on a stack hangs |
@@ -28,19 +27,19 @@ struct DeathVerdict: Sendable {
 
   /// The exit status of a worker that gives itself up.
   static let ownExitCode: Int32 = 70
-  /// For how long an end without a culprit is remembered, in nanoseconds.
+  /// An end without a culprit is remembered for so many nanoseconds.
   static let memory: UInt64 = 300_000_000_000
 
-  /// Plugins that were on stacks when a worker ended for which nobody was blamed, and when that was.
-  private var suspects: Set<String> = []
+  /// The plugin that alone was on a stack when a worker last ended for which nobody was blamed, and when that was.
+  private var suspect: String?
   private var suspectedAt: UInt64 = 0
 
   /// - Parameters:
   ///   - occupants: of the dead worker's frames.
-  ///   - faultSignals: those that a fault of the process itself raises.
+  ///   - isFault: whether the signal is one that a fault of the process itself raises.
   ///   - name: a plugin's name, by its index.
   mutating func judge(
-    _ occupants: [FaultFrame.Occupant], _ end: End, faultSignals: Set<Int32>, at now: UInt64,
+    _ occupants: [FaultFrame.Occupant], _ end: End, isFault: Bool, at now: UInt64,
     name: (Int) -> String
   ) -> Finding {
     if let first = occupants.filter(\.hasCrashed).min(by: { $0.faultedAt < $1.faultedAt }) {
@@ -54,27 +53,23 @@ struct DeathVerdict: Sendable {
       return .plugin(sender, .exited)
     }
     if end.isHung { return occupants.min { $0.since < $1.since }.map { .plugin($0, .hung) } ?? .nobody }
-    if faultSignals.contains(end.signal) {
+    if isFault {
       return occupants.max { $0.since < $1.since }.map { .plugin($0, .crashed) } ?? .nobody
     }
     if end.signal == 0, end.exitCode != DeathVerdict.ownExitCode, occupants.count == 1 {
       return .plugin(occupants[0], .exited)
     }
-    return suspect(occupants, at: now, name: name)
+    return judgeUnexplained(occupants, at: now, name: name)
   }
 
-  private mutating func suspect(
+  private mutating func judgeUnexplained(
     _ occupants: [FaultFrame.Occupant], at now: UInt64, name: (Int) -> String
   ) -> Finding {
     let names = Set(occupants.map { name($0.plugin) })
-    let isRecent = suspectedAt != 0 && now &- suspectedAt < DeathVerdict.memory
-    let again = isRecent ? suspects.intersection(names) : []
-    suspects = names
+    let only = names.count == 1 ? names.first : nil
+    let isAgain = only != nil && only == suspect && now &- suspectedAt < DeathVerdict.memory
+    suspect = isAgain ? nil : only
     suspectedAt = now
-    guard names.count == 1, let only = again.first,
-      let found = occupants.first(where: { name($0.plugin) == only })
-    else { return .nobody }
-    suspects = []
-    return .plugin(found, .exited)
+    return isAgain ? .plugin(occupants[0], .exited) : .nobody
   }
 }

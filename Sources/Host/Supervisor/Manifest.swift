@@ -19,7 +19,7 @@ struct Manifest: Sendable {
   var isStandIn = false
   /// A look at what is shared follows each call of a plugin.
   var isVigilant = false
-  /// Nobody is late, and nothing stands still: a debugger has the time.
+  /// Plugins and the worker may take any time, as under a debugger or a memory checker.
   var isDebugging = false
   /// As the operator has switched it; nil for what the environment says.
   var bypass: Bypass?

@@ -33,20 +33,25 @@ extension Supervisor {
     }
   }
 
-  /// A worker that a plugin has stopped goes on at once. One that was stopped from outside is left alone: somebody wants it.
+  /// A worker that a plugin has stopped goes on at once. One that was stopped from outside is left to whoever stopped it, for as
+  /// long as any worker may stand still.
   private func lookAtStop(of worker: WorkerHandle) {
     var info = siginfo_t()
     guard waitid(P_PID, id_t(worker.pid), &info, WSTOPPED | WNOHANG) == 0,
       info._sifields._sigchld.si_pid == worker.pid
     else { return }
     let signal = info._sifields._sigchld.si_status
-    guard let sender = occupants(of: worker).first(where: { $0.sentSignal != 0 }), !isDebugging else {
+    let frames = (0..<SharedMemory.frameCount).map { memory.frame($0, generation: worker.generation) }
+    guard !isDebugging, let frame = frames.first(where: { $0.sentSignal?.signal == signal }),
+      let plugin = frame.sentSignal?.plugin, worker.configuration.plugins.indices.contains(plugin)
+    else {
       return Log.shared.write(
         .warning,
         "generation \(worker.generation), pid \(worker.pid), is stopped from outside, by signal \(signal)")
     }
+    frame.forgetSentSignal()
     kill(worker.pid, SIGCONT)
-    let name = worker.configuration.plugins[sender.plugin].name
+    let name = worker.configuration.plugins[plugin].name
     worker.tell("tampered \(name) it stopped its own process by signal \(signal)")
     Log.shared.write(
       .error, "plugin \(name) stopped generation \(worker.generation) by signal \(signal): it goes on",
@@ -113,6 +118,8 @@ extension Supervisor {
 
   /// Whom the worker's end is put down to.
   private func verdict(on worker: WorkerHandle, signal: Int32, exitCode: Int32) -> DeathVerdict.Finding {
+    // Its first fault is on record, and later ones take no plugin out.
+    guard !worker.isTainted else { return .nobody }
     let all = occupants(of: worker)
     if let late = worker.late,
       let occupant = all.first(where: { worker.configuration.plugins[$0.plugin].name == late.plugin })
@@ -124,7 +131,7 @@ extension Supervisor {
     }
     return deaths.judge(
       all, DeathVerdict.End(signal: signal, exitCode: exitCode, isHung: worker.isHung),
-      faultSignals: [SIGILL, SIGTRAP, SIGSEGV, SIGBUS, SIGFPE, SIGABRT, SIGSYS], at: Clock.monotonic()
+      isFault: guard_is_fault_signal(signal), at: Clock.monotonic()
     ) { worker.configuration.plugins[$0].name }
   }
 
@@ -136,8 +143,10 @@ extension Supervisor {
     let cause =
       worker.isTainted
       ? ", after a fault that had spoilt it"
-      : signal == SIGKILL
-        ? ": killed from outside, or by the kernel for want of memory" : ", in no plugin"
+      : worker.isReplaced
+        ? ": a thread of a plugin's own executed another program in its place (exec)"
+        : signal == SIGKILL
+          ? ": killed from outside, or by the kernel for want of memory" : ", in no plugin"
     Log.shared.write(
       .error,
       "generation \(worker.generation), pid \(worker.pid), ended \(how)\(cause)"
@@ -148,7 +157,7 @@ extension Supervisor {
     history.cause = end
     guard !worker.isTainted else { return true }
     if signal != SIGKILL { vigilantUntil = Clock.monotonic() &+ SharedStateWatch.vigilance }
-    // Who kills it from without, an operator or the kernel for want of memory, says nothing of what came last.
+    // SIGKILL comes from an operator, or from the kernel for want of memory: it says nothing of the latest library.
     if phase == .serving, signal != SIGKILL { noteUnexplainedEnd(of: worker) }
     return false
   }

@@ -40,7 +40,7 @@ extension Supervisor {
     return json.bytes
   }
 
-  /// What the worker wrote before the plugin's fault. Who hangs spoke before he fell silent, and that is as long ago as his call
+  /// What the worker wrote before the plugin's fault. A plugin that hangs has written its words before that, and so as long ago as its call
   /// may have taken.
   func lastWords(of worker: WorkerHandle, _ plugin: String, _ reason: Quarantine.Reason) -> String? {
     var duration = Duration.zero

@@ -17,7 +17,7 @@ final class Supervisor {
   let watch: ConfigurationWatch
   let reader: ConfigurationReader
   let startedAt = Clock.monotonic()
-  /// Nobody is late: a debugger or a checker has its time.
+  /// Plugins and workers may take any time, as under a debugger or a memory checker.
   let isDebugging: Bool
   /// Until when workers look after each call of a plugin, since one had to end and nobody is known to have done it.
   var vigilantUntil: UInt64 = 0

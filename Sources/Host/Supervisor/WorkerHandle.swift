@@ -35,7 +35,7 @@ final class WorkerHandle {
   var unfit: String?
   /// Killed because it had come to a standstill.
   var isHung = false
-  /// A plugin's fault has spoilt it: what comes after that is held against nobody.
+  /// A plugin's fault has spoilt it. Later faults in it take no plugin out.
   var isTainted = false
   /// The plugin that did not start in its time, and that time.
   var late: (plugin: String, limit: Duration)?

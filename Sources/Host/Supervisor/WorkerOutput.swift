@@ -7,9 +7,9 @@ import LinuxShims
 /// The worker's end of the pipe does not block: when the pipe is full, since the supervisor is stopped or a plugin writes more
 /// than is read, what does not fit is lost to whoever writes it, and no thread waits.
 final class WorkerOutput {
-  /// Of a line in bytes: a longer one is cut into several.
+  /// A longer line is cut into several. This is a number of bytes.
   static let longestLine = 8 << 10
-  /// Of last words in bytes.
+  /// Last words are cut to so many bytes.
   static let wordsLimit = 4 << 10
   static let linesPerSecond = 100
   /// What was said so long before a fault belongs to it, in nanoseconds.
@@ -80,7 +80,7 @@ final class WorkerOutput {
     words.take(at: now, since: WorkerOutput.lastMoments &+ duration)
   }
 
-  /// In bytes as JSON has them: with what the log adds, a line is no longer than what a pipe takes as a whole (pipe(7),
+  /// This is a number of bytes of JSON: with what the log adds, a line is no longer than what a pipe takes as a whole (pipe(7),
   /// PIPE_BUF), so that lines of several processes do not mix.
   static let longestMessage = 3 << 10
 

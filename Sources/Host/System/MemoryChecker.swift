@@ -9,7 +9,7 @@ enum MemoryChecker: String, Sendable, CaseIterable {
   case threadSanitizer = "ThreadSanitizer"
   case valgrind = "Valgrind"
 
-  /// By what is loaded; Valgrind's part in the process is preloaded by Valgrind itself.
+  /// The checker is known by what is loaded; Valgrind's part in the process is preloaded by Valgrind itself.
   static let current: MemoryChecker? =
     if dlsym(nil, "__asan_init") != nil {
       .addressSanitizer
@@ -60,7 +60,7 @@ enum MemoryChecker: String, Sendable, CaseIterable {
     }
   }
 
-  /// In lines; a report and what follows it.
+  /// So many lines are kept of a report and what follows it.
   private static let longestReport = 100
 
   /// What the checker has reported, from its first line on; nil if nothing.

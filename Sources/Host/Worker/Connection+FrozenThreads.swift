@@ -5,7 +5,7 @@ extension Connection {
   func callGoesOn() {
     state = .handling
     loop.setDeadline(self, .max)
-    // What was answered before it.
+    // The answers to requests before it are still to be sent.
     if send() { takeBody() }
   }
 

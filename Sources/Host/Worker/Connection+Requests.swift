@@ -126,12 +126,13 @@ extension Connection {
 
   /// The connection is noted, so that another thread can go on with it should this one freeze in a plugin.
   ///
+  /// - Parameter leavesLoop: whether calls of plugins that were slow are made elsewhere.
   /// - Returns: false if a plugin was slow, and the loop is another thread's by now: then the caller touches neither the loop
   ///   nor the connection any more, and returns.
-  func runPipeline(_ x: Exchange) -> Bool {
+  func runPipeline(_ x: Exchange, leavesLoop: Bool = true) -> Bool {
     loop.inHand = self
     let frame = loop.frame
-    let progress = loop.worker.pipeline.run(x, on: frame, isOnLoop: true)
+    let progress = loop.worker.pipeline.run(x, on: frame, isOnLoop: leavesLoop)
     guard !frame.hasLostLoop else { return false }
     loop.inHand = nil
     switch progress {
@@ -225,7 +226,12 @@ extension Connection {
     }
     guard !isTaken else { return true }
     state = .reading
-    worker.pipeline.refuseOverloaded(x, of: plugin)
+    // The call was meant for a loop, and may be as quick as ever: it is made here.
+    guard case .route(let route) = x.match, x.phase == .handle, route.isBlocking else {
+      return runPipeline(x, leavesLoop: false)
+    }
+    x.respond(.overloaded)
+    x.phase = .handled
     return runPipeline(x)
   }
 

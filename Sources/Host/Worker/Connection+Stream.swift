@@ -100,7 +100,10 @@ extension Connection {
       concludeStream()
       if isLast { return startLingering() }
       mayRead = true
-      return advance()
+      // Not from here: in the request behind the stream the loop may be lost, which neither the timer wheel nor `flush` would
+      // notice.
+      loop.setDeadline(self, loop.now + loop.worker.timeouts.idle)
+      return loop.post(.goOn(self))
     }
     switch stream.result {
     case .later(let delay):

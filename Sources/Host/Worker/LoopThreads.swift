@@ -60,7 +60,7 @@ final class LoopThreads: @unchecked Sendable {
     return true
   }
 
-  /// In the place of a thread that has taken over. Any thread that may allocate; one at a time.
+  /// Makes a thread in the place of one that has taken over. Any thread that may allocate may call it; one does at a time.
   func replenish() {
     guard !isReplenishing.exchange(true, ordering: .acquiring) else { return }
     if waitingCount < LoopThreads.ready, !add() {

@@ -5,15 +5,12 @@ import Synchronization
 /// Looks after what plugins share with the host in the worker's process, and puts it right: the handlers of fault signals,
 /// the listeners' flags, and the descriptors that loops wait with.
 ///
-/// After each load, start and self-test it is known who did it. While the worker serves, a look comes once a second: then
-/// it is the plugin that alone ran since the last one, or it is not known, and for a while the worker looks after every call
-/// (`isVigilant`), so that the next time tells.
+/// After each load, start and self-test it is known who did it. While the worker serves, a look comes once a second: then it
+/// is not known, and for a while the worker looks before and after every call (`isVigilant`), so that the next time tells.
 final class SharedStateWatch: @unchecked Sendable {
   private unowned(unsafe) let worker: Worker
   /// Until when a look follows each call of a plugin; monotonic, 0 for not at all.
   let vigilantUntil = Atomic<UInt64>(0)
-  /// How often each plugin had been called at the last look.
-  private var calls: [UInt64] = []
   /// A descriptor that the worker cannot do without, and what it was at first.
   private struct Watched {
     var raw: Int32
@@ -38,7 +35,7 @@ final class SharedStateWatch: @unchecked Sendable {
 
   private let descriptors = Mutex<[Watched]>([])
 
-  /// For how long a worker is vigilant, in nanoseconds.
+  /// A worker is vigilant for so many nanoseconds.
   static let vigilance: UInt64 = 300_000_000_000
   private static let period: UInt32 = 1_000_000
 
@@ -65,6 +62,7 @@ final class SharedStateWatch: @unchecked Sendable {
       }
       return first
     }
+    if let lost { worker.report("unfit has lost its descriptor \(lost) to a plugin") }
     return lost.map {
       "closed or replaced descriptor \($0), which is the host's: close only descriptors of its own"
     }
@@ -83,15 +81,23 @@ final class SharedStateWatch: @unchecked Sendable {
     vigilantUntil.store(Clock.monotonic() &+ SharedStateWatch.vigilance, ordering: .relaxed)
   }
 
-  /// What the call that has just come back has spoilt, while the worker is vigilant. The thread that made the call.
-  ///
-  /// Nothing if another plugin is on a stack just then: it may be the one.
-  func lookAfterCall(of plugin: Plugin) -> String? {
-    guard isVigilant else { return nil }
+  /// What the calling thread's plugin has spoilt, on this thread too; as `look`.
+  func lookFromPluginThread() -> String? {
     let found = look()
-    guard let what = guard_mend_thread() ? found ?? Tampering.mask : found else { return nil }
-    guard worker.isAlone(plugin) else {
-      Log.shared.write(.error, "a plugin \(what); which one is not known: several were at work")
+    return guard_mend_thread() ? found ?? Tampering.mask : found
+  }
+
+  /// While the worker is vigilant: what is spoilt already is not the work of the plugin that is called next.
+  func lookBeforeCall() {
+    if let what = lookFromPluginThread() { tellOfUnknown(what) }
+  }
+
+  /// While the worker is vigilant: what the call that has just come back has spoilt. Nothing if another plugin is on a stack
+  /// just then: it may be the one.
+  func lookAfterCall(of plugin: Plugin) -> String? {
+    guard let what = lookFromPluginThread() else { return nil }
+    guard !worker.isAtWork(besides: plugin) else {
+      tellOfUnknown(what)
       return nil
     }
     return what
@@ -99,29 +105,25 @@ final class SharedStateWatch: @unchecked Sendable {
 
   /// Starts the thread that looks once a second.
   func start() throws(SystemError) {
-    calls = worker.plugins.map { $0.metrics.calls }
     guard Thread.start(named: "watch", { self.run() }) else { throw SystemError("pthread_create", EAGAIN) }
   }
 
   private func run() {
     while true {
       usleep(SharedStateWatch.period)
-      let now = Clock.monotonic()
       let until = vigilantUntil.load(ordering: .relaxed)
-      if until != 0, now > until { vigilantUntil.store(0, ordering: .relaxed) }
-      let before = calls
-      calls = worker.plugins.map { $0.metrics.calls }
-      guard let what = look() else { continue }
-      let ran = worker.plugins.filter { calls[$0.index] != before[$0.index] }
-      if let only = ran.first, ran.count == 1 {
-        only.fault(.tampered, message: "it \(what)", exchange: nil)
-      } else {
-        Log.shared.write(
-          .error,
-          "a plugin \(what); which one is not known: for \(SharedStateWatch.vigilance / 60_000_000_000) min a look "
-            + "follows each call")
-        beVigilant()
-      }
+      if until != 0, Clock.monotonic() > until { vigilantUntil.store(0, ordering: .relaxed) }
+      // While the worker is vigilant the look after a call finds what that call has left behind, and knows the plugin.
+      guard !isVigilant || !worker.isAtWork(besides: nil) else { continue }
+      if let what = look() { tellOfUnknown(what) }
     }
+  }
+
+  private func tellOfUnknown(_ what: String) {
+    Log.shared.write(
+      .error,
+      "a plugin \(what); which one is not known: for \(SharedStateWatch.vigilance / 60_000_000_000) min a look comes "
+        + "before and after each call")
+    beVigilant()
   }
 }

@@ -60,7 +60,7 @@ final class Worker: @unchecked Sendable {
   /// A worker before this one had to end, and nobody is known to have done it.
   private let startsVigilant: Bool
   let isChecked = MemoryChecker.current != nil
-  /// Nobody is late: a debugger or a checker has its time.
+  /// Plugins and workers may take any time, as under a debugger or a memory checker.
   let isDebugging: Bool
 
   private static let poolThreads = 32
@@ -124,11 +124,11 @@ final class Worker: @unchecked Sendable {
     return memory.frame(min(index, SharedMemory.frameCount - 1), generation: generation)
   }
 
-  /// No other plugin is on a stack.
-  func isAlone(_ plugin: Plugin) -> Bool {
-    (0..<SharedMemory.frameCount).allSatisfy {
-      memory.frame($0, generation: generation).occupant.map { $0.plugin == plugin.index } ?? true
-    }
+  /// A plugin is on a stack, be it another than this one.
+  func isAtWork(besides plugin: Plugin?) -> Bool {
+    (0..<SharedMemory.frameCount).contains(where: {
+      memory.frame($0, generation: generation).occupant.map { $0.plugin != plugin?.index } ?? false
+    })
   }
 
   /// Nothing is under way on any loop or pool thread.

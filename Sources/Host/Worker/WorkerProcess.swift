@@ -6,7 +6,7 @@ import LinuxShims
 enum WorkerProcess {
   /// The exit status.
   static func run() -> Int32 {
-    // Of a supervisor's worker; one that was started by hand has none.
+    // A worker that was started by hand has no supervisor.
     if fcntl(Manifest.Descriptors.log, F_GETFD) >= 0 {
       LogOutput.standardErrorDescriptor = Manifest.Descriptors.log
     }

@@ -66,6 +66,9 @@ void guard_announce_death(int control);
 
 static inline void guard_let_die(guard_frame *frame) { __atomic_store_n(&frame->thread, 0, __ATOMIC_RELEASE); }
 
+/* True for a signal that a fault of the process itself raises: those whose handler guard_prepare installs. */
+bool guard_is_fault_signal(int signal);
+
 /* From here on a fault is contained: once it is recorded, `eventfd` is written to, and the thread is parked. */
 void guard_contain(int eventfd);
 

@@ -1,9 +1,11 @@
 /* A plugin that takes its time where others wait for the thread: as long as a header says, in the phase that is meant.
  *
  * `X-Slow-Request`, `X-Slow-Route`, `X-Slow-Response`: milliseconds. `X-Slow-Then: trap` crashes after them.
+ * It says so on standard error, for those who wait until it does.
  * `GET take` runs on a loop, `GET block` on the pool. */
 #define _GNU_SOURCE
 #include <bulkhead/bulkhead.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -27,6 +29,7 @@ static void take_time(const bh_request *request, const char *name) {
   char text[16] = "";
   if (value.count == 0 || value.count >= sizeof text) return;
   memcpy(text, value.data, value.count);
+  fprintf(stderr, "slow: takes its time\n");
   usleep((useconds_t)atoi(text) * 1000);
   if (field(request, "X-Slow-Then").count != 0) __builtin_trap();
 }

@@ -181,6 +181,22 @@ static const char *reset_handlers(void) {
 
 static const char *stop_self(void) { return raise(SIGSTOP) == 0 ? "stopped" : "refused"; }
 
+static const char *stop_by_kill(void) { return kill(getpid(), SIGSTOP) == 0 ? "stopped" : "refused"; }
+static void *thread_stop(void *argument) { return raise(SIGSTOP), argument; }
+
+static const char *replace_eventfds(void) {
+  char path[64], target[64];
+  int other = open("/dev/null", O_RDWR);
+  for (int descriptor = 3; descriptor < 256; descriptor++) {
+    snprintf(path, sizeof path, "/proc/self/fd/%d", descriptor);
+    ssize_t count = readlink(path, target, sizeof target - 1);
+    if (count <= 0) continue;
+    target[count] = 0;
+    if (strstr(target, "eventfd")) dup2(other, descriptor);
+  }
+  return "replaced";
+}
+
 static const char *kill_self(void) { return kill(getpid(), SIGKILL) == 0 ? "killed" : "refused"; }
 
 static const char *execute(void) {
@@ -226,6 +242,12 @@ static const char *outcome(const char *deed) {
   if (strcmp(deed, "clear-nonblock") == 0) return clear_nonblock();
   if (strcmp(deed, "reset-handlers") == 0) return reset_handlers();
   if (strcmp(deed, "stop-self") == 0) return stop_self();
+  if (strcmp(deed, "stop-by-kill") == 0) return stop_by_kill();
+  if (strcmp(deed, "thread-stop") == 0) {
+    pthread_t thread;
+    return pthread_create(&thread, NULL, thread_stop, NULL) == 0 ? "started" : "no thread";
+  }
+  if (strcmp(deed, "replace-eventfds") == 0) return replace_eventfds();
   if (strcmp(deed, "kill-self") == 0) return kill_self();
   if (strcmp(deed, "execute") == 0) return execute();
   if (strcmp(deed, "write-table") == 0) return write_table();

@@ -52,7 +52,7 @@ APART static void print_and_give_up(void) {
   abort(); /* line: print */
 }
 
-/* Of a library with a bad constructor: the loader's lock is held for good. */
+/* The library's constructor crashes while the loader's lock is held, which is never released. */
 APART static void open_cellar(void) {
   if (dlopen(getenv("CELLAR"), RTLD_NOW)) depth++; /* line: open */
 }

@@ -18,7 +18,7 @@ struct ImageFileTests {
     return output
   }
 
-  /// Of the function's first instruction.
+  /// This is the line of the function's first instruction.
   private func address(of function: String, in file: ImageFile) throws -> UInt64 {
     let found = (UInt64(0)..<0x4000).first {
       guard let symbol = file.symbol(at: $0) else { return false }

@@ -28,7 +28,7 @@ struct DeathVerdictTests {
   ) -> String {
     let finding = deaths.judge(
       occupants, DeathVerdict.End(signal: signal, exitCode: code, isHung: isHung),
-      faultSignals: [SIGSEGV, SIGABRT], at: now
+      isFault: guard_is_fault_signal(signal), at: now
     ) { Self.names[$0] }
     return switch finding {
     case .nobody: "nobody"
@@ -47,6 +47,14 @@ struct DeathVerdictTests {
       occupant(2, since: 99),
     ]
     #expect(judge(&deaths, all, signal: SIGSEGV) == "shop crashed")
+  }
+
+  @Test("a crash that came after another plugin hung in the same worker does not come first")
+  mutating func hangFirst() {
+    let all = [
+      occupant(0, since: 10, flags: Self.taken), occupant(1, since: 5, flags: Self.crashed, faultedAt: 80),
+    ]
+    #expect(judge(&deaths, all, signal: SIGKILL) == "auth hung")
   }
 
   @Test("who called exit has exited, whoever entered later; who sent the signal likewise")
@@ -77,6 +85,8 @@ struct DeathVerdictTests {
     #expect(
       judge(&deaths, [occupant(0, since: 1), occupant(1, since: 2)], signal: SIGKILL) == "nobody",
       "two of them")
+    #expect(
+      judge(&deaths, [occupant(1, since: 1)], signal: SIGKILL) == "nobody", "it was not alone the first time")
     #expect(judge(&deaths, [occupant(1, since: 1)], signal: SIGKILL) == "shop exited")
     #expect(judge(&deaths, [occupant(1, since: 1)], signal: SIGKILL) == "nobody", "it begins anew")
     let late = 1_000_000_000 + DeathVerdict.memory

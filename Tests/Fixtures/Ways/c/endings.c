@@ -70,7 +70,7 @@ static void at_exit_hangs(way_call *call) { (void)call, atexit(hang_at_exit); }
 static void trap_at_exit(void) { *(volatile char *)nowhere() = 1; }
 static void at_exit_traps(way_call *call) { (void)call, atexit(trap_at_exit); }
 
-/* With the loader's lock held, which unwinders want. */
+/* The loader's lock, which unwinders want, is held meanwhile. */
 static int trap_in_loader(struct dl_phdr_info *image, size_t size, void *argument) {
   (void)image, (void)size, (void)argument;
   *(volatile char *)nowhere() = 1;

@@ -31,7 +31,7 @@ using namespace std::chrono_literals;
 bh_status throw_exception() { throw std::runtime_error("the price list is empty"); }
 bh_status throw_number() { throw 42; }
 
-// Of a type that nobody else knows, and that throws again when it is copied.
+// The exception has a type that nobody else knows, and throws again when it is copied.
 struct Foreign {
   Foreign() = default;
   Foreign(const Foreign &) { throw 1; }
