@@ -42,11 +42,10 @@ struct DeathVerdict: Sendable {
     _ occupants: [FaultFrame.Occupant], _ end: End, isFault: Bool, at now: UInt64,
     name: (Int) -> String
   ) -> Finding {
-    if let first = occupants.filter(\.hasCrashed).min(by: { $0.faultedAt < $1.faultedAt }) {
-      return .plugin(first, .crashed)
-    }
-    if let taken = occupants.filter(\.isTaken).min(by: { $0.since < $1.since }) {
-      return .plugin(taken, .hung)
+    // A call that hangs began before the crash that it may have led to.
+    let lost = occupants.filter { $0.hasCrashed || $0.isTaken }
+    if let first = lost.min(by: { $0.lostAt < $1.lostAt }) {
+      return .plugin(first, first.hasCrashed ? .crashed : .hung)
     }
     if let exited = occupants.first(where: \.hasExited) { return .plugin(exited, .exited) }
     if end.signal != 0, let sender = occupants.first(where: { $0.sentSignal == end.signal }) {
